@@ -1,0 +1,1 @@
+"""The outside world, one file each: carrier, payment providers, MQTT, order book."""

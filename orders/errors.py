@@ -1,0 +1,21 @@
+"""Errors as the operator reads them: one sentence that says what to do next."""
+
+
+class TopUpError(Exception):
+    """Base of the product's own errors; its text is a sentence for an operator, without personal data."""
+
+
+class NotAcknowledged(TopUpError):
+    """An MQTT platform did not acknowledge a notice.
+
+    Attributes:
+        retryable: False when the platform refused it for good (MQTT reasons 0x87, 0x90, 0x95, 0x99).
+    """
+
+    def __init__(self, sentence: str, *, retryable: bool = True) -> None:
+        super().__init__(sentence)
+        self.retryable = retryable
+
+
+class Unavailable(TopUpError):
+    """A part of the system (database, Temporal, Kafka) can't be reached now; nothing is known to be lost."""

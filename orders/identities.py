@@ -1,0 +1,55 @@
+"""Every identity derives from the order by a pure function; a random key would double effects after a reset."""
+
+import hashlib
+import hmac
+import re
+from typing import Literal
+
+NoticeResult = Literal["delivered", "failed", "refunded"]
+
+_WORKFLOW_PREFIX = "topup/"
+_ORDER_ID = re.compile(r"[0-9A-Za-z_-]{6,32}")
+
+
+def workflow_id(order_id: str) -> str:
+    """The Temporal workflow ID of an order (contracts §3)."""
+    return _WORKFLOW_PREFIX + order_id
+
+
+def order_id_of(workflow_id: str) -> str:
+    """The inverse of `workflow_id`.
+
+    Raises:
+        ValueError: it is not the workflow ID of an order.
+    """
+    order_id = workflow_id.removeprefix(_WORKFLOW_PREFIX)
+    if order_id == workflow_id or not is_order_id(order_id):
+        raise ValueError(f"{workflow_id!r} is no workflow ID of an order; it looks like topup/T20230821183406000001")
+    return order_id
+
+
+def is_order_id(text: str) -> bool:
+    """Whether `text` may name an order (contracts §1)."""
+    return _ORDER_ID.fullmatch(text) is not None
+
+
+def carrier_serial(order_id: str) -> str:
+    """The `externalId` at the carrier, the same on every attempt (contracts §4)."""
+    return order_id
+
+
+def refund_number(order_id: str, sequence: int) -> str:
+    """The refund number of the first, second, … try; a further one exists only after `CLOSED` (contracts §5)."""
+    if sequence < 1:
+        raise ValueError("refund numbers are counted from 1")
+    return f"R{order_id}" if sequence == 1 else f"R{order_id}-{sequence}"
+
+
+def notice_id(order_id: str, result: NoticeResult) -> str:
+    """The CloudEvents `id` of a notice, by which the head unit drops repeats (contracts §6)."""
+    return f"{order_id}:{result}"
+
+
+def vehicle_hash(key: bytes, vin: str) -> str:
+    """The keyed hash that stands for a vehicle wherever the VIN must not stand (contracts §3, `TopUpVehicle`)."""
+    return hmac.new(key, vin.encode(), hashlib.sha256).hexdigest()[:32]
