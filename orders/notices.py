@@ -29,9 +29,7 @@ class Notice:
         """The topic from a template with `{vin}`, `{vin_sha256}` (plain SHA-256, lower-case hex), `{order_id}`."""
         vin_sha256 = hashlib.sha256(self.vin.encode()).hexdigest()
         return (
-            template.replace("{vin}", self.vin)
-            .replace("{vin_sha256}", vin_sha256)
-            .replace("{order_id}", self.order_id)
+            template.replace("{vin}", self.vin).replace("{vin_sha256}", vin_sha256).replace("{order_id}", self.order_id)
         )
 
 

@@ -1,0 +1,1 @@
+"""The saga of one paid order and what it asks of the world. Deterministic code only."""
