@@ -1,0 +1,1 @@
+"""Tests of the product. A package, so that `tests.parts` means this folder and no other distribution's."""

@@ -1,0 +1,1 @@
+"""Real servers for tests: PostgreSQL, Apache Kafka, mosquitto, Temporal; without Docker, nothing installed."""
