@@ -17,6 +17,7 @@ from temporalio.common import (
 )
 
 from orders.identities import workflow_id
+from orders.lifecycle import Outcome, Status
 from orders.paid_order import Provider
 
 TOP_UP_ORDER: Final = "TopUpOrder"
@@ -28,8 +29,6 @@ VEHICLE: Final = SearchAttributeKey.for_keyword("TopUpVehicle")
 PACKAGE: Final = SearchAttributeKey.for_keyword("TopUpPackage")
 PAYMENT_PROVIDER: Final = SearchAttributeKey.for_keyword("TopUpPaymentProvider")
 SEARCH_ATTRIBUTES: Final = (STATUS, NEEDS_OPERATOR, VEHICLE, PACKAGE, PAYMENT_PROVIDER)
-
-Status = Literal["placing", "in_doubt", "refunding", "parked", "delivered", "refunded"]
 
 
 class _Data(BaseModel):

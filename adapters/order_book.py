@@ -1,0 +1,458 @@
+"""The order book on SQLite or PostgreSQL: runs the rules of `orders.book`, each in one transaction on its row."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import CursorResult, Row, event, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from activities.ports import Clock
+from adapters import migrations, tables
+from adapters.vault import Vault
+from orders.book import Entry
+from orders.errors import TopUpError, Unavailable
+from orders.identities import NoticeResult
+from orders.paid_order import SCHEMA, PaidOrder
+
+T = TypeVar("T")
+
+TRANSACTION_SECONDS: Final = 5.0
+"""Limit of one transaction: a frozen database is trouble within this, never a hang. Not scaled."""
+POSTGRES_CONNECTIONS: Final = 20
+SQLITE_READERS: Final = 4
+
+_ORDERS, _EVENTS, _NOTICES = (tables.SQLModel.metadata.tables[name] for name in ("orders", "order_events", "notices"))
+_ENTRY_FIELDS = tuple(field.name for field in dataclasses.fields(Entry))
+
+
+class Claim(StrEnum):
+    """What the book says to a record's claim."""
+
+    NEW = "new"
+    UNSETTLED = "unsettled"
+    SETTLED = "settled"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """The claim of one record. `conflict` is a sentence without personal data, else empty."""
+
+    order_id: str
+    outcome: Claim
+    conflict: str = ""
+
+
+class UnknownOrder(TopUpError):
+    """The book has no such order."""
+
+
+class Record:
+    """One order's row as a rule sees it: the entry, and what was paid (decrypted when asked for)."""
+
+    def __init__(self, row: Row[Any], vault: Vault) -> None:
+        self._row = row
+        self._vault = vault
+
+    @cached_property
+    def entry(self) -> Entry:
+        """The money part."""
+        values: dict[str, Any] = {name: getattr(self._row, name) for name in _ENTRY_FIELDS}
+        if values["body"] is not None:
+            values["body"] = self._vault.decrypt(values["body"], bound_to=(self._row.order_id, "body"))
+        return Entry(**values)
+
+    @cached_property
+    def order(self) -> PaidOrder:
+        """What was paid."""
+        row = self._row
+        vehicle = self._vault.decrypt(row.vehicle, bound_to=(row.order_id, "vehicle"))
+        return PaidOrder.model_validate(
+            {
+                "schema": SCHEMA,
+                "order_id": row.order_id,
+                "vehicle": json.loads(vehicle),
+                "package_id": row.package_id,
+                "amount_fen": row.amount_fen,
+                "currency": row.currency,
+                "payment": {
+                    "provider": row.provider,
+                    "merchant_id": row.merchant_id,
+                    "out_trade_no": row.out_trade_no,
+                    "transaction_id": row.transaction_id,
+                    "paid_at": row.paid_at,
+                },
+            }
+        )
+
+    @property
+    def vehicle_hash(self) -> str:
+        """The keyed hash of the VIN."""
+        return self._row.vehicle_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail. `detail` holds no personal data."""
+
+    at: datetime
+    kind: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeState:
+    """What became of one notice on one platform."""
+
+    result: str
+    platform: str
+    state: str
+    remark: str
+
+
+class OrderBook:
+    """What the product remembers for ever. Every method is one transaction, within `TRANSACTION_SECONDS`.
+
+    Raises (every method):
+        Unavailable: the database can't be reached or doesn't answer in time; ask again later. A change may have been
+            committed all the same: rules go on from what they find.
+    """
+
+    def __init__(self, engine: AsyncEngine, vault: Vault, clock: Clock) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._clock = clock
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._one_writer = asyncio.Lock()
+
+    @classmethod
+    def open(cls, database_url: str, vault: Vault, clock: Clock) -> "OrderBook":
+        """Connects lazily. `database_url` as in contracts §9; the driver is chosen here."""
+        return cls(_engine(database_url), vault, clock)
+
+    async def close(self) -> None:
+        """Close the pool's connections."""
+        await self._engine.dispose()
+
+    async def migrate(self) -> None:
+        """Bring the schema to the newest version; idempotent."""
+        async with self._transaction(write=True, seconds=60) as connection:
+            await connection.run_sync(migrations.upgrade)
+
+    async def ping(self) -> None:
+        """Ask the database for the schema; for readiness."""
+        async with self._transaction(write=False) as connection:
+            await connection.execute(select(_ORDERS.c.order_id).limit(1))
+
+    # --- the bridge's questions ---------------------------------------------------------------------------------
+
+    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+        """Insert or compare, in the given order: of two that conflict the first stands (contracts §1)."""
+        if not orders:
+            return []
+        async with self._transaction(write=True) as connection:
+            known = await self._already_there(connection, orders)
+            fresh = _first_of_each(orders, known)
+            inserted = await self._insert(connection, fresh)
+            if len(inserted) != len(fresh):  # another bridge was faster with some of them
+                known = await self._already_there(connection, orders)
+        new = {id(order) for order in fresh if order.order_id in inserted}
+        results: list[ClaimResult] = []
+        for order in orders:
+            if id(order) in new:
+                results.append(ClaimResult(order.order_id, Claim.NEW))
+                known.add(order, settled=False)
+            else:
+                results.append(known.compare(order))
+        return results
+
+    async def first_pass_count(self) -> int:
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
+        async with self._transaction(write=False) as connection:
+            query = select(func.count()).select_from(_ORDERS).where(_ORDERS.c.first_pass.is_(True))
+            return int(await connection.scalar(query) or 0)
+
+    # --- the saga's questions -----------------------------------------------------------------------------------
+
+    async def read(self, order_id: str) -> Record:
+        """One order, without a lock.
+
+        Raises:
+            UnknownOrder: the book has no such order.
+        """
+        async with self._transaction(write=False) as connection:
+            return await self._record(connection, order_id, lock=False)
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Callable[[Record], tuple[Entry, T]],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]],
+    ) -> T:
+        """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail.
+
+        Raises:
+            UnknownOrder: the book has no such order.
+        """
+        async with self._transaction(write=True) as connection:
+            record = await self._record(connection, order_id, lock=True)
+            before = record.entry
+            after, answer = rule(record)
+            changes = {
+                name: value for name in _ENTRY_FIELDS if (value := getattr(after, name)) != getattr(before, name)
+            }
+            if changes.get("body") is not None:
+                changes["body"] = self._vault.encrypt(changes["body"], bound_to=(order_id, "body"))
+            if changes:
+                await connection.execute(update(_ORDERS).where(_ORDERS.c.order_id == order_id).values(changes))
+            moved = {"status": after.status} if "status" in changes else {}
+            await self._append(connection, order_id, kind, {**detail(answer), **moved})
+        return answer
+
+    async def append(self, order_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """One line in the audit trail."""
+        async with self._transaction(write=True) as connection:
+            await self._append(connection, order_id, kind, detail)
+
+    async def notices(self, order_id: str) -> list[NoticeState]:
+        """What became of the order's notices so far."""
+        async with self._transaction(write=False) as connection:
+            return await self._notices(connection, order_id)
+
+    async def read_with_notices(self, order_id: str) -> tuple[Record, list[NoticeState]]:
+        """One order and its notices, in one transaction."""
+        async with self._transaction(write=False) as connection:
+            return await self._record(connection, order_id, lock=False), await self._notices(connection, order_id)
+
+    async def write_notices(self, order_id: str, result: NoticeResult, states: Mapping[str, tuple[str, str]]) -> None:
+        """Note `{platform: (state, remark)}`; a platform that has acknowledged keeps that."""
+        dialect = sqlite if self._sqlite else postgresql
+        now = self._clock.now()
+        rows = [
+            {"order_id": order_id, "result": result, "platform": name, "state": state, "remark": remark, "at": now}
+            for name, (state, remark) in states.items()
+        ]
+        statement = dialect.insert(_NOTICES).values(rows)
+        statement = statement.on_conflict_do_update(
+            index_elements=["order_id", "result", "platform"],
+            set_={name: statement.excluded[name] for name in ("state", "remark", "at")},
+            where=_NOTICES.c.state != "acknowledged",
+        )
+        async with self._transaction(write=True) as connection:
+            await connection.execute(statement)
+            await self._append(
+                connection, order_id, f"notice_{result}", {name: state for name, (state, _) in states.items()}
+            )
+
+    # --- the operator's questions -------------------------------------------------------------------------------
+
+    async def events(self, order_id: str) -> list[Event]:
+        """The order's audit trail, oldest first."""
+        query = select(_EVENTS).where(_EVENTS.c.order_id == order_id).order_by(_EVENTS.c.id)
+        async with self._transaction(write=False) as connection:
+            return [Event(row.at, row.kind, row.detail) for row in await connection.execute(query)]
+
+    async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> list[Record]:
+        """Orders without an end that were claimed before, by order ID, a page at a time."""
+        query = (
+            select(_ORDERS)
+            .where(_ORDERS.c.outcome.is_(None), _ORDERS.c.claimed_at < claimed_before, _ORDERS.c.order_id > after)
+            .order_by(_ORDERS.c.order_id)
+            .limit(limit)
+        )
+        async with self._transaction(write=False) as connection:
+            return [Record(row, self._vault) for row in await connection.execute(query)]
+
+    async def counts(self) -> dict[str, int]:
+        """How many orders stand where, by status."""
+        query = select(_ORDERS.c.status, func.count()).group_by(_ORDERS.c.status)
+        async with self._transaction(write=False) as connection:
+            return {row[0]: int(row[1]) for row in await connection.execute(query)}
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _transaction(
+        self, *, write: bool, seconds: float = TRANSACTION_SECONDS
+    ) -> AsyncGenerator[AsyncConnection, None]:
+        one_writer = self._one_writer if write and self._sqlite else contextlib.nullcontext()
+        try:
+            async with asyncio.timeout(seconds), one_writer, self._engine.connect() as connection:
+                await connection.execution_options(topup_write=write)
+                async with connection.begin():
+                    yield connection
+        except (TimeoutError, PoolTimeoutError, OSError) as error:
+            raise Unavailable(
+                "The order book's database doesn't answer: check it and TOPUP_DATABASE_URL; nothing is lost."
+            ) from error
+        except DBAPIError as error:
+            if _missing_table(error):
+                raise Unavailable("The order book has no tables yet: run `topup setup`.") from error
+            raise Unavailable(
+                f"The order book's database refused: {type(error.orig).__name__}; see its log."
+            ) from error
+        except SQLAlchemyError as error:
+            raise Unavailable(f"The order book's database failed: {type(error).__name__}; see its log.") from error
+
+    async def _record(self, connection: AsyncConnection, order_id: str, *, lock: bool) -> Record:
+        query = select(_ORDERS).where(_ORDERS.c.order_id == order_id)
+        row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+        if row is None:
+            raise UnknownOrder(f"The order book has no order {order_id}: check the ID and TOPUP_DATABASE_URL.")
+        return Record(row, self._vault)
+
+    async def _notices(self, connection: AsyncConnection, order_id: str) -> list[NoticeState]:
+        rows = await connection.execute(select(_NOTICES).where(_NOTICES.c.order_id == order_id))
+        return [NoticeState(row.result, row.platform, row.state, row.remark) for row in rows]
+
+    async def _append(self, connection: AsyncConnection, order_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        await connection.execute(
+            insert(_EVENTS).values(order_id=order_id, at=self._clock.now(), kind=kind, detail=dict(detail))
+        )
+
+    async def _already_there(self, connection: AsyncConnection, orders: Sequence[PaidOrder]) -> "_Known":
+        payments = [(order.payment.provider, order.payment.transaction_id) for order in orders]
+        query = select(
+            _ORDERS.c.order_id,
+            _ORDERS.c.content_digest,
+            _ORDERS.c.provider,
+            _ORDERS.c.transaction_id,
+            _ORDERS.c.outcome,
+        ).where(
+            or_(
+                _ORDERS.c.order_id.in_([order.order_id for order in orders]),
+                tuple_(_ORDERS.c.provider, _ORDERS.c.transaction_id).in_(payments),
+            )
+        )
+        known = _Known()
+        for row in await connection.execute(query):
+            known.orders[row.order_id] = (row.content_digest, row.outcome is not None)
+            known.payments[(row.provider, row.transaction_id)] = row.order_id
+        return known
+
+    async def _insert(self, connection: AsyncConnection, fresh: Sequence[PaidOrder]) -> set[str]:
+        if not fresh:
+            return set()
+        dialect = sqlite if self._sqlite else postgresql
+        now = self._clock.now()
+        rows = [self._values(order, now) for order in sorted(fresh, key=lambda order: order.order_id)]
+        statement = dialect.insert(_ORDERS).values(rows).on_conflict_do_nothing().returning(_ORDERS.c.order_id)
+        result: CursorResult[Any] = await connection.execute(statement)
+        inserted = {str(row[0]) for row in result}
+        if inserted:
+            events: list[dict[str, Any]] = [
+                {"order_id": name, "at": now, "kind": "claimed", "detail": {}} for name in inserted
+            ]
+            await connection.execute(insert(_EVENTS), events)
+        return inserted
+
+    def _values(self, order: PaidOrder, now: datetime) -> dict[str, Any]:
+        payment = order.payment
+        vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
+        entry = dataclasses.asdict(Entry(order_id=order.order_id, claimed_at=now))
+        return {
+            **entry,
+            "content_digest": order.content_digest(),
+            "package_id": order.package_id,
+            "amount_fen": order.amount_fen,
+            "currency": order.currency,
+            "provider": payment.provider,
+            "merchant_id": payment.merchant_id,
+            "out_trade_no": payment.out_trade_no,
+            "transaction_id": payment.transaction_id,
+            "paid_at": payment.paid_at,
+            "vehicle": self._vault.encrypt(vehicle, bound_to=(order.order_id, "vehicle")),
+            "vehicle_hash": self._vault.vehicle_hash(order.vehicle.vin),
+        }
+
+
+class _Known:
+    """The orders and payments that the book has, for comparing a batch."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, tuple[str, bool]] = {}
+        self.payments: dict[tuple[str, str], str] = {}
+
+    def add(self, order: PaidOrder, *, settled: bool) -> None:
+        self.orders[order.order_id] = (order.content_digest(), settled)
+        self.payments[(order.payment.provider, order.payment.transaction_id)] = order.order_id
+
+    def compare(self, order: PaidOrder) -> ClaimResult:
+        there = self.orders.get(order.order_id)
+        if there is not None:
+            digest, settled = there
+            if digest == order.content_digest():
+                return ClaimResult(order.order_id, Claim.SETTLED if settled else Claim.UNSETTLED)
+            return ClaimResult(
+                order.order_id, Claim.CONFLICT, "An order with this order_id and other content was accepted before."
+            )
+        other = self.payments.get((order.payment.provider, order.payment.transaction_id), "another order")
+        return ClaimResult(order.order_id, Claim.CONFLICT, f"This payment was accepted before, for order {other}.")
+
+
+def _first_of_each(orders: Sequence[PaidOrder], known: _Known) -> list[PaidOrder]:
+    """Those that neither the book nor an earlier one of the batch has, by order ID and by payment."""
+    seen_orders, seen_payments = set(known.orders), set(known.payments)
+    fresh: list[PaidOrder] = []
+    for order in orders:
+        payment = (order.payment.provider, order.payment.transaction_id)
+        if order.order_id not in seen_orders and payment not in seen_payments:
+            fresh.append(order)
+            seen_orders.add(order.order_id)
+            seen_payments.add(payment)
+    return fresh
+
+
+def _engine(database_url: str) -> AsyncEngine:
+    if database_url.startswith("sqlite:"):
+        engine = create_async_engine(
+            "sqlite+aiosqlite:" + database_url.removeprefix("sqlite:"),
+            hide_parameters=True,
+            pool_size=SQLITE_READERS + 1,
+            max_overflow=0,
+            connect_args={"timeout": TRANSACTION_SECONDS},
+        )
+        event.listen(engine.sync_engine, "connect", _sqlite_durable)
+        event.listen(engine.sync_engine, "begin", _sqlite_begin)
+        return engine
+    return create_async_engine(
+        "postgresql+asyncpg:" + database_url.removeprefix("postgresql:"),
+        hide_parameters=True,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=TRANSACTION_SECONDS,
+        connect_args={"timeout": TRANSACTION_SECONDS, "command_timeout": TRANSACTION_SECONDS},
+    )
+
+
+def _sqlite_durable(connection: Any, _record: object) -> None:
+    """WAL, durable to power loss; transactions begin where we say so (`_sqlite_begin`)."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Any) -> None:
+    """A writer takes the lock at once: one that takes it late can fail with "database is locked" (measured)."""
+    write = connection.get_execution_options().get("topup_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _missing_table(error: DBAPIError) -> bool:
+    text = str(error.orig).lower()
+    return "no such table" in text or ("relation" in text and "does not exist" in text)

@@ -1,0 +1,121 @@
+"""The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware, UTC, to the microsecond, on every database (SQLite knows no time zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; SQLite stores it naive."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware again."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class OrderRow(SQLModel, table=True):
+    """One paid order: what was paid, what may have been sent, what was heard, where it stands."""
+
+    __tablename__: ClassVar[Any] = "orders"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("provider", "transaction_id", name="one_order_per_payment"),
+        Index("orders_first_pass", "order_id", sqlite_where=text("first_pass"), postgresql_where=text("first_pass")),
+        Index(
+            "orders_unsettled",
+            "order_id",
+            sqlite_where=text("outcome IS NULL"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+    )
+
+    order_id: str = Field(primary_key=True, max_length=32)
+    content_digest: str = Field(max_length=64)
+    package_id: str = Field(max_length=64)
+    amount_fen: int
+    currency: str = Field(max_length=3)
+    provider: str = Field(max_length=8)
+    merchant_id: str = Field(max_length=64)
+    out_trade_no: str = Field(max_length=64)
+    transaction_id: str = Field(max_length=64)
+    paid_at: str = Field(max_length=40)
+    vehicle: bytes = Field(sa_type=LargeBinary)
+    vehicle_hash: str = Field(max_length=32)
+
+    claimed_at: datetime = Field(sa_type=UtcDateTime)
+    status: str = Field(max_length=16)
+    first_pass: bool
+    needs_operator: bool
+    reason: str
+
+    posts: int
+    body: bytes | None = Field(default=None, sa_type=LargeBinary)
+    completion_date: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_post_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_post_answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    carrier_not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    cancel_reason: str = Field(max_length=32)
+    resolution_note: str
+    burn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    burn_reason: str = Field(max_length=32)
+
+    fact: str | None = Field(default=None, max_length=8)
+    fact_code: str
+    fact_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    carrier_order_id: str
+    contradicted: bool
+
+    refund_sequence: int
+    refund_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refund_sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refund_denied: str
+    refund_confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    provider_refund_id: str
+
+    outcome: str | None = Field(default=None, max_length=16)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class EventRow(SQLModel, table=True):
+    """One transition or external call, never changed or deleted (triggers refuse it). No personal data in clear."""
+
+    __tablename__: ClassVar[Any] = "order_events"
+    __table_args__: ClassVar[Any] = (Index("order_events_order", "order_id"),)
+
+    id: int | None = Field(
+        default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite")
+    )  # SQLite counts only an INTEGER key by itself
+    order_id: str = Field(max_length=32)
+    at: datetime = Field(sa_type=UtcDateTime)
+    kind: str = Field(max_length=32)
+    detail: dict[str, Any] = Field(sa_type=JSON)
+
+
+class NoticeRow(SQLModel, table=True):
+    """What became of one notice on one platform."""
+
+    __tablename__: ClassVar[Any] = "notices"
+
+    order_id: str = Field(primary_key=True, max_length=32)
+    result: str = Field(primary_key=True, max_length=16)
+    platform: str = Field(primary_key=True, max_length=64)
+    state: str = Field(max_length=16)
+    remark: str
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,432 @@
+"""The order book's rules: what may be sent, what was heard, where an order stands.
+
+Each rule is a pure function from an entry to the next one and an answer. The adapter runs a rule in one transaction
+that holds the order's row, which makes each of them one compare-and-set: the protocol of the money (design.md, "The
+saga"). An intent is written before anything is sent; each effect looks here first and goes on from what it finds.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from orders import lifecycle
+from orders.lifecycle import Outcome, Status
+from orders.outcomes import (
+    Completed,
+    InDoubt,
+    NotFound,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    Refused,
+)
+
+Fact = Literal["sold", "refused", "burnt"]
+CANCELLED = "CANCELLED"
+NOT_FOUND_AND_BURNT = "NOT_FOUND_AND_BURNT"
+RESOLVED_BY_OPERATOR = "RESOLVED_BY_OPERATOR"
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierTimes:
+    """How slow this carrier may be (contracts §4), scaled."""
+
+    longest_latency: timedelta
+    """From a POST's arrival to its effect."""
+    visibility_lag: timedelta
+    """From an effect to its being seen by `GET`."""
+    completion_window: timedelta
+    """From the first call to `requestedCompletionDate`."""
+
+    def __post_init__(self) -> None:
+        assert self.visibility_lag < self.longest_latency < self.completion_window
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The money part of one order's row. Times are aware, UTC."""
+
+    order_id: str
+    claimed_at: datetime
+    status: Status = "placing"
+    first_pass: bool = True
+    """Claimed and not yet settled, parked, in doubt or refunding: what the bridge's gate counts."""
+    needs_operator: bool = False
+    reason: str = ""
+
+    posts: int = 0
+    """POSTs granted; the submit intent stands when it is above 0."""
+    body: bytes | None = None
+    completion_date: datetime | None = None
+    last_post_at: datetime | None = None
+    last_post_answered_at: datetime | None = None
+    carrier_not_before: datetime | None = None
+
+    cancel_reason: str = ""
+    """Someone asked that this order be cancelled (or resolved as not delivered); stands before anything follows."""
+    resolution_note: str = ""
+    burn_at: datetime | None = None
+    """The burn intent: closes the row to POSTs for ever."""
+    burn_reason: str = ""
+
+    fact: Fact | None = None
+    """The carrier's final word, written once."""
+    fact_code: str = ""
+    fact_at: datetime | None = None
+    carrier_order_id: str = ""
+    contradicted: bool = False
+    """The carrier has said the opposite of the booked fact: alert; no refund starts on such a row."""
+
+    refund_sequence: int = 0
+    """The refund number in use, counted from 1; the refund intent stands when it is above 0."""
+    refund_at: datetime | None = None
+    refund_sent_at: datetime | None = None
+    refund_denied: str = ""
+    refund_confirmed_at: datetime | None = None
+    provider_refund_id: str = ""
+
+    outcome: Outcome | None = None
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostGranted:
+    """The right to exactly one POST of `body`, if it leaves before `send_before`."""
+
+    number: int
+    body: bytes
+    send_before: datetime
+    previous: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class BurnGranted:
+    """The row is closed to POSTs; cancel the serial at the carrier."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundGranted:
+    """The refund number to use. `fresh`: nobody can have sent it yet; else ask the provider before sending."""
+
+    sequence: int
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundForbidden:
+    """No refund: nothing in the book proves that the carrier won't deliver."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What an empty `GET` is worth, and when looking again makes a difference."""
+
+    answer: Completed | Refused | InDoubt | NotFound
+    look_again_at: datetime | None = None
+
+
+def known(entry: Entry) -> Completed | Refused | None:
+    """The carrier's final word, if the book has it."""
+    if entry.fact is None:
+        return None
+    if entry.fact == "sold":
+        return Completed(carrier_order_id=entry.carrier_order_id)
+    return Refused(code=entry.fact_code, burnt=entry.fact == "burnt", carrier_order_id=entry.carrier_order_id)
+
+
+# --- POST ------------------------------------------------------------------------------------------------------
+
+
+def grant_post(
+    entry: Entry,
+    now: datetime,
+    times: CarrierTimes,
+    make_body: Callable[[datetime], bytes],
+    evidence: NotFound | None,
+) -> tuple[Entry, PostGranted | Completed | Refused | InDoubt]:
+    """Take the right to one POST.
+
+    The first fixes body and date for ever. Each further one is granted on an empty `GET` that was asked after the last
+    POST could no longer be hidden, and only from the count of POSTs that was read before asking (contracts §4).
+    """
+    if (word := known(entry)) is not None:
+        return entry, word
+    if entry.burn_at is not None or entry.cancel_reason or entry.refund_sequence:
+        return entry, InDoubt(cause="book", why="This order is to be cancelled: no POST is allowed any more.")
+    if entry.posts == 0:
+        date = _round_up(now + times.completion_window)
+        return _granted(replace(entry, body=make_body(date), completion_date=date), entry, now, times)
+    assert entry.completion_date is not None
+    if evidence is None or evidence.posts != entry.posts:
+        return entry, InDoubt(cause="book", why="An earlier POST may have reached the carrier: ask it first.")
+    if now > entry.completion_date - times.longest_latency:
+        return entry, InDoubt(cause="book", why="Too late for another POST: the completion date is near.")
+    if _timestamp(evidence.asked_at) < _empty_counts_from(entry, times):
+        return entry, InDoubt(cause="book", why="The empty answer came too early to count.")
+    return _granted(entry, entry, now, times)
+
+
+def _granted(entry: Entry, previous: Entry, now: datetime, times: CarrierTimes) -> tuple[Entry, PostGranted]:
+    assert entry.body is not None
+    assert entry.completion_date is not None
+    granted = replace(
+        entry, posts=entry.posts + 1, last_post_at=now, last_post_answered_at=None, carrier_not_before=None
+    )
+    send_before = entry.completion_date - times.longest_latency
+    return granted, PostGranted(number=granted.posts, body=entry.body, send_before=send_before, previous=previous)
+
+
+def withdraw_post(entry: Entry, granted: PostGranted) -> tuple[Entry, None]:
+    """Give the right back: the connection was never made, so there was no POST (contracts §4).
+
+    Only the attempt that holds the right may say so; if another was granted since, nothing changes. The first right
+    takes date and body with it, so that an order that waits out a carrier's outage starts afresh.
+    """
+    before = granted.previous
+    if entry.posts != granted.number or entry.last_post_answered_at is not None:
+        return entry, None
+    return (
+        replace(
+            entry,
+            posts=before.posts,
+            body=before.body,
+            completion_date=before.completion_date,
+            last_post_at=before.last_post_at,
+            last_post_answered_at=before.last_post_answered_at,
+            carrier_not_before=before.carrier_not_before,
+        ),
+        None,
+    )
+
+
+def hear(
+    entry: Entry, now: datetime, answer: Completed | Refused | InDoubt | NotFound, *, of_post: int = 0
+) -> tuple[Entry, Completed | Refused | InDoubt | NotFound]:
+    """Book what the carrier said. A final word is written once; the book's word is what the caller goes on with.
+
+    `of_post` is the number of the POST that this answers, 0 for `GET` and cancel.
+    """
+    if isinstance(answer, Completed | Refused):
+        return _hear_final(entry, now, answer)
+    if (word := known(entry)) is not None:
+        return entry, word
+    status: Status = entry.status if entry.status == "parked" else lifecycle.move(entry.status, "in_doubt")
+    entry = replace(entry, status=status, first_pass=False)
+    if isinstance(answer, InDoubt):
+        entry = replace(entry, carrier_order_id=answer.carrier_order_id or entry.carrier_order_id, reason=answer.why)
+        if of_post and of_post == entry.posts and answer.cause in ("answered", "in_flight", "partial"):
+            wait = timedelta(seconds=answer.retry_after_seconds or 0)
+            entry = replace(entry, last_post_answered_at=now, carrier_not_before=now + wait)
+    return entry, answer
+
+
+def _hear_final(entry: Entry, now: datetime, answer: Completed | Refused) -> tuple[Entry, Completed | Refused]:
+    fact: Fact = "sold" if isinstance(answer, Completed) else "burnt" if answer.burnt else "refused"
+    if (word := known(entry)) is not None:
+        opposite = (fact == "sold") != (entry.fact == "sold")
+        return replace(entry, contradicted=entry.contradicted or opposite), word
+    code = "" if isinstance(answer, Completed) else answer.code
+    if fact == "burnt":
+        code = entry.burn_reason or CANCELLED
+    booked = replace(
+        entry,
+        fact=fact,
+        fact_code=code,
+        fact_at=now,
+        carrier_order_id=answer.carrier_order_id or entry.carrier_order_id,
+    )
+    word = known(booked)
+    assert word is not None
+    return booked, word
+
+
+# --- GET and burn ----------------------------------------------------------------------------------------------
+
+
+def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFound) -> tuple[Entry, Weighed]:
+    """What an empty `GET` is worth now: another POST, a burn, or doubt until a known moment."""
+    if (word := known(entry)) is not None:
+        return entry, Weighed(word)
+    closed = entry.burn_at is not None or bool(entry.cancel_reason)
+    if entry.posts == 0:
+        return entry, Weighed(empty.model_copy(update={"may_post": not closed}))
+    assert entry.completion_date is not None
+    last_post = entry.completion_date - times.longest_latency
+    counts_from = max(_empty_counts_from(entry, times), entry.carrier_not_before or entry.claimed_at)
+    if not closed and max(now, counts_from) <= last_post:
+        if empty.posts == entry.posts and _timestamp(empty.asked_at) >= counts_from:
+            return entry, Weighed(empty.model_copy(update={"may_post": True}))
+        why = "The carrier doesn't show the order (yet); it may still take the POST in."
+        return entry, Weighed(InDoubt(cause="book", why=why), look_again_at=counts_from)
+    burn_from = burn_allowed_from(entry, times)
+    if now >= burn_from:
+        return entry, Weighed(empty.model_copy(update={"may_post": False}))
+    why = "The carrier doesn't show the order; until its completion date is over this proves nothing."
+    return entry, Weighed(InDoubt(cause="book", why=why), look_again_at=burn_from)
+
+
+def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
+    """The earliest moment of a burn: at once where no POST was granted, else date + visibility lag (contracts §4)."""
+    if entry.posts == 0 or entry.completion_date is None:
+        return entry.claimed_at
+    return entry.completion_date + times.visibility_lag
+
+
+def grant_burn(
+    entry: Entry, now: datetime, times: CarrierTimes
+) -> tuple[Entry, BurnGranted | Completed | Refused | InDoubt]:
+    """Write the burn intent, which closes the row to POSTs for ever."""
+    if (word := known(entry)) is not None:
+        return entry, word
+    if now < burn_allowed_from(entry, times):
+        why = "Too early to burn: a POST may be under way until the completion date is over."
+        return entry, InDoubt(cause="book", why=why)
+    reason = entry.cancel_reason or NOT_FOUND_AND_BURNT
+    return replace(entry, burn_at=entry.burn_at or now, burn_reason=entry.burn_reason or reason), BurnGranted()
+
+
+# --- the operator's word ---------------------------------------------------------------------------------------
+
+
+def request_cancel(entry: Entry, reason: str, note: str = "") -> tuple[Entry, bool]:
+    """Write that this order is to be cancelled, before anything follows from it. False: too late, nothing changes."""
+    if entry.contradicted and reason == RESOLVED_BY_OPERATOR and entry.fact != "sold" and not entry.refund_sequence:
+        return replace(entry, contradicted=False, resolution_note=note), True
+    if entry.fact is not None or entry.outcome is not None:
+        return entry, False
+    return replace(
+        entry, cancel_reason=entry.cancel_reason or reason, resolution_note=note or entry.resolution_note
+    ), True
+
+
+def resolve_delivered(entry: Entry, now: datetime) -> tuple[Entry, str]:
+    """An operator's word that the carrier has delivered. Returns why not, or ""."""
+    if entry.contradicted and not entry.refund_sequence and entry.outcome is None:
+        return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, contradicted=False), ""
+    if entry.fact is not None:
+        return entry, "The carrier's final word is in the book already."
+    if entry.posts == 0:
+        return entry, "Nothing was ever sent to the carrier for this order, so it can't have delivered it."
+    return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, fact_at=now), ""
+
+
+def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry, Refused | InDoubt]:
+    """`resolve not_delivered` with the carrier's reference, for an order that `GET` shows and never ends (§3)."""
+    reference = answer.carrier_order_id
+    given_up = (
+        entry.cancel_reason == RESOLVED_BY_OPERATOR
+        and answer.cause in ("in_flight", "partial")
+        and bool(reference)
+        and reference in entry.resolution_note
+    )
+    if entry.fact is not None or not given_up:
+        return entry, answer
+    booked = replace(entry, fact="refused", fact_code=RESOLVED_BY_OPERATOR, fact_at=now, carrier_order_id=reference)
+    return booked, Refused(code=RESOLVED_BY_OPERATOR, carrier_order_id=reference)
+
+
+def resolve_refunded(entry: Entry, now: datetime, reference: str) -> tuple[Entry, str]:
+    """An operator's word that a refund which the provider has definitely refused was paid another way."""
+    if entry.refund_confirmed_at is not None:
+        return entry, ""
+    if not entry.refund_sequence or not entry.refund_denied:
+        return entry, "The provider has not definitely refused this refund: it goes on by itself."
+    return replace(entry, refund_confirmed_at=now, provider_refund_id=reference), ""
+
+
+# --- refund and end --------------------------------------------------------------------------------------------
+
+
+def grant_refund(entry: Entry, now: datetime) -> tuple[Entry, RefundGranted | RefundConfirmed | RefundForbidden]:
+    """Write the refund intent. Only a definite refusal or a confirmed burn in the book allows it (rule of money 4)."""
+    if entry.refund_confirmed_at is not None:
+        return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
+    if entry.refund_sequence:
+        return entry, RefundGranted(entry.refund_sequence, fresh=False)
+    if entry.fact not in ("refused", "burnt"):
+        return entry, RefundForbidden("The book holds no refusal and no burn of this order.")
+    if entry.contradicted:
+        return entry, RefundForbidden("The carrier has contradicted its own refusal: ask it before any money moves.")
+    status = lifecycle.move(entry.status, "refunding")
+    granted = replace(entry, refund_sequence=1, refund_at=now, status=status, first_pass=False)
+    return granted, RefundGranted(1, fresh=True)
+
+
+def refund_leaves(entry: Entry, now: datetime, sequence: int) -> tuple[Entry, bool]:
+    """Note that the number is about to be sent. False: another number is in use, send nothing."""
+    if entry.refund_sequence != sequence or entry.refund_confirmed_at is not None:
+        return entry, False
+    return replace(entry, refund_sent_at=now), True
+
+
+def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:
+    """Go on to the next number from one that was seen `CLOSED`: a compare-and-set. Returns the number in use."""
+    if entry.refund_sequence == closed and entry.refund_confirmed_at is None:
+        entry = replace(entry, refund_sequence=closed + 1, refund_sent_at=None, refund_denied="")
+    return entry, entry.refund_sequence
+
+
+def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer) -> tuple[Entry, RefundAnswer]:
+    """Book what the provider said of the number in use."""
+    if entry.refund_confirmed_at is not None:
+        return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
+    match answer:
+        case RefundConfirmed():
+            entry = replace(entry, refund_confirmed_at=now, provider_refund_id=answer.provider_refund_id)
+        case RefundDenied():
+            entry = replace(entry, refund_denied=answer.code)
+        case _:
+            pass
+    return entry, answer
+
+
+def settle(entry: Entry, now: datetime) -> tuple[Entry, Outcome | None]:
+    """Write the end, once. None: the book does not hold what an end needs."""
+    if entry.outcome is not None:
+        return entry, entry.outcome
+    outcome: Outcome
+    if entry.refund_confirmed_at is not None:
+        outcome = "refunded"
+    elif entry.fact == "sold" and not entry.refund_sequence:
+        outcome = "delivered"
+    else:
+        return entry, None
+    status = lifecycle.move(entry.status, outcome)
+    ended = replace(
+        entry, outcome=outcome, settled_at=now, status=status, first_pass=False, needs_operator=False, reason=""
+    )
+    return ended, outcome
+
+
+def note(entry: Entry, status: Status, reason: str, *, needs_operator: bool) -> tuple[Entry, None]:
+    """Show where an unsettled order stands. Changes nothing that money rests on."""
+    if entry.outcome is not None:
+        return entry, None
+    return replace(
+        entry,
+        status=lifecycle.move(entry.status, status),
+        reason=reason,
+        needs_operator=needs_operator,
+        first_pass=entry.first_pass and status == "placing",
+    ), None
+
+
+def _empty_counts_from(entry: Entry, times: CarrierTimes) -> datetime:
+    """From when on an empty `GET` says that the last POST did nothing (contracts §4)."""
+    assert entry.last_post_at is not None
+    if entry.last_post_answered_at is not None:
+        return entry.last_post_answered_at + times.visibility_lag
+    return entry.last_post_at + times.longest_latency + times.visibility_lag
+
+
+def _timestamp(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def _round_up(at: datetime) -> datetime:
+    """To the next millisecond, never down: body and book hold the same moment (contracts §4)."""
+    return at.replace(microsecond=0) + timedelta(milliseconds=math.ceil(at.microsecond / 1000))
