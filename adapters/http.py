@@ -1,0 +1,191 @@
+"""One HTTP exchange, bounded in time and size, that says exactly what is known when no answer comes.
+
+The question that money hangs on is whether the other side can have seen the request. httpx's error types alone do not
+answer it (a total time limit may end in any phase), so the exchange watches httpcore's own trace: a request whose
+`send_request_headers` never started has sent no byte. All else that fails is unanswered, whatever the error is called.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, cast
+
+import httpx
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Answers of this world are a few KiB; more than this is not read."""
+
+MAX_RETRY_AFTER_SECONDS: Final = 60.0
+"""The most a `Retry-After` can ask of us (contracts §4)."""
+
+_CONNECT_TIMEOUT_SECONDS: Final = 5.0
+_CONNECTIONS: Final = 200
+_KEEPALIVE_SECONDS: Final = 3.0
+"""Below the 5 s after which common servers close an idle connection: a request on one just closed ends unanswered."""
+
+_CONNECTING: Final = "connection.connect_tcp.started"
+_SENDING: Final = "send_request_headers.started"
+_SECONDS: Final = re.compile(r"[0-9]{1,18}")
+_NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, its body not yet believed."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """A 2xx."""
+        return httpx.codes.is_success(self.status)
+
+    def retry_after_seconds(self, now: datetime) -> float | None:
+        """The answer's `Retry-After`, capped; None where there is none that can be read."""
+        return retry_after_seconds(self.headers.get("retry-after", ""), now)
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """No usable answer.
+
+    Attributes:
+        cause: `not_sent` only where no byte of the request can have left; `answered` where an answer came that is
+            too large or encoded; else `unanswered`: the other side may have acted, or may still.
+        why: a sentence for the operator.
+    """
+
+    cause: Literal["not_sent", "unanswered", "answered"]
+    why: str
+
+
+class _Trace:
+    """How far a request got, told by httpcore while it happens."""
+
+    def __init__(self) -> None:
+        self.connecting = False
+        self.sending = False
+
+    async def __call__(self, event: str, _info: Mapping[str, object]) -> None:
+        self.connecting |= event == _CONNECTING
+        self.sending |= event.endswith(_SENDING)
+
+
+@asynccontextmanager
+async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
+    """The client of one adapter: nothing from the environment, no redirects, no retries."""
+    limits = httpx.Limits(
+        max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS
+    )
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=limits) as opened:
+        yield opened
+
+
+def origin(url: str) -> str:
+    """`url` without its trailing slash.
+
+    Raises:
+        ValueError: it is not an absolute http(s) address without user, query and fragment.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo or parsed.query or parsed.fragment:
+        raise ValueError("must be an http or https address without user, query and fragment, as https://host/path")
+    return str(parsed).rstrip("/")
+
+
+async def exchange(
+    http: httpx.AsyncClient, request: httpx.Request, *, whom: str, timeout_seconds: float
+) -> Reply | NoReply:
+    """Send `request` once and read the whole answer within `timeout_seconds`, connect included.
+
+    Raises nothing but cancellation: whatever else fails is an answer.
+
+    Args:
+        http: the adapter's client.
+        request: built by the caller, so that the bytes it signed are the bytes that go out.
+        whom: the other side in the operator's words.
+        timeout_seconds: from the connect to the last byte of the body.
+    """
+    trace = _Trace()
+    connect_seconds = min(_CONNECT_TIMEOUT_SECONDS, timeout_seconds)
+    limits = httpx.Timeout(timeout_seconds, connect=connect_seconds, pool=connect_seconds / 2)
+    request.extensions.update(timeout=limits.as_dict(), trace=trace)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            response = await http.send(request, stream=True, auth=None, follow_redirects=False)
+            try:
+                return await _read(response, whom)
+            finally:
+                await response.aclose()
+    except Exception as error:  # noqa: BLE001 - whatever failed after the first byte is the same doubt
+        return _failure(error, trace, whom, timeout_seconds)
+
+
+async def _read(response: httpx.Response, whom: str) -> Reply | NoReply:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return NoReply("answered", f"{whom} answered in an encoding that was not asked for; nothing is known from it.")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return NoReply("answered", f"{whom} answered with more than {MAX_BODY_BYTES} bytes; nothing is known.")
+    return Reply(response.status_code, response.headers, bytes(body))
+
+
+def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float) -> NoReply:
+    kind = type(error).__name__
+    # The trace is silent on transports other than httpcore's (tests): there only the error's type can prove it.
+    if not trace.sending and (trace.connecting or isinstance(error, _NEVER_CONNECTED)):
+        return NoReply("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return NoReply("unanswered", f"{whom} did not answer within {timeout_seconds:g} s.")
+    return NoReply("unanswered", f"The connection to {whom} broke before its answer was whole ({kind}).")
+
+
+def retry_after_seconds(value: str, now: datetime) -> float | None:
+    """A `Retry-After` (RFC 9110: seconds or a date) as seconds from `now`, 0 to `MAX_RETRY_AFTER_SECONDS`."""
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), MAX_RETRY_AFTER_SECONDS)
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)  # "-0000" means UTC with the zone unknown
+    return min(max(0.0, (date - now).total_seconds()), MAX_RETRY_AFTER_SECONDS)
+
+
+def parse_json(body: bytes) -> object:
+    """The JSON value of an answer.
+
+    Raises:
+        ValueError: it is none, or one that is nested beyond what can be read.
+    """
+    try:
+        return cast("object", json.loads(body))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def json_object(body: bytes) -> dict[str, object] | None:
+    """The JSON object of an answer; None where it is anything else."""
+    try:
+        return as_object(parse_json(body))
+    except ValueError:
+        return None
+
+
+def as_object(value: object) -> dict[str, object] | None:
+    """`value` if it is a JSON object, else None."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
