@@ -1,0 +1,209 @@
+"""Text of a variable → value. Each parser raises `ValueError` with a clause that follows the variable's name.
+
+No clause quotes the text: it may be a secret.
+"""
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Collection
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+PII_KEY_BYTES: Final = 32
+LARGEST_PORT: Final = 65_535
+SMALLEST_RSA_BITS: Final = 2048
+"""What both providers issue; a shorter key is a mix-up."""
+
+
+def matching(pattern: str, rule: str) -> Callable[[str], str]:
+    """A parser of text that matches `pattern` as a whole; `rule` is the clause for text that does not."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def parse(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(rule)
+        return text
+
+    return parse
+
+
+token = matching(r"[!-~]+", "must be ASCII without blanks or line breaks")
+identifier = matching(r"[!-~]{1,64}", "must be 1 to 64 ASCII characters without blanks")
+kafka_name = matching(r"[0-9A-Za-z._-]{1,249}", "must be 1 to 249 characters of letters, digits, `.`, `_` and `-`")
+api_v3_key = matching(r"[!-~]{32}", "must be the API v3 key: exactly 32 ASCII characters")
+
+
+def plain(text: str) -> str:
+    """Any text."""
+    return text
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """A parser of one of a few words."""
+    rule = f"must be {' or '.join(allowed)}"
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(rule)
+        return text
+
+    return parse
+
+
+def boolean(text: str) -> bool:
+    """A JSON boolean."""
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A parser of an integer between `low` and `high`, both included."""
+    rule = f"must be a whole number from {low} to {high}"
+
+    def parse(text: str) -> int:
+        if re.fullmatch(r"\d{1,12}", text, re.ASCII) is None or not low <= int(text) <= high:
+            raise ValueError(rule)
+        return int(text)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """A parser of a duration between `low` and `high` seconds, both included."""
+    rule = f"must be a number of seconds from {low:g} to {high:g}"
+
+    def parse(text: str) -> float:
+        if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text, re.ASCII) is None or not low <= float(text) <= high:
+            raise ValueError(rule)
+        return float(text)
+
+    return parse
+
+
+def time_scale(text: str) -> float:
+    """More than 0, at most 1 (contracts §9)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise ValueError("must be a number above 0 and at most 1")
+    return value
+
+
+def api_version(text: str) -> tuple[int, ...]:
+    """`2.3` → `(2, 3)`."""
+    if re.fullmatch(r"\d{1,3}(\.\d{1,3}){1,2}", text, re.ASCII) is None:
+        raise ValueError("must be a version of Kafka such as 2.3, or unset to negotiate it")
+    return tuple(int(part) for part in text.split("."))
+
+
+def bootstrap_servers(text: str) -> str:
+    """`host:port,host:port`, blanks dropped."""
+    servers = [server.strip() for server in text.split(",")]
+    for server in servers:
+        host, colon, port = server.rpartition(":")
+        if not (colon and host and _is_port(port)) or re.search(r"[\s/@]", host):
+            raise ValueError("must be host:port, several of them separated by commas")
+    return ",".join(servers)
+
+
+def pii_key(text: str) -> bytes:
+    """32 bytes in base64."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != PII_KEY_BYTES:
+        raise ValueError("must be exactly 32 bytes in base64 (make one with `openssl rand -base64 32`)")
+    return key
+
+
+def private_key(text: str) -> str:
+    """An unencrypted RSA private key, PEM; a written-out backslash-n counts as a line break, for env files."""
+    pem = _pem(text)
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("must be an unencrypted RSA private key in PEM") from None
+    if not isinstance(key, RSAPrivateKey) or key.key_size < SMALLEST_RSA_BITS:
+        raise ValueError(f"must be an RSA private key of at least {SMALLEST_RSA_BITS} bits in PEM")
+    return pem
+
+
+def public_key(text: str) -> str:
+    """An RSA public key, PEM; a written-out backslash-n counts as a line break, for env files."""
+    pem = _pem(text)
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("must be an RSA public key in PEM, the provider's and not your own") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_RSA_BITS:
+        raise ValueError(f"must be an RSA public key of at least {SMALLEST_RSA_BITS} bits in PEM")
+    return pem
+
+
+def database_url(text: str) -> str:
+    """`sqlite:///…` or `postgresql://user:password@host/name`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("sqlite", "postgresql"):
+        raise ValueError("must start with sqlite:/// or postgresql:// (the product picks the driver)")
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest == "/" or ":memory:" in rest:
+            raise ValueError("must name a file that all processes share, after sqlite:///")
+        return text
+    parts = _split(text)
+    if not parts.hostname or parts.path in ("", "/"):
+        raise ValueError("must name the host and the database, postgresql://user:password@host/name")
+    return text
+
+
+def http_url(text: str) -> str:
+    """`http[s]://host[:port][/path]` without credentials, query and fragment; a closing slash is dropped."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address with a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be an address without user, query and fragment")
+    return text.rstrip("/")
+
+
+def carrier_url(text: str) -> str:
+    """The carrier's origin, without the base path of contracts §4, which the product adds."""
+    url = http_url(text)
+    if "/tmf-api" in url:
+        raise ValueError("must end before the base path /tmf-api/…, which is added")
+    return url
+
+
+def host_in(url: str, domains: Collection[str]) -> bool:
+    """Whether the host of `url` is one of `domains` or below one."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return any(host == domain or host.endswith("." + domain) for domain in domains)
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"\d{1,5}", text, re.ASCII) is not None and 1 <= int(text) <= LARGEST_PORT
+
+
+def _pem(text: str) -> str:
+    return text.replace("\\n", "\n").strip() + "\n"
+
+
+def _split(text: str) -> SplitResult:
+    """Parts of an address; raises for blanks, control characters, bad brackets and bad ports."""
+    if re.search(r"[\s\x00-\x20]", text):
+        raise ValueError("must be an address without blanks and line breaks")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be an address with a valid host and port") from None
+    return parts
