@@ -95,9 +95,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name the parts that could not be had: a green run without them has not shown what they stand for."""
+    """Name the parts that could not be had: a green run without them has not shown what they stand for.
+
+    All parts have ended by now; what still runs below this process is a test's left-over.
+    """
     for part, reason in config.stash[_not_shown].items():
         terminalreporter.write_line(f"not shown here: {part} ({reason})", yellow=True, bold=True)
+    for process in reaper.kill_children():
+        terminalreporter.write_line(f"left running by a test, and killed: {process}", yellow=True, bold=True)
 
 
 @pytest.hookimpl(tryfirst=True)

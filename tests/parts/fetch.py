@@ -21,6 +21,7 @@ from tests.parts.process import PartMissingError
 PARTS_FOLDER = Path(__file__).parents[2] / ".parts"
 STEP_TIMEOUT_SECONDS = 300
 ERROR_LINES = 5
+ERROR_STARTS = ("[ERROR]", "E:", "dpkg:")
 APT_OPTIONS = ("-q", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30", "-o", "APT::Sandbox::User=root")
 # Not unpacked: what only the packages' installation scripts need, the compiler for queries that tests switch off, and
 # the C library, which must be the machine's own.
@@ -73,8 +74,11 @@ def copy_jars(name: str, artifacts: Sequence[tuple[str, str, str]], env: Mapping
         say(f"{name}: getting the jars of {', '.join(':'.join(artifact) for artifact in artifacts)} with Maven")
         dependencies = "".join(DEPENDENCY.format(*artifact) for artifact in artifacts)
         Path(work, "pom.xml").write_text(POM.format(dependencies=dependencies))
-        copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=jars"]
-        _run(name, ["mvn", "-q", "-B", *copy], cwd=Path(work), env=env)
+        copy = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=jars"]
+        try:
+            _run(name, copy, cwd=Path(work), env=env)
+        except PartMissingError:  # the user may have no home that Maven can write to; and networks deserve two tries
+            _run(name, [*copy, f"-Dmaven.repo.local={work}/repository"], cwd=Path(work), env=env)
         shutil.copytree(Path(work, "jars"), folder, dirs_exist_ok=True)
     return PARTS_FOLDER / name
 
@@ -150,6 +154,8 @@ def _run(name: str, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]
     except subprocess.TimeoutExpired:
         raise PartMissingError(f"{name}: {command[0]} took longer than {STEP_TIMEOUT_SECONDS} s; try again") from None
     if done.returncode != 0:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-ERROR_LINES:])
-        raise PartMissingError(f"{name}: {command[0]} could not get it (exit code {done.returncode}):\n{tail}")
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        telling = [line for line in lines if line.startswith(ERROR_STARTS)][:ERROR_LINES] or lines[-ERROR_LINES:]
+        what = f"{name}: {command[0]} could not get it (exit code {done.returncode}):"
+        raise PartMissingError("\n".join([what, *telling]))
     return done.stdout

@@ -70,6 +70,9 @@ class Programs:
     java: str
     jars: Path
 
+    def __str__(self) -> str:
+        return f"{self.jars} on {self.java}"
+
 
 def find() -> Programs:
     """Java and the jars. Raises PartMissingError."""

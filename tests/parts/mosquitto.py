@@ -28,6 +28,9 @@ class Program:
     path: str
     library_path: str | None = None
 
+    def __str__(self) -> str:
+        return self.path
+
     def environment(self) -> Mapping[str, str]:
         """The environment to run it in."""
         return {**os.environ, **({"LD_LIBRARY_PATH": self.library_path} if self.library_path else {})}

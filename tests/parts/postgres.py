@@ -47,6 +47,9 @@ class Programs:
     folder: Path
     library_path: str | None = None
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def environment(self) -> Mapping[str, str]:
         """The environment to run them in: without any PG* setting of the caller."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -132,7 +135,7 @@ class Postgres(Process):
         os.chown(self.folder, self.uid, self.gid)
         if not _open_to_all(self.folder.parent):
             raise PartFailedError(f"postgres: only root can read {self.folder.parent}; set TMPDIR to an open folder")
-        if not _open_to_all(self._programs.folder):
+        if self._programs.library_path and not _open_to_all(self._programs.folder):
             self._programs = _copied(self._programs, self.folder)
 
 

@@ -64,6 +64,14 @@ class Reaper:
         """Remove this folder when the session ends."""
         self._tell({"folder": str(folder)})
 
+    def kill_children(self) -> list[str]:
+        """Kill every descendant of this process but the reaper itself; their command lines."""
+        own = self._process.pid if self._process else None
+        left = [pid for pid in process_tree(os.getpid())[1:] if pid != own and started_at(pid)]
+        commands = [f"{pid}: {_command_line(pid)}" for pid in left]
+        signal_all(left, signal.SIGKILL)
+        return commands
+
     def close(self) -> None:
         """Have everything registered ended now, and wait until it is."""
         with self._lock:
@@ -93,6 +101,12 @@ def _stat_fields(stat: Path) -> list[str]:
         return stat.read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def _command_line(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    return "(ended)"
 
 
 def _main() -> None:
