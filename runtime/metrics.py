@@ -1,0 +1,84 @@
+"""Metrics: each defined once, in a table that the documentation is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
+"""Wide: an answer takes 20 ms, a slow carrier 40 s, a doubt minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. Labels hold few distinct values and no personal data."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+METRICS: Final = (
+    Metric(
+        "topup_records_total",
+        "counter",
+        ("result",),
+        "records read, by what became of them: started, duplicate, invalid, oversize, conflict",
+    ),
+    Metric("topup_bridge_in_flight", "gauge", (), "records taken from Kafka whose offset is not yet complete"),
+    Metric("topup_bridge_lag_records", "gauge", ("partition",), "records between the committed offset and the end"),
+    Metric("topup_bridge_first_pass_orders", "gauge", (), "orders in their first pass, as the gate counts them"),
+    Metric("topup_bridge_paused", "gauge", ("reason",), "1 while the intake is paused for this reason"),
+    Metric("topup_orders_settled_total", "counter", ("outcome",), "orders brought to an end: delivered, refunded"),
+    Metric("topup_orders_parked_total", "counter", ("reason",), "orders that began to wait for an operator"),
+    Metric("topup_step_seconds", "histogram", ("step", "result"), "one attempt of a step, by its result"),
+    Metric("topup_alerts_total", "counter", ("alert",), "what a person should look at now, by kind"),
+    Metric(
+        "topup_part_up", "gauge", ("part",), "1 while a part (Temporal, database, broker, …) answered its last check"
+    ),
+)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own.
+
+    Beside the table it exports what `prometheus_client` knows of the process: memory, CPU, files, garbage collection.
+    """
+
+    def __init__(self, table: tuple[Metric, ...] = METRICS) -> None:
+        self._registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+        self._counters: Mapping[str, Counter] = {
+            m.name: Counter(m.name, m.meaning, m.labels, registry=self._registry) for m in table if m.kind == "counter"
+        }
+        self._gauges: Mapping[str, Gauge] = {
+            m.name: Gauge(m.name, m.meaning, m.labels, registry=self._registry) for m in table if m.kind == "gauge"
+        }
+        self._histograms: Mapping[str, Histogram] = {
+            m.name: Histogram(m.name, m.meaning, m.labels, buckets=SECONDS_BUCKETS, registry=self._registry)
+            for m in table
+            if m.kind == "histogram"
+        }
+
+    def counter(self, name: str) -> Counter:
+        """The counter of the table; raises `KeyError` for a name that isn't there."""
+        return self._counters[name]
+
+    def gauge(self, name: str) -> Gauge:
+        """The gauge of the table; raises `KeyError` for a name that isn't there."""
+        return self._gauges[name]
+
+    def histogram(self, name: str) -> Histogram:
+        """The histogram (seconds) of the table; raises `KeyError` for a name that isn't there."""
+        return self._histograms[name]
+
+    def exposition(self) -> bytes:
+        """What `/metrics` answers, in the text format of `CONTENT_TYPE`."""
+        return generate_latest(self._registry)

@@ -1,0 +1,95 @@
+"""Logs: one JSON object per line on stderr, readable text where stderr is a terminal (contracts §8).
+
+Everything goes through one handler: our `structlog` events and what libraries say through `logging`. Each record has
+`event`, `level` and `at` (RFC 3339, UTC), and passes `runtime.redaction` last.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.stdlib import BoundLogger
+from structlog.typing import Processor, WrappedLogger
+
+from runtime.redaction import redacted_record
+
+QUIET_LIBRARIES: Final = (
+    "aiosqlite",
+    "alembic",
+    "asyncio",
+    "httpcore",
+    "httpx",
+    "kafka",
+    "sqlalchemy",
+    "temporalio",
+    "uvicorn",
+)
+"""Heard from WARNING up."""
+
+_FIRST: Final = ("event", "level", "at")
+
+
+def configure_logging(*, stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Send all logs of this process to `stream` (stderr). Call again to start over."""
+    out = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(_formatter(readable=out.isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # modules get their logger at import, before this was called
+    )
+
+
+def get_logger(name: str) -> BoundLogger:
+    """A logger: `log.info("started", order_id=…)`. Event = a few fixed words, the rest as keys, no personal data."""
+    return structlog.stdlib.get_logger(name)
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+
+
+def _formatter(*, readable: bool) -> logging.Formatter:
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_of_exception, _redact]
+    renderer: Processor = structlog.dev.ConsoleRenderer(timestamp_key="at", pad_event_to=0) if readable else _json_line
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            *_shared(),
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.add_logger_name,
+        ],
+        processors=[*last, renderer],
+    )
+
+
+def _text_of_exception(logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A traceback as text, so that it can be redacted."""
+    return structlog.processors.format_exc_info(logger, method, event)
+
+
+def _redact(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return redacted_record(event)
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+    ordered = {key: event[key] for key in _FIRST if key in event} | dict(event)
+    return json.dumps(ordered, ensure_ascii=False, separators=(", ", ": "))

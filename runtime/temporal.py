@@ -1,0 +1,136 @@
+"""The connection to Temporal, the same in every process."""
+
+import asyncio
+import dataclasses
+import functools
+import logging
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.exceptions import ApplicationError
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
+
+from runtime.settings import Settings
+from runtime.waiting import in_one_line, wait_for
+
+CONNECT_SECONDS: Final = 10.0
+CHECK_SECONDS: Final = 2.0
+KEEP_ALIVE: Final = KeepAliveConfig(interval_millis=15_000, timeout_millis=10_000)
+"""A connection that a frozen host or a proxy swallowed is replaced within 25 s; the server allows pings each 10 s."""
+LANGUAGE: Final = "orders"
+"""The room whose errors are sentences for an operator, so that a stack trace adds nothing."""
+
+
+class SentenceFailureConverter(DefaultFailureConverter):
+    """Failures as the Web UI shows them: no stack trace under errors of our own.
+
+    Ours are `ApplicationError`s, which are raised on purpose, and those of `orders`. A bug keeps its trace.
+    """
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Fill `failure` from `exception` (see base class)."""
+        super().to_failure(exception, payload_converter, failure)
+        room = type(exception).__module__.partition(".")[0]
+        if isinstance(exception, ApplicationError) or room == LANGUAGE:
+            _drop_traces(failure)
+
+
+def _drop_traces(failure: Failure) -> None:
+    failure.stack_trace = ""
+    if failure.HasField("cause"):
+        _drop_traces(failure.cause)
+
+
+DATA_CONVERTER: Final = dataclasses.replace(pydantic_data_converter, failure_converter_class=SentenceFailureConverter)
+
+
+class NotConnected(Exception):
+    """Temporal can't be used now: away, frozen, or its namespace isn't there yet; the text says which."""
+
+
+async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+    """A client for the server and namespace of the environment; `lazy` connects at the first call.
+
+    Raises:
+        NotConnected: the server doesn't answer, refuses, or its certificates can't be read.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await Client.connect(
+                **settings.temporal.connect_config(),
+                data_converter=DATA_CONVERTER,
+                keep_alive_config=KEEP_ALIVE,
+                lazy=lazy,
+                runtime=_runtime(),
+            )
+    except TimeoutError:
+        raise NotConnected("no answer in time") from None
+    except (RuntimeError, OSError, ValueError) as error:  # what the SDK raises for transport, certificates, addresses
+        said = re.search(r'message: \\?"([^"\\]+)', str(error))
+        raise NotConnected(said[1].lower() if said else in_one_line(error)) from error
+
+
+async def wait_for_temporal(
+    settings: Settings, stop: asyncio.Event, *, on_wait: Callable[[str], None] = lambda _sentence: None
+) -> Client:
+    """A client whose server answers and whose namespace is there; waits for both as `wait_for` does.
+
+    Raises:
+        Stopped: `stop` was set first.
+    """
+
+    async def attempt() -> Client:
+        client = await connect(settings)
+        await _describe_namespace(client)
+        return client
+
+    return await wait_for(
+        f"Temporal at {settings.temporal.address}", attempt, stop, attempt_seconds=CONNECT_SECONDS + 2, on_wait=on_wait
+    )
+
+
+async def check(client: Client) -> None:
+    """Return if the server answers now; within `CHECK_SECONDS`, also where it is frozen.
+
+    Raises:
+        TimeoutError, RPCError: it does not.
+    """
+    call = client.workflow_service.get_system_info(
+        GetSystemInfoRequest(), retry=False, timeout=timedelta(seconds=CHECK_SECONDS)
+    )
+    await asyncio.wait_for(call, CHECK_SECONDS + 0.5)
+
+
+async def _describe_namespace(client: Client) -> None:
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    try:
+        await client.workflow_service.describe_namespace(request, retry=False, timeout=timedelta(seconds=CHECK_SECONDS))
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise NotConnected(
+                f"it has no namespace {client.namespace}: run `topup setup`, or set TEMPORAL_NAMESPACE"
+            ) from None
+        if error.status != RPCStatusCode.PERMISSION_DENIED:  # a key may be good for orders and not for this question
+            raise
+
+
+@functools.cache
+def _runtime() -> Runtime:
+    """One per process: its own log lines come through `logging` (they would go to stdout), its metrics are off."""
+    return Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+            ),
+            metrics=None,
+        )
+    )
