@@ -1,0 +1,273 @@
+"""What is known of a request that failed: not sent, unanswered, answered with nothing usable."""
+
+import asyncio
+import gzip
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.http import (
+    MAX_BODY_BYTES,
+    MAX_RETRY_AFTER_SECONDS,
+    NoReply,
+    Reply,
+    client,
+    exchange,
+    json_object,
+    origin,
+    parse_json,
+    retry_after_seconds,
+)
+from tests.adapters import loopback as tcp
+from tests.adapters.loopback import dead_url, loopback
+
+NOW = datetime(2023, 8, 21, 10, 34, 0, tzinfo=UTC)
+LIMIT_SECONDS = 0.3
+"""Short where the far side never answers."""
+PATIENCE_SECONDS = 20
+"""Where something must come before any limit; a machine under load gets there too."""
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client() as opened:
+        yield opened
+
+
+async def post(http: httpx.AsyncClient, url: str, timeout_seconds: float = PATIENCE_SECONDS) -> Reply | NoReply:
+    request = httpx.Request("POST", url, content=b"{}")
+    return await exchange(http, request, whom="the carrier", timeout_seconds=timeout_seconds)
+
+
+def cause(reply: Reply | NoReply) -> str:
+    assert isinstance(reply, NoReply)
+    assert "the carrier" in reply.why
+    return reply.cause
+
+
+async def test_a_refused_connection_is_not_sent(http: httpx.AsyncClient) -> None:
+    assert cause(await post(http, dead_url())) == "not_sent"
+
+
+async def test_a_name_that_does_not_resolve_is_not_sent(http: httpx.AsyncClient) -> None:
+    assert cause(await post(http, "http://carrier.invalid")) == "not_sent"
+
+
+@pytest.mark.parametrize("name", tcp.UNANSWERED)
+async def test_whatever_fails_after_the_connect_is_unanswered(http: httpx.AsyncClient, name: str) -> None:
+    async with loopback(tcp.UNANSWERED[name]) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert cause(await post(http, server.url, LIMIT_SECONDS)) == "unanswered"
+        assert server.connections == 1  # nothing was tried twice
+        assert len(server.requests) <= 1
+
+
+async def test_a_connection_that_never_gets_ready_is_not_sent(http: httpx.AsyncClient) -> None:
+    """The TLS handshake hangs, and the total limit ends it: the trace knows that no request went out."""
+    async with loopback(lambda peer: peer.client_gone()) as server:
+        reply = await post(http, server.url.replace("http:", "https:"), LIMIT_SECONDS)
+    assert cause(reply) == "not_sent"
+
+
+async def test_waiting_for_a_free_connection_is_not_sent() -> None:
+    async with (
+        httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=1)) as http,
+        loopback(tcp.never_answer) as server,
+    ):
+        busy = asyncio.create_task(post(http, server.url))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await server.asked.wait()
+        assert cause(await post(http, server.url, LIMIT_SECONDS)) == "not_sent"
+        busy.cancel()
+        assert len(server.requests) == 1
+
+
+async def test_a_kept_connection_that_breaks_is_unanswered(http: httpx.AsyncClient) -> None:
+    async def answer_once(peer: tcp.Peer) -> None:
+        await peer.request()
+        await peer.say(tcp.head(2) + b"[]")
+        await peer.request()
+
+    async with loopback(answer_once) as server:
+        first = await post(http, server.url)
+        assert isinstance(first, Reply)
+        assert first.body == b"[]"
+        assert cause(await post(http, server.url)) == "unanswered"
+        assert server.connections == 1
+
+
+async def test_a_giant_body_is_not_read_to_its_end(http: httpx.AsyncClient) -> None:
+    async with loopback(tcp.giant) as server, asyncio.timeout(PATIENCE_SECONDS):
+        assert cause(await post(http, server.url)) == "answered"
+
+
+async def test_the_largest_body_that_is_read(http: httpx.AsyncClient) -> None:
+    body = b" " * MAX_BODY_BYTES
+    async with loopback(tcp.answering(tcp.head(len(body)) + body)) as server:
+        reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.body == body
+
+
+async def test_a_compressed_answer_is_not_unpacked(http: httpx.AsyncClient) -> None:
+    packed = gzip.compress(b" " * 100 * MAX_BODY_BYTES)
+    assert len(packed) < MAX_BODY_BYTES
+    answer = tcp.head(len(packed), "200 OK", "Content-Encoding: gzip") + packed
+    async with loopback(tcp.answering(answer)) as server:
+        assert cause(await post(http, server.url)) == "answered"
+
+
+async def test_a_redirect_is_an_answer_and_not_followed(http: httpx.AsyncClient) -> None:
+    async with loopback(tcp.answering(tcp.head(0, "307 Temporary Redirect", "Location: /elsewhere"))) as server:
+        reply = await post(http, server.url)
+        assert isinstance(reply, Reply)
+        assert (reply.status, reply.is_success, len(server.requests)) == (307, False, 1)
+
+
+async def test_the_environment_sends_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, dead_url())
+    async with client() as http, loopback(tcp.answering(tcp.head(2) + b"{}")) as server:
+        assert isinstance(await post(http, server.url), Reply)
+
+
+async def test_cancelling_ends_the_exchange_and_is_not_swallowed(http: httpx.AsyncClient) -> None:
+    async with loopback(tcp.never_answer) as server:
+        task = asyncio.create_task(post(http, server.url))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await server.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+async def test_a_time_limit_closes_the_connection(http: httpx.AsyncClient) -> None:
+    gone = asyncio.Event()
+
+    async def wait(peer: tcp.Peer) -> None:
+        await peer.request()
+        await peer.client_gone()
+        gone.set()
+
+    async with loopback(wait) as server:
+        await post(http, server.url, LIMIT_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx.ConnectError("refused"), "not_sent"),
+        (httpx.ConnectTimeout("slow"), "not_sent"),
+        (httpx.PoolTimeout("full"), "not_sent"),
+        (httpx.ReadTimeout("slow"), "unanswered"),
+        (httpx.WriteTimeout("slow"), "unanswered"),
+        (httpx.ReadError("reset"), "unanswered"),
+        (httpx.WriteError("reset"), "unanswered"),
+        (httpx.CloseError("reset"), "unanswered"),
+        (httpx.RemoteProtocolError("no HTTP"), "unanswered"),
+        (httpx.LocalProtocolError("no HTTP"), "unanswered"),
+        (httpx.DecodingError("no gzip"), "unanswered"),
+        (TimeoutError(), "unanswered"),
+        (OSError("TLS"), "unanswered"),
+        (RuntimeError("unforeseen"), "unanswered"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_without_a_trace_only_the_errors_of_connecting_are_not_sent(error: Exception, expected: str) -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as http:
+        assert cause(await post(http, "http://carrier.example")) == expected
+
+
+async def test_a_connect_error_after_the_send_began_is_unanswered() -> None:
+    """The trace outranks the error's name."""
+
+    class Sends(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await request.extensions["trace"]("http11.send_request_headers.started", {})
+            raise httpx.ConnectError("a second connect")
+
+    async with httpx.AsyncClient(transport=Sends()) as http:
+        assert cause(await post(http, "http://carrier.example")) == "unanswered"
+
+
+async def test_why_tells_no_secret(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    request = httpx.Request("POST", dead_url(), content=b"89860321247550000015", headers={"Authorization": "secret"})
+    reply = await exchange(http, request, whom="the carrier", timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(reply, NoReply)
+    for told in (reply.why, caplog.text):
+        assert "89860321247550000015" not in told
+        assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("60", 60.0),
+        ("61", 60.0),
+        ("999999999999999999", 60.0),
+        ("Mon, 21 Aug 2023 10:34:30 GMT", 30.0),
+        ("Mon, 21 Aug 2023 10:34:30 -0000", 30.0),
+        ("Mon, 21 Aug 2023 10:33:30 GMT", 0.0),
+        ("Mon, 21 Aug 2033 10:33:30 GMT", 60.0),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٧", None),  # a digit, though not one of HTTP's
+        ("soon", None),
+        ("9" * 5000, None),
+        ("Mon, 99 Aug 2023 10:34:30 GMT", None),
+    ],
+)
+def test_retry_after_is_read_and_capped(value: str, seconds: float | None) -> None:
+    assert retry_after_seconds(value, NOW) == seconds
+
+
+@given(st.text(), st.datetimes(timezones=st.just(UTC)))
+def test_no_retry_after_is_beyond_its_bounds(value: str, now: datetime) -> None:
+    seconds = retry_after_seconds(value, now)
+    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
+
+
+@given(st.integers(-3600, 3600))
+def test_retry_after_as_a_date_is_the_time_until_then(seconds: int) -> None:
+    date = (NOW + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert retry_after_seconds(date, NOW) == min(max(seconds, 0), MAX_RETRY_AFTER_SECONDS)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 200_000, b"9" * 5000, b'{"a":' * 100_000])
+def test_what_is_no_json_is_an_error_of_one_kind(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_json(body)
+    assert json_object(body) is None
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"true"])
+def test_json_that_is_no_object_is_none(body: bytes) -> None:
+    assert json_object(body) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["", "carrier", "ftp://carrier", "http://", "http://user:pw@carrier", "http://carrier?x=1", "http://c#f"]
+)
+def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="https://host/path"):
+        origin(url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "https://gateway.example/carrier/"])
+def test_an_address_loses_its_last_slash(url: str) -> None:
+    assert origin(url) == url.rstrip("/")
