@@ -31,8 +31,8 @@ parts: .venv/.dev ## real servers for the tests, unpacked into .parts/ where the
 	@$(PYTHON_IN_VENV) -m tests.parts fetch || true
 
 # Two files, because the demo needs neither test tools nor a JRE: 60 MB and 9 s less (measured).
-lock: ## newest versions into the lock files (needs uv)
-	$(UV) $(COMPILE_LOCK) --upgrade pyproject.toml --extra local --group dev -o requirements.lock
+lock: ## lock files from pyproject.toml (needs uv; UPGRADE=--upgrade takes the newest versions)
+	$(UV) $(COMPILE_LOCK) $(UPGRADE) pyproject.toml --extra local --group dev -o requirements.lock
 	$(UV) $(COMPILE_LOCK) pyproject.toml scripts/build-requirements.in --extra local -c requirements.lock -o requirements-demo.lock
 
 clean: ## remove the virtual environment, unpacked parts and caches; .topup/, the data of `make dev`, stays
