@@ -1,11 +1,16 @@
 """What the activities need of the outside world. Adapters implement these; tests have fakes with honest state."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from orders.notices import Notice
+from orders.book import Entry
+from orders.identities import NoticeResult
+from orders.notices import Notice, NoticeState
 from orders.outcomes import Completed, InDoubt, NotFound, RefundAnswer, RefundRequest, Refused
 from orders.paid_order import PaidOrder
+
+T = TypeVar("T")
 
 
 class Carrier(Protocol):
@@ -73,9 +78,42 @@ class Notifier(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Wall-clock time; a port, so that tests can move it."""
+class Record(Protocol):
+    """One order as a rule sees it."""
 
-    def now(self) -> datetime:
-        """Now, aware, UTC."""
+    @property
+    def entry(self) -> Entry:
+        """The money part of its row."""
+        ...
+
+    @property
+    def order(self) -> PaidOrder:
+        """What was paid."""
+        ...
+
+
+class Book(Protocol):
+    """The order book. Every method is one transaction and may raise `Unavailable` though the change was committed."""
+
+    async def read(self, order_id: str) -> Record:
+        """One order, without a lock."""
+        ...
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Callable[[Record], tuple[Entry, T]],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]],
+    ) -> T:
+        """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail."""
+        ...
+
+    async def read_with_notices(self, order_id: str) -> tuple[Record, list[NoticeState]]:
+        """One order and what became of its notices so far."""
+        ...
+
+    async def write_notices(self, order_id: str, result: NoticeResult, states: Mapping[str, tuple[str, str]]) -> None:
+        """Note `{platform: (state, remark)}`; a platform that has acknowledged keeps that."""
         ...

@@ -17,12 +17,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from activities.ports import Clock
 from adapters import migrations, tables
 from adapters.vault import Vault
 from orders.book import Entry
+from orders.clock import Clock
 from orders.errors import TopUpError, Unavailable
 from orders.identities import NoticeResult
+from orders.notices import NoticeState
 from orders.paid_order import SCHEMA, PaidOrder
 
 T = TypeVar("T")
@@ -109,16 +110,6 @@ class Event:
     at: datetime
     kind: str
     detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeState:
-    """What became of one notice on one platform."""
-
-    result: str
-    platform: str
-    state: str
-    remark: str
 
 
 class OrderBook:

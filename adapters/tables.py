@@ -86,6 +86,7 @@ class OrderRow(SQLModel, table=True):
     refund_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refund_sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refund_denied: str
+    refund_word: str
     refund_confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     provider_refund_id: str
 

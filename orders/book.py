@@ -84,6 +84,8 @@ class Entry:
     refund_at: datetime | None = None
     refund_sent_at: datetime | None = None
     refund_denied: str = ""
+    refund_word: str = ""
+    """An operator's reference for a refund that the provider has refused and that was paid another way."""
     refund_confirmed_at: datetime | None = None
     provider_refund_id: str = ""
 
@@ -329,13 +331,16 @@ def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry
     return booked, Refused(code=RESOLVED_BY_OPERATOR, carrier_order_id=reference)
 
 
-def resolve_refunded(entry: Entry, now: datetime, reference: str) -> tuple[Entry, str]:
-    """An operator's word that a refund which the provider has definitely refused was paid another way."""
+def resolve_refunded(entry: Entry, reference: str) -> tuple[Entry, str]:
+    """An operator's word that a refund which the provider has definitely refused was paid another way.
+
+    It settles nothing itself: the next query that is refused again does (`hear_refund`), so one is always asked.
+    """
     if entry.refund_confirmed_at is not None:
         return entry, ""
     if not entry.refund_sequence or not entry.refund_denied:
         return entry, "The provider has not definitely refused this refund: it goes on by itself."
-    return replace(entry, refund_confirmed_at=now, provider_refund_id=reference), ""
+    return replace(entry, refund_word=reference), ""
 
 
 # --- refund and end --------------------------------------------------------------------------------------------
@@ -377,6 +382,9 @@ def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer) -> tuple[Entr
     match answer:
         case RefundConfirmed():
             entry = replace(entry, refund_confirmed_at=now, provider_refund_id=answer.provider_refund_id)
+        case RefundDenied() if entry.refund_word:
+            entry = replace(entry, refund_confirmed_at=now, provider_refund_id=entry.refund_word)
+            return entry, RefundConfirmed(provider_refund_id=entry.refund_word)
         case RefundDenied():
             entry = replace(entry, refund_denied=answer.code)
         case _:

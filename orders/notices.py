@@ -13,6 +13,16 @@ _CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeState:
+    """What became of one notice on one platform: `acknowledged`, `refused` or `given_up`."""
+
+    result: NoticeResult
+    platform: str
+    state: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One notice, ready to be published on any platform.
 

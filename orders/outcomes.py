@@ -75,6 +75,8 @@ class CarrierSays(_Answer):
     """A carrier's answer as a step's result (one model, so that its validator is built once)."""
 
     answer: Annotated[CarrierAnswer, Field(discriminator="kind")]
+    next_look_seconds: float | None = None
+    """When the answer settles nothing: how long to wait before asking again."""
 
 
 # --- the payment provider --------------------------------------------------------------------------------------
@@ -142,6 +144,10 @@ class ProviderSays(_Answer):
     """A provider's answer as a step's result."""
 
     answer: Annotated[RefundAnswer, Field(discriminator="kind")]
+    sequence: int = 0
+    """The refund number that this is about, counted from 1."""
+    next_look_seconds: float | None = None
+    """When the answer settles nothing: how long to wait before asking again."""
 
 
 class RefundRequest(_Answer):

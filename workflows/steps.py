@@ -5,7 +5,7 @@ vehicle data: activities read it from the order book.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypedDict
+from typing import Final, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.common import (
@@ -16,8 +16,9 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from orders.identities import workflow_id
+from orders.identities import NoticeResult, workflow_id
 from orders.lifecycle import Outcome, Status
+from orders.outcomes import CarrierSays, NotFound
 from orders.paid_order import Provider
 
 TOP_UP_ORDER: Final = "TopUpOrder"
@@ -44,6 +45,147 @@ class TopUpInput(_Data):
     provider: Provider
     reopened: bool = False
     """Set by `topup orders reopen` and the sweep alone: this run asks the carrier before it sends anything to it."""
+
+
+class Stand(_Data):
+    """Where the book says the order stands, and what of today's configuration this run goes by.
+
+    Replays must not depend on the settings of the worker that replays: they enter a run here, once.
+    """
+
+    posts: int
+    cancel_reason: str
+    carrier: CarrierSays | None
+    """The carrier's final word, if the book has it."""
+    platforms: tuple[str, ...]
+    scale: float
+    local_first: bool
+
+
+class CarrierAsk(_Data):
+    """The argument of every call to the carrier."""
+
+    order_id: str
+    evidence: NotFound | None = None
+    """For a further POST: the empty answer that it rests on."""
+    insist: bool = False
+    """The saga has shown the trouble already: raise until there is something new to decide."""
+
+
+class ProviderAsk(_Data):
+    """The argument of every call to the payment provider."""
+
+    order_id: str
+    closed: int = 0
+    """The refund number that was seen `CLOSED` already."""
+    insist: bool = False
+
+
+class NoticeAsk(_Data):
+    """One notice, for some platforms."""
+
+    order_id: str
+    result: NoticeResult
+    platforms: tuple[str, ...]
+
+
+class NoticeSays(_Data):
+    """What became of it: `acknowledged`, `refused` (for good) or `pending`, by platform."""
+
+    states: dict[str, str]
+
+
+class StatusNote(_Data):
+    """What the book is to show of an unsettled order."""
+
+    order_id: str
+    status: Status
+    reason: str
+    needs_operator: bool
+
+
+class Word(_Data):
+    """An operator's word, as `resolve`, `retry_now`, `refund_now` and `renotify` take it (contracts §3).
+
+    Every member is optional for the decoder, so that a missing one is refused by a sentence and not by a dump.
+    """
+
+    operator: str = ""
+    note: str = ""
+    outcome: str = ""
+
+
+class WordFor(_Data):
+    """An operator's word about one order, to be written in the book before anything follows from it."""
+
+    order_id: str
+    word: Word
+
+
+class Recorded(_Data):
+    """What the book answered. `refusal` is a sentence, empty if it is written."""
+
+    refusal: str = ""
+
+
+class Settled(_Data):
+    """The end in the book. None: the book does not hold what an end needs."""
+
+    outcome: Outcome | None
+
+
+class GivenUp(_Data):
+    """A notice that a platform did not take before it would have expired."""
+
+    order_id: str
+    result: NoticeResult
+    platform: str
+
+
+class TopUpResult(_Data):
+    """A run's result: the outcome, and what became of the notices by result and platform."""
+
+    order_id: str
+    outcome: Outcome
+    reason: str
+    notices: dict[str, dict[str, str]]
+
+
+class TopUpState(_Data):
+    """The answer of the query `status` (contracts §3)."""
+
+    order_id: str
+    state: Status
+    reason: str
+    needs_operator: bool
+    notices: dict[str, dict[str, str]]
+
+
+READ_ORDER: Final = "read_order"
+RECORD_ORDER: Final = "record_order"
+RECORD_STATUS: Final = "record_status"
+RECORD_CANCEL: Final = "record_cancel"
+RECORD_RESOLUTION: Final = "record_resolution"
+RECORD_GIVEN_UP: Final = "record_notice_given_up"
+PLACE: Final = "place_telecom_order"
+QUERY: Final = "query_telecom_order"
+BURN: Final = "cancel_telecom_order"
+NOTIFY: Final = "notify_vehicle"
+REFUND: Final = "refund_payment"
+QUERY_REFUND: Final = "query_refund"
+
+FORBIDDEN: Final = "FORBIDDEN"
+"""Code of a refund that the book holds back because the carrier has contradicted its own refusal."""
+
+TELECOM_ID: Final = "telecom"
+"""Activity ID of whichever single call to the carrier is pending (contracts §3)."""
+REFUND_ID: Final = "refund"
+"""Likewise to the payment provider."""
+
+
+def notice_activity_id(result: NoticeResult, platform: str) -> str:
+    """Activity ID of one platform's notice (contracts §3)."""
+    return f"notify-{result}-{platform}"
 
 
 class StartArguments(TypedDict):

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("refund_at", UtcDateTime(), nullable=True),
         sa.Column("refund_sent_at", UtcDateTime(), nullable=True),
         sa.Column("refund_denied", sa.String(), nullable=False),
+        sa.Column("refund_word", sa.String(), nullable=False),
         sa.Column("refund_confirmed_at", UtcDateTime(), nullable=True),
         sa.Column("provider_refund_id", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=True),

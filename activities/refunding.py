@@ -1,0 +1,192 @@
+"""The steps at the payment provider: send the refund, ask for it. Same number and amount until it is confirmed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio import activity
+
+from activities.context import ALERT, is_local, log, try_again
+from activities.ports import Book, PaymentProvider, Record
+from orders import book as rules
+from orders.book import RefundForbidden, RefundGranted
+from orders.clock import Clock
+from orders.identities import refund_number
+from orders.outcomes import (
+    ProviderSays,
+    RefundAnswer,
+    RefundClosed,
+    RefundConfirmed,
+    RefundDenied,
+    RefundHeld,
+    RefundInDoubt,
+    RefundRequest,
+    RefundUnknown,
+)
+from workflows import policies, steps
+from workflows.policies import refund_pace_seconds, scaled
+from workflows.steps import ProviderAsk
+
+REASON = "The data package could not be delivered"
+"""What the customer reads beside the refund; the same on every attempt of one number."""
+
+
+class RefundingActivities:
+    """Refunds at the configured providers."""
+
+    def __init__(self, providers: Mapping[str, PaymentProvider], book: Book, clock: Clock, scale: float) -> None:
+        self._providers = providers
+        self._book = book
+        self._clock = clock
+        self._scale = scale
+
+    @activity.defn(name=steps.REFUND)
+    async def refund_payment(self, ask: ProviderAsk) -> ProviderSays:
+        """Write the refund intent and send it; where the intent stands already, ask the provider first."""
+        granted = await self._book.decide(
+            ask.order_id,
+            lambda record: rules.grant_refund(record.entry, self._clock.now()),
+            kind="refund_intent",
+            detail=_grant_detail,
+        )
+        match granted:
+            case RefundConfirmed():
+                return ProviderSays(answer=granted)
+            case RefundForbidden():
+                return self._held(steps.FORBIDDEN, granted.why, ask, sequence=0)
+            case RefundGranted():
+                sequence = granted.sequence
+        record = await self._book.read(ask.order_id)
+        provider, missing = self._provider(record)
+        if provider is None:
+            return self._held("UNCONFIGURED", missing, ask, sequence)
+        if not granted.fresh:
+            answer = await self._ask(provider, record, sequence)
+            if isinstance(answer, RefundClosed) and ask.closed == sequence:
+                sequence = await self._next_number(ask.order_id, sequence)
+            elif not isinstance(answer, RefundUnknown):
+                return await self._says(ask, answer, sequence)
+        return await self._says(ask, await self._send(provider, record, sequence), sequence)
+
+    @activity.defn(name=steps.QUERY_REFUND)
+    async def query_refund(self, ask: ProviderAsk) -> ProviderSays:
+        """Ask for the refund number in use until there is something to decide; the local try asks once."""
+        record = await self._book.read(ask.order_id)
+        entry = record.entry
+        if entry.refund_confirmed_at is not None:
+            return ProviderSays(answer=RefundConfirmed(provider_refund_id=entry.provider_refund_id))
+        provider, missing = self._provider(record)
+        if provider is None:
+            return self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
+        answer = await self._ask(provider, record, entry.refund_sequence)
+        if isinstance(answer, RefundUnknown) and self._sent_seconds_ago(record) < scaled(
+            policies.REFUND_AGAIN_SECONDS, self._scale
+        ):
+            answer = RefundInDoubt(why="The provider doesn't show the refund yet; it was sent less than a minute ago.")
+        return await self._says(ask, answer, entry.refund_sequence)
+
+    async def _send(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
+        order_id = record.entry.order_id
+        leaves = await self._book.decide(
+            order_id,
+            lambda record: rules.refund_leaves(record.entry, self._clock.now(), sequence),
+            kind="refund_send",
+            detail=lambda leaves: {"refund_number": refund_number(order_id, sequence), "leaves": leaves},
+        )
+        if not leaves:
+            return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
+        answer = await provider.refund(self._request(record, sequence), timeout_seconds=self._http_seconds())
+        return await self._hear(order_id, answer, "refund_answer")
+
+    async def _ask(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
+        answer = await provider.query(self._request(record, sequence), timeout_seconds=self._http_seconds())
+        return await self._hear(record.entry.order_id, answer, "refund_query")
+
+    async def _hear(self, order_id: str, answer: RefundAnswer, kind: str) -> RefundAnswer:
+        heard = await self._book.decide(
+            order_id,
+            lambda record: rules.hear_refund(record.entry, self._clock.now(), answer),
+            kind=kind,
+            detail=lambda _: _answer_detail(answer),
+        )
+        if isinstance(answer, RefundDenied | RefundHeld) or (isinstance(answer, RefundInDoubt) and answer.alert):
+            log.error("refund_needs_a_person", order_id=order_id, why=answer.why, **{ALERT: True})
+        return heard
+
+    async def _next_number(self, order_id: str, closed: int) -> int:
+        return await self._book.decide(
+            order_id,
+            lambda record: rules.close_refund_number(record.entry, closed),
+            kind="refund_number",
+            detail=lambda sequence: {"refund_number": refund_number(order_id, sequence), "closed": closed},
+        )
+
+    async def _says(self, ask: ProviderAsk, answer: RefundAnswer, sequence: int) -> ProviderSays:
+        """The answer as a result; a failed attempt, with the moment of the next, where nothing is to be decided."""
+        record = await self._book.read(ask.order_id)
+        pace = refund_pace_seconds(self._sent_seconds_ago(record), self._scale)
+        wait = max(pace, getattr(answer, "retry_after_seconds", None) or 0)
+        says = ProviderSays(answer=answer, sequence=sequence, next_look_seconds=wait)
+        asking = activity.info().activity_type == steps.QUERY_REFUND
+        match answer:
+            case RefundConfirmed() | RefundClosed() | RefundUnknown():
+                return says
+            case RefundHeld() | RefundDenied():
+                undecided = ask.insist
+            case _:  # taken in, or in doubt: sending goes on with asking, asking asks again
+                undecided = asking
+        if undecided and not is_local():
+            try_again("RefundNotConfirmed", answer.why or "The provider works on the refund.", after_seconds=wait)
+        return says
+
+    def _held(self, code: str, why: str, ask: ProviderAsk, sequence: int) -> ProviderSays:
+        wait = scaled(policies.REFUND_LOOKS_SECONDS[1], self._scale)
+        if ask.insist and not is_local():
+            try_again("RefundHeld", why, after_seconds=wait)
+        log.error("refund_needs_a_person", order_id=ask.order_id, why=why, **{ALERT: True})
+        return ProviderSays(answer=RefundHeld(code=code, why=why), sequence=sequence, next_look_seconds=wait)
+
+    def _provider(self, record: Record) -> tuple[PaymentProvider | None, str]:
+        payment = record.order.payment
+        provider = self._providers.get(payment.provider)
+        if provider is None:
+            return None, f"{payment.provider} is not configured on this worker: set its TOPUP_* variables and restart."
+        if provider.merchant_id != payment.merchant_id:
+            return None, (
+                f"This payment belongs to merchant {payment.merchant_id} of {payment.provider}, the worker is for"
+                f" {provider.merchant_id}: refund it there, or start a worker with that merchant's keys."
+            )
+        return provider, ""
+
+    def _request(self, record: Record, sequence: int) -> RefundRequest:
+        order = record.order
+        return RefundRequest(
+            refund_number=refund_number(order.order_id, sequence),
+            transaction_id=order.payment.transaction_id,
+            out_trade_no=order.payment.out_trade_no,
+            merchant_id=order.payment.merchant_id,
+            amount_fen=order.amount_fen,
+            total_fen=order.amount_fen,
+            currency=order.currency,
+            reason=REASON,
+        )
+
+    def _sent_seconds_ago(self, record: Record) -> float:
+        sent_at = record.entry.refund_sent_at
+        return 0.0 if sent_at is None else (self._clock.now() - sent_at).total_seconds()
+
+    def _http_seconds(self) -> float:
+        return scaled(policies.REFUND_MONEY.call_seconds, self._scale)
+
+
+def _grant_detail(granted: RefundGranted | RefundConfirmed | RefundForbidden) -> Mapping[str, Any]:
+    match granted:
+        case RefundGranted():
+            return {"sequence": granted.sequence, "fresh": granted.fresh}
+        case RefundConfirmed():
+            return {"found": "confirmed"}
+        case RefundForbidden():
+            return {"forbidden": granted.why}
+
+
+def _answer_detail(answer: RefundAnswer) -> Mapping[str, Any]:
+    return {"says": answer.kind, **answer.model_dump(include={"code", "why", "provider_refund_id"})}

@@ -1,0 +1,193 @@
+"""The steps at the carrier: place, query, burn. Each looks in the order book first and books what it hears."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities.context import ALERT, is_local, log, try_again
+from activities.ports import Book, Carrier
+from orders import book as rules
+from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted
+from orders.clock import Clock
+from orders.identities import carrier_serial
+from orders.outcomes import CarrierAnswer, CarrierSays, Completed, InDoubt, NotFound, Refused
+from workflows import policies, steps
+from workflows.policies import LOCAL_ANSWER_SECONDS, look_pace_seconds, scaled
+from workflows.steps import CarrierAsk
+
+_LISTENING = "No answer yet; the worker goes on listening, and books it when it comes."
+
+
+class TelecomActivities:
+    """Place, query and burn at one carrier."""
+
+    def __init__(self, carrier: Carrier, book: Book, clock: Clock, times: CarrierTimes, scale: float) -> None:
+        self._carrier = carrier
+        self._book = book
+        self._clock = clock
+        self._times = times
+        self._scale = scale
+        self._posts: set[asyncio.Task[CarrierAnswer]] = set()
+
+    async def drain(self) -> None:
+        """Wait for the answers of POSTs that no activity waits for any more; for a graceful stop."""
+        if self._posts:
+            await asyncio.wait(self._posts)
+
+    @activity.defn(name=steps.PLACE)
+    async def place_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+        """Take the right to one POST, send it, book the answer.
+
+        The POST goes on when this attempt ends (local limit, cancel): a slow carrier's answer is heard all the same.
+        Raises only where nothing was sent, or the book was away.
+        """
+        granted = await self._book.decide(
+            ask.order_id,
+            lambda record: rules.grant_post(
+                record.entry,
+                self._clock.now(),
+                self._times,
+                lambda date: self._carrier.order_body(record.order, date),
+                ask.evidence,
+            ),
+            kind="post_intent",
+            detail=_grant_detail,
+        )
+        if not isinstance(granted, PostGranted):
+            return await self._says(ask.order_id, granted)
+        post = asyncio.create_task(self._post(ask.order_id, granted))
+        self._posts.add(post)
+        post.add_done_callback(self._posts.discard)
+        await asyncio.wait({post}, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
+        if not post.done():
+            return await self._says(ask.order_id, InDoubt(cause="unanswered", why=_LISTENING))
+        answer = post.result()
+        if isinstance(answer, InDoubt) and answer.cause == "not_sent":
+            try_again("CarrierAway", f"The carrier can't be reached, nothing was sent: {answer.why}")
+        return await self._says(ask.order_id, answer)
+
+    @activity.defn(name=steps.QUERY)
+    async def query_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+        """Ask the carrier by our serial until there is something to decide; the local try asks once."""
+        record = await self._book.read(ask.order_id)
+        if (word := rules.known(record.entry)) is not None:
+            return CarrierSays(answer=word)
+        posts, asked_at = record.entry.posts, self._clock.now()
+        answer = await self._carrier.query(carrier_serial(ask.order_id), timeout_seconds=self._http_seconds())
+        boundary: datetime | None = None
+        if isinstance(answer, NotFound):
+            empty = NotFound(posts=posts, asked_at=asked_at.timestamp())
+            weighed = await self._book.decide(
+                ask.order_id,
+                lambda record: rules.weigh_empty(record.entry, self._clock.now(), self._times, empty),
+                kind="query",
+                detail=lambda weighed: {"says": "empty", "means": weighed.answer.kind},
+            )
+            heard, boundary = weighed.answer, weighed.look_again_at
+        else:
+            heard = await self._hear(ask.order_id, answer, kind="query")
+            if isinstance(heard, InDoubt):
+                heard = await self._given_up(ask.order_id, heard)
+        says = await self._says(ask.order_id, heard, boundary=boundary)
+        shown = ask.insist or not (isinstance(heard, InDoubt) and heard.cause == "partial")
+        if isinstance(heard, InDoubt) and shown and not is_local():
+            try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
+        return says
+
+    @activity.defn(name=steps.BURN)
+    async def cancel_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+        """Close the row to POSTs, then burn the serial at the carrier; only a confirmed `cancelled` is a burn."""
+        granted = await self._book.decide(
+            ask.order_id,
+            lambda record: rules.grant_burn(record.entry, self._clock.now(), self._times),
+            kind="burn_intent",
+            detail=_grant_detail,
+        )
+        if not isinstance(granted, BurnGranted):
+            return await self._says(ask.order_id, granted)
+        answer = await self._carrier.cancel(carrier_serial(ask.order_id), timeout_seconds=self._http_seconds())
+        heard = await self._hear(ask.order_id, answer, kind="burn")
+        says = await self._says(ask.order_id, heard)
+        if isinstance(heard, InDoubt) and heard.cause in ("not_sent", "unanswered") and not is_local():
+            try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
+        return says
+
+    async def _post(self, order_id: str, granted: PostGranted) -> CarrierAnswer:
+        if self._clock.now() > granted.send_before:  # frozen since the grant: too late to be taken in before the date
+            return InDoubt(cause="book", why="Too late for this POST; nothing was sent.")
+        answer = await self._carrier.submit(granted.body, timeout_seconds=self._http_seconds())
+        if isinstance(answer, InDoubt) and answer.cause == "not_sent":
+            await self._book.decide(
+                order_id,
+                lambda record: rules.withdraw_post(record.entry, granted),
+                kind="post_not_sent",
+                detail=lambda _: {"post": granted.number},
+            )
+            return answer
+        return await self._hear(order_id, answer, kind="post", of_post=granted.number)
+
+    async def _hear(
+        self, order_id: str, answer: CarrierAnswer, *, kind: str, of_post: int = 0
+    ) -> Completed | Refused | InDoubt | NotFound:
+        def rule(entry: Entry) -> tuple[Entry, tuple[CarrierAnswer, bool]]:
+            after, heard = rules.hear(entry, self._clock.now(), answer, of_post=of_post)
+            return after, (heard, after.contradicted and not entry.contradicted)
+
+        heard, contradicted = await self._book.decide(
+            order_id, lambda record: rule(record.entry), kind=kind, detail=lambda _: _answer_detail(answer)
+        )
+        if contradicted:
+            log.error("carrier_contradicts_itself", order_id=order_id, says=answer.kind, **{ALERT: True})
+        if isinstance(answer, InDoubt) and answer.alert:
+            log.error("carrier_refuses_us", order_id=order_id, why=answer.why, **{ALERT: True})
+        return heard
+
+    async def _given_up(self, order_id: str, answer: InDoubt) -> Refused | InDoubt:
+        return await self._book.decide(
+            order_id,
+            lambda record: rules.carrier_gave_up(record.entry, self._clock.now(), answer),
+            kind="carrier_gave_up",
+            detail=_answer_detail,
+        )
+
+    async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierSays:
+        """The answer, with the moment of the next look where it settles nothing."""
+        if not isinstance(answer, InDoubt):
+            return CarrierSays(answer=answer)
+        entry = (await self._book.read(order_id)).entry
+        now = self._clock.now()
+        age = (now - (entry.last_post_at or entry.claimed_at)).total_seconds()
+        wait = look_pace_seconds(age, self._scale)
+        if boundary is not None:
+            wait = min(wait, max((boundary - now).total_seconds(), policies.SHORTEST_SECONDS))
+        return CarrierSays(answer=answer, next_look_seconds=max(wait, answer.retry_after_seconds or 0))
+
+    def _http_seconds(self) -> float:
+        return scaled(policies.PLACE_ORDER.call_seconds, self._scale)
+
+
+def _grant_detail(granted: object) -> Mapping[str, Any]:
+    match granted:
+        case PostGranted():
+            return {"post": granted.number, "send_before": granted.send_before.astimezone(UTC).isoformat()}
+        case BurnGranted():
+            return {"burn": "granted"}
+        case Completed() | Refused() | InDoubt() | NotFound():
+            return _answer_detail(granted)
+        case _:
+            return {}
+
+
+def _answer_detail(answer: CarrierAnswer) -> Mapping[str, Any]:
+    match answer:
+        case Completed():
+            return {"says": "completed", "carrier_order_id": answer.carrier_order_id}
+        case Refused():
+            return {"says": "burnt" if answer.burnt else "refused", "code": answer.code}
+        case InDoubt():
+            return {"says": "in_doubt", "cause": answer.cause, "why": answer.why}
+        case NotFound():
+            return {"says": "empty"}

@@ -1,0 +1,342 @@
+"""The saga: one paid order, to exactly one of two ends.
+
+It reads top to bottom in `_saga`. What may be sent is decided in the order book (`orders.book`), by the activities;
+the saga decides what to ask next, and shows where it stands.
+"""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from orders.identities import NoticeResult
+from orders.lifecycle import Outcome
+from orders.outcomes import (
+    CarrierSays,
+    Completed,
+    InDoubt,
+    NotFound,
+    ProviderSays,
+    RefundAccepted,
+    RefundClosed,
+    RefundConfirmed,
+    RefundDenied,
+    RefundHeld,
+    RefundInDoubt,
+    RefundUnknown,
+    Refused,
+)
+from workflows import policies, steps
+from workflows.durable import Step, Steps
+from workflows.policies import StepPolicy
+from workflows.steps import (
+    CarrierAsk,
+    GivenUp,
+    NoticeAsk,
+    NoticeSays,
+    ProviderAsk,
+    Recorded,
+    Settled,
+    Stand,
+    TopUpInput,
+    TopUpResult,
+    TopUpState,
+    Word,
+    WordFor,
+)
+from workflows.view import View
+
+_WORD = '{"operator": "YOUR NAME", "note": "WHY"}'
+_RESOLVE = '{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "delivered" | "not_delivered" | "refunded"}'
+
+
+@workflow.defn(name=steps.TOP_UP_ORDER)
+class TopUpOrder:
+    """Takes one paid order to delivered or refunded, and tells the car."""
+
+    @workflow.init
+    def __init__(self, order: TopUpInput) -> None:
+        self._order = order
+        self._steps = Steps()
+        self._view = View(order, self._steps)
+        self._platforms: tuple[str, ...] = ()
+        self._word: Completed | Refused | None = None
+        self._denied = False
+        self._contradicted = False
+        self._beside: list[asyncio.Task[None]] = []
+        self._renotify = 0
+
+    @workflow.run
+    async def run(self, order: TopUpInput) -> TopUpResult:
+        """The saga runs beside, so that a cancel never interrupts it: a cancel is a wish that the book writes first."""
+        del order
+        saga = asyncio.create_task(self._saga())
+        while not saga.done():
+            try:
+                await asyncio.shield(saga)
+            except asyncio.CancelledError:
+                self._beside.append(asyncio.create_task(self._cancel(Word(note="temporal workflow cancel"))))
+        return saga.result()
+
+    async def _saga(self) -> TopUpResult:
+        outcome: Outcome | None = None
+        while outcome is None:
+            stand = await self._steps.record(steps.READ_ORDER, self._order.order_id, Stand)
+            self._go_by(stand)
+            self._word = await self._carriers_last_word(stand)
+            match self._word:
+                case Completed():
+                    pass
+                case Refused():
+                    await self._view.enter("refunding", self._word.code)
+                    if "failed" not in self._view.notices:
+                        self._tell_beside("failed", self._platforms)
+                    await self._refund_until_confirmed()
+            outcome = (await self._steps.record(steps.RECORD_ORDER, self._order.order_id, Settled)).outcome
+        await self._view.enter(outcome, self._word.code if isinstance(self._word, Refused) else "")
+        await self._tell(outcome)
+        await workflow.wait_condition(lambda: all(task.done() for task in self._beside))
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return TopUpResult(
+            order_id=self._order.order_id, outcome=outcome, reason=self._view.reason, notices=self._view.notices
+        )
+
+    # --- the carrier --------------------------------------------------------------------------------------------
+
+    async def _carriers_last_word(self, stand: Stand) -> Completed | Refused:
+        """Place the order once, resolve the doubt by asking, burn what can't be found; never guess."""
+        says = self._where_it_stands(stand)
+        looks = 0
+        while True:
+            match says.answer:
+                case Completed() | Refused():
+                    self._view.calm()
+                    return says.answer
+                case NotFound(may_post=True):
+                    evidence = says.answer if says.answer.posts else None
+                    says = await self._carrier(steps.PLACE, policies.PLACE_ORDER, "POST the order", evidence=evidence)
+                case NotFound():
+                    says = await self._carrier(steps.BURN, policies.BURN_ORDER, "burn the serial")
+                case InDoubt():
+                    await self._show_doubt(says.answer)
+                    if says.next_look_seconds:
+                        await self._steps.pause(says.next_look_seconds, f"Next look at the carrier: {says.answer.why}")
+                    says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "GET the order", local=looks == 0)
+                    looks += 1
+
+    def _where_it_stands(self, stand: Stand) -> CarrierSays:
+        if stand.carrier is not None:
+            return stand.carrier
+        if stand.posts or self._order.reopened:
+            return CarrierSays(answer=InDoubt(cause="book", why="An earlier run may have sent it; asking the carrier."))
+        return CarrierSays(answer=NotFound(may_post=not stand.cancel_reason))
+
+    async def _carrier(
+        self, name: str, policy: StepPolicy, what: str, *, evidence: NotFound | None = None, local: bool = True
+    ) -> CarrierSays:
+        ask = CarrierAsk(order_id=self._order.order_id, evidence=evidence, insist=self._view.needs_operator)
+        step = Step(
+            name=name,
+            arg=ask,
+            result=CarrierSays,
+            policy=policy,
+            summary=f"{what} {self._order.order_id}",
+            activity_id=steps.TELECOM_ID,
+            local=local and not ask.insist,
+        )
+        says = await self._steps.ask(step, self._view.carrier_stage)
+        return says or CarrierSays(answer=InDoubt(cause="book", why="Looking again."))
+
+    async def _show_doubt(self, doubt: InDoubt) -> None:
+        if doubt.cause == "partial":
+            await self._view.enter("parked", "the carrier says partial", needs_operator=True)
+        elif self._view.status == "placing":
+            await self._view.enter("in_doubt", doubt.why)
+
+    # --- the refund ---------------------------------------------------------------------------------------------
+
+    async def _refund_until_confirmed(self) -> None:  # noqa: C901 - one arm per thing the provider can say
+        """Send the refund, ask until it is confirmed; no end, and nothing interrupts it."""
+        name, closed, looks = steps.REFUND, 0, 0
+        while True:
+            says = await self._provider(name, closed, local=looks <= 1)
+            looks += 1
+            match says.answer if says is not None else None:
+                case None:  # nudged: the step that sends asks first
+                    name = steps.REFUND
+                case RefundConfirmed():
+                    break
+                case RefundUnknown():
+                    name, closed = steps.REFUND, 0
+                case RefundClosed():
+                    name, closed = steps.REFUND, says.sequence if says else 0
+                case RefundHeld(code=steps.FORBIDDEN, why=why):
+                    await self._wait_out_contradiction(why)
+                    return
+                case RefundHeld(why=why):
+                    await self._view.enter("refunding", why, needs_operator=True)
+                    name = steps.REFUND
+                case RefundDenied(why=why):
+                    self._denied = True
+                    await self._view.enter("parked", why, needs_operator=True)
+                    name = steps.QUERY_REFUND
+                case RefundAccepted(why=why) | RefundInDoubt(why=why):
+                    if says is not None and says.next_look_seconds:
+                        await self._steps.pause(says.next_look_seconds, f"Refund is under way. {why}")
+                    name = steps.QUERY_REFUND
+
+    async def _wait_out_contradiction(self, why: str) -> None:
+        """The carrier has taken its refusal back before any refund was sent: only an operator's word goes on."""
+        self._contradicted = True
+        await self._view.enter("parked", why, needs_operator=True)
+        await self._steps.pause(policies.LABEL_SECONDS, f"PARKED: {why} Then Send an Update > resolve")
+
+    async def _provider(self, name: str, closed: int, *, local: bool) -> ProviderSays | None:
+        ask = ProviderAsk(order_id=self._order.order_id, closed=closed, insist=self._view.needs_operator)
+        sending = name == steps.REFUND
+        step = Step(
+            name=name,
+            arg=ask,
+            result=ProviderSays,
+            policy=policies.REFUND_MONEY if sending else policies.QUERY_MONEY,
+            summary=f"{'send' if sending else 'ask for'} the refund of {self._order.order_id}",
+            activity_id=steps.REFUND_ID,
+            local=local and not ask.insist,
+        )
+        return await self._steps.ask(step, self._view.refund_stage)
+
+    # --- the notices --------------------------------------------------------------------------------------------
+
+    async def _tell(self, result: NoticeResult) -> None:
+        """All platforms at once, once, locally; each that did not take it goes on beside, on its own."""
+        if not self._platforms:
+            return
+        step = Step(
+            name=steps.NOTIFY,
+            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=self._platforms),
+            result=NoticeSays,
+            policy=policies.NOTIFY_FIRST,
+            summary=f"notice {result}",
+        )
+        says = await self._steps.try_locally(step)
+        states = says.states if says is not None else dict.fromkeys(self._platforms, "pending")
+        self._view.notices[result] = dict(states)
+        self._tell_beside(result, tuple(name for name, state in states.items() if state == "pending"))
+
+    def _tell_beside(self, result: NoticeResult, platforms: tuple[str, ...]) -> None:
+        self._beside += [asyncio.create_task(self._tell_platform(result, platform)) for platform in platforms]
+
+    async def _tell_platform(self, result: NoticeResult, platform: str) -> None:
+        """One platform's notice, with its own policy and its own end; its failure changes nothing but its own state."""
+        states = self._view.notices.setdefault(result, {})
+        states[platform] = "pending"
+        step = Step(
+            name=steps.NOTIFY,
+            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=(platform,)),
+            result=NoticeSays,
+            policy=policies.NOTIFY_PLATFORM,
+            summary=f"notice {result} on {platform}",
+            activity_id=steps.notice_activity_id(result, platform),
+        )
+        try:
+            says = await self._steps.insist(step, lambda: self._renotify)
+            states[platform] = says.states[platform]
+        except ActivityError:
+            states[platform] = "given_up"
+            given_up = GivenUp(order_id=self._order.order_id, result=result, platform=platform)
+            await self._steps.record(steps.RECORD_GIVEN_UP, given_up, Recorded)
+
+    # --- operators ----------------------------------------------------------------------------------------------
+
+    def _go_by(self, stand: Stand) -> None:
+        self._platforms = stand.platforms
+        self._steps.scale, self._steps.local_first = stand.scale, stand.local_first
+
+    async def _cancel(self, word: Word) -> None:
+        asked = WordFor(order_id=self._order.order_id, word=word)
+        await self._steps.record(steps.RECORD_CANCEL, asked, Recorded)
+        self._steps.nudge()
+
+    @workflow.query
+    def status(self) -> TopUpState:
+        """Where the order stands (contracts §3)."""
+        return self._view.state()
+
+    @workflow.update(description=f"Ask carrier or provider again now, without waiting for the next try. {_WORD}")
+    async def retry_now(self, word: Word) -> str:
+        """Wake whatever waits."""
+        del word
+        self._steps.nudge()
+        return "Asking again now."
+
+    @retry_now.validator
+    def _may_retry_now(self, word: Word) -> None:
+        self._signed(word)
+        self._unsettled()
+
+    @workflow.update(description=f"Say what a person has found out about an order that waits for one. {_RESOLVE}")
+    async def resolve(self, word: Word) -> str:
+        """Write the word in the book, then go on from what the book makes of it."""
+        asked = WordFor(order_id=self._order.order_id, word=word)
+        recorded = await self._steps.record(steps.RECORD_RESOLUTION, asked, Recorded)
+        if recorded.refusal:
+            raise ApplicationError(recorded.refusal, type="Refused")
+        self._steps.nudge()
+        return f"Recorded: {word.outcome}. The order goes on by it."
+
+    @resolve.validator
+    def _may_resolve(self, word: Word) -> None:
+        self._signed(word)
+        self._unsettled()
+        match word.outcome:
+            case "refunded":
+                if not self._denied:
+                    raise ApplicationError(
+                        "The provider has not definitely refused this refund; it goes on by itself.", type="Refused"
+                    )
+            case "delivered" | "not_delivered":
+                if self._word is not None and not self._contradicted:
+                    raise ApplicationError(
+                        f"The carrier's final word is known ({self._word.kind}); there is no doubt to resolve.",
+                        type="Refused",
+                    )
+            case _:
+                raise ApplicationError(f"outcome must be one of the three in {_RESOLVE}", type="Refused")
+
+    @workflow.update(
+        description=f"Cancel at the carrier, then refund, unless it has delivered; refunds nothing by itself. {_WORD}"
+    )
+    async def refund_now(self, word: Word) -> str:
+        """The same as a cancel, signed by an operator."""
+        await self._cancel(word)
+        return "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
+
+    @refund_now.validator
+    def _may_refund_now(self, word: Word) -> None:
+        self._signed(word)
+        self._unsettled()
+        if isinstance(self._word, Completed):
+            raise ApplicationError("The carrier has delivered this order; it can't be refunded here.", type="Refused")
+        if self._word is not None:
+            raise ApplicationError("The refund is under way already.", type="Refused")
+
+    @workflow.update(description=f"Publish the notices that no platform has acknowledged again now. {_WORD}")
+    async def renotify(self, word: Word) -> str:
+        """Wake the pending notices."""
+        del word
+        self._renotify += 1
+        return "Publishing the pending notices now."
+
+    @renotify.validator
+    def _may_renotify(self, word: Word) -> None:
+        self._signed(word)
+        if not any(state == "pending" for states in self._view.notices.values() for state in states.values()):
+            raise ApplicationError("No notice is pending: each platform has it or has refused it.", type="Refused")
+
+    def _signed(self, word: Word) -> None:
+        if not word.operator.strip() or not word.note.strip():
+            raise ApplicationError(f"Say who you are and why: {_WORD}", type="Refused")
+
+    def _unsettled(self) -> None:
+        if self._view.status in ("delivered", "refunded"):
+            raise ApplicationError(f"This order is {self._view.status}; nothing is to be done.", type="Refused")
