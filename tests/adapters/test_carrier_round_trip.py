@@ -1,0 +1,210 @@
+"""The TMF622 adapter and the simulated carrier, over the wire: two readings of contracts §4 that must agree."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.carrier_tmf622 import Tmf622Carrier
+from orders.outcomes import Completed, InDoubt, NotFound, Refused
+from orders.paid_order import PaidOrder
+from tests.simulators.processes import SimulatorProcess, start
+
+TOKEN = "carrier-token"
+PATIENCE_SECONDS = 30
+LIMIT_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+    process = start("carrier", "--book", tmp_path_factory.mktemp("carrier") / "carrier.jsonl", "--time-scale", "0.05")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def carrier(simulator: SimulatorProcess) -> AsyncGenerator[Tmf622Carrier, None]:
+    async with Tmf622Carrier.open(url=simulator.url("carrier"), token=TOKEN) as opened:
+        yield opened
+
+
+@pytest.fixture
+def order_id() -> str:
+    return f"T{secrets.token_hex(8)}"
+
+
+class Desk:
+    """Orders faults and reads the carrier's own account."""
+
+    def __init__(self, http: httpx.AsyncClient, order_id: str) -> None:
+        self._http = http
+        self._order_id = order_id
+
+    async def fault(self, **fault: object) -> None:
+        (await self._http.put(f"/faults/{self._order_id}", json=[fault])).raise_for_status()
+
+    async def account(self) -> dict[str, Any]:
+        return (await self._http.get("/book/summary")).json().get(self._order_id, {})
+
+
+@pytest.fixture
+async def desk(simulator: SimulatorProcess, order_id: str) -> AsyncGenerator[Desk, None]:
+    async with httpx.AsyncClient(base_url=simulator.url("carrier"), trust_env=False) as http:
+        yield Desk(http, order_id)
+
+
+def body(carrier: Tmf622Carrier, order_id: str, *, in_seconds: float = 300) -> bytes:
+    order = PaidOrder.model_validate(
+        {
+            "schema": "topup.paid-order/1",
+            "order_id": order_id,
+            "vehicle": {"vin": "LSGBC5342AG000001", "iccid": "89860321247550000015", "msisdn": "14400000001"},
+            "package_id": "CT-DATA-10GB-30D",
+            "amount_fen": 9900,
+            "currency": "CNY",
+            "payment": {
+                "provider": "wechat",
+                "merchant_id": "1900000109",
+                "out_trade_no": order_id,
+                "transaction_id": "4200001923202308213518640001",
+                "paid_at": "2023-08-21T18:33:55+08:00",
+            },
+        }
+    )
+    return carrier.order_body(order, datetime.now(UTC) + timedelta(seconds=in_seconds))
+
+
+async def until(
+    carrier: Tmf622Carrier, order_id: str, is_right: Callable[[object], bool]
+) -> Completed | Refused | InDoubt | NotFound:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_right(  # noqa: ASYNC110 - the state is another process's
+            said := await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS)
+        ):
+            await asyncio.sleep(0.05)
+    return said
+
+
+async def test_an_order_is_sold_once_however_often_it_is_sent(
+    carrier: Tmf622Carrier, order_id: str, desk: Desk
+) -> None:
+    assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == NotFound()
+    sent = body(carrier, order_id)
+    first = await carrier.submit(sent, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(first, Completed)
+    assert first.carrier_order_id
+    assert await carrier.submit(sent, timeout_seconds=PATIENCE_SECONDS) == first
+    assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == first
+    account = await desk.account()
+    assert (account["sold"], account["distinct_bodies"]) == (1, 1)
+
+
+async def test_another_body_is_a_conflict_and_settles_nothing(carrier: Tmf622Carrier, order_id: str) -> None:
+    await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    said = await carrier.submit(body(carrier, order_id, in_seconds=301), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, InDoubt)
+    assert said.cause == "answered"
+
+
+async def test_a_burnt_serial_is_refused_for_ever(carrier: Tmf622Carrier, order_id: str, desk: Desk) -> None:
+    burnt = await carrier.cancel(order_id, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(burnt, Refused)
+    assert (burnt.code, burnt.burnt) == ("CANCELLED", True)
+    late = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(late, Refused)
+    assert late.code == "CANCELLED"
+    seen = await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(seen, Refused)
+    assert seen.burnt
+    assert (await desk.account())["sold"] == 0
+
+
+async def test_a_delivered_order_can_not_be_burnt(carrier: Tmf622Carrier, order_id: str) -> None:
+    await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    said = await carrier.cancel(order_id, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, InDoubt)
+    assert said.cause == "answered"
+
+
+async def test_a_passed_date_is_a_definite_refusal(carrier: Tmf622Carrier, order_id: str) -> None:
+    said = await carrier.submit(body(carrier, order_id, in_seconds=-60), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, Refused)
+    assert said.code == "COMPLETION_DATE_PASSED"
+
+
+async def test_a_business_refusal_keeps_its_code(carrier: Tmf622Carrier, order_id: str, desk: Desk) -> None:
+    await desk.fault(kind="refuse", code="REAL_NAME_REQUIRED")
+    said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, Refused)
+    assert (said.code, said.burnt) == ("REAL_NAME_REQUIRED", False)
+    assert said.text
+
+
+@pytest.mark.parametrize("then", ["completed", "failed", "rejected", "partial"])
+async def test_an_order_in_flight_is_doubt_until_it_ends(
+    carrier: Tmf622Carrier, order_id: str, desk: Desk, then: str
+) -> None:
+    await desk.fault(kind="async", state="inProgress", then=then, after_seconds=20)
+    taken = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(taken, InDoubt)
+    assert taken.cause == "in_flight"
+    burning = await carrier.cancel(order_id, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(burning, InDoubt)
+    ended = await until(carrier, order_id, lambda said: not (isinstance(said, InDoubt) and said.cause == "in_flight"))
+    match then:
+        case "completed":
+            assert isinstance(ended, Completed)
+        case "partial":
+            assert isinstance(ended, InDoubt)
+            assert ended.cause == "partial"
+        case _:
+            assert isinstance(ended, Refused)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ({"kind": "hang"}, "unanswered"),
+        ({"kind": "reset"}, "unanswered"),
+        ({"kind": "error", "status": 500}, "answered"),
+        ({"kind": "error", "status": 403}, "answered"),
+        ({"kind": "malformed", "body": "not_json"}, "answered"),
+        ({"kind": "malformed", "body": "no_state"}, "answered"),
+        ({"kind": "malformed", "body": "wrong_type"}, "answered"),
+        ({"kind": "malformed", "body": "empty"}, "answered"),
+        ({"kind": "unknown_state"}, "answered"),
+    ],
+    ids=str,
+)
+async def test_an_order_whose_answer_was_lost_is_doubt_and_found_by_query(
+    carrier: Tmf622Carrier, order_id: str, desk: Desk, fault: dict[str, object], cause: str
+) -> None:
+    """The carrier sold; nothing that came back says so; the query does."""
+    await desk.fault(**fault)
+    limit_seconds = LIMIT_SECONDS if fault["kind"] == "hang" else PATIENCE_SECONDS
+    said = await carrier.submit(body(carrier, order_id), timeout_seconds=limit_seconds)
+    assert isinstance(said, InDoubt)
+    assert (said.cause, said.alert) == (cause, fault.get("status") == 403)
+    assert isinstance(await until(carrier, order_id, lambda found: found != NotFound()), Completed)
+    assert (await desk.account())["sold"] == 1
+
+
+async def test_a_throttled_order_is_doubt_with_its_waiting_time(
+    carrier: Tmf622Carrier, order_id: str, desk: Desk
+) -> None:
+    await desk.fault(kind="throttle", retry_after_seconds=7)
+    said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, InDoubt)
+    assert (said.cause, said.retry_after_seconds) == ("answered", 7)
+    assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == NotFound()
+
+
+async def test_a_wrong_token_alerts(simulator: SimulatorProcess, order_id: str) -> None:
+    async with Tmf622Carrier.open(url=simulator.url("carrier"), token="another") as carrier:
+        said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, InDoubt)
+    assert (said.cause, said.alert) == ("answered", True)
