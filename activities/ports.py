@@ -1,6 +1,6 @@
 """What the activities need of the outside world. Adapters implement these; tests have fakes with honest state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -91,6 +91,11 @@ class Record(Protocol):
         """What was paid."""
         ...
 
+    @property
+    def vehicle_hash(self) -> str:
+        """The keyed hash of the VIN."""
+        ...
+
 
 class Book(Protocol):
     """The order book. Every method is one transaction and may raise `Unavailable` though the change was committed."""
@@ -116,4 +121,16 @@ class Book(Protocol):
 
     async def write_notices(self, order_id: str, result: NoticeResult, states: Mapping[str, tuple[str, str]]) -> None:
         """Note `{platform: (state, remark)}`; a platform that has acknowledged keeps that."""
+        ...
+
+
+class UnsettledBook(Protocol):
+    """What the sweep asks of the order book."""
+
+    async def read(self, order_id: str) -> Record:
+        """One order, without a lock."""
+        ...
+
+    async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> Sequence[Record]:
+        """Orders without an end that were claimed before, by order ID, a page at a time."""
         ...

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import CursorResult, Row, event, func, insert, or_, select, tuple_, update
@@ -65,18 +64,35 @@ class Record:
     def __init__(self, row: Row[Any], vault: Vault) -> None:
         self._row = row
         self._vault = vault
+        self._entry: Entry | None = None
+        self._order: PaidOrder | None = None
 
-    @cached_property
+    @property
     def entry(self) -> Entry:
         """The money part."""
+        if self._entry is None:
+            self._entry = self._read_entry()
+        return self._entry
+
+    @property
+    def order(self) -> PaidOrder:
+        """What was paid."""
+        if self._order is None:
+            self._order = self._read_order()
+        return self._order
+
+    @property
+    def vehicle_hash(self) -> str:
+        """The keyed hash of the VIN."""
+        return self._row.vehicle_hash
+
+    def _read_entry(self) -> Entry:
         values: dict[str, Any] = {name: getattr(self._row, name) for name in _ENTRY_FIELDS}
         if values["body"] is not None:
             values["body"] = self._vault.decrypt(values["body"], bound_to=(self._row.order_id, "body"))
         return Entry(**values)
 
-    @cached_property
-    def order(self) -> PaidOrder:
-        """What was paid."""
+    def _read_order(self) -> PaidOrder:
         row = self._row
         vehicle = self._vault.decrypt(row.vehicle, bound_to=(row.order_id, "vehicle"))
         return PaidOrder.model_validate(
@@ -96,11 +112,6 @@ class Record:
                 },
             }
         )
-
-    @property
-    def vehicle_hash(self) -> str:
-        """The keyed hash of the VIN."""
-        return self._row.vehicle_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""Orders that the book has without an end and nobody works on: found, and taken up again (contracts §3).
+
+The order book and the server keep this harmless: only one run of an order can be open, it asks the carrier before it
+sends anything, and each effect looks in the book first.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.context import ALERT, log
+from activities.ports import Record, UnsettledBook
+from orders.clock import Clock
+from orders.identities import workflow_id
+from workflows import sweep
+from workflows.policies import scaled
+from workflows.steps import Start, TopUpInput
+from workflows.sweep import Swept
+
+PAGE_ORDERS = 500
+AT_ONCE = 20
+"""Runs described at a time: a sweep must not crowd out the orders."""
+
+
+class Reopened(StrEnum):
+    """What became of the wish to reopen an order."""
+
+    REOPENED = "reopened"
+    RUNNING = "running"
+    SETTLED = "settled"
+
+
+class Reopening:
+    """Starts a second run of an order whose latest run is closed or gone, while the book says unsettled."""
+
+    def __init__(
+        self, client: Callable[[], Client], book: UnsettledBook, clock: Clock, *, task_queue: str, scale: float
+    ) -> None:
+        self._client = client
+        self._book = book
+        self._clock = clock
+        self._task_queue = task_queue
+        self._scale = scale
+
+    @activity.defn(name=sweep.REOPEN_UNSETTLED)
+    async def reopen_unsettled_orders(self) -> Swept:
+        """Look at every unsettled order that was claimed a while ago; take up those without an open run."""
+        grace = timedelta(seconds=scaled(sweep.GRACE_SECONDS, self._scale))
+        claimed_before = self._clock.now() - grace
+        looked_at, reopened, after = 0, list[str](), ""
+        while page := await self._book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
+            for start in range(0, len(page), AT_ONCE):
+                some = page[start : start + AT_ONCE]
+                done = await asyncio.gather(*(self._take_up(record) for record in some))
+                reopened += [
+                    record.entry.order_id for record, what in zip(some, done, strict=True) if what is Reopened.REOPENED
+                ]
+                activity.heartbeat()
+            looked_at, after = looked_at + len(page), page[-1].entry.order_id
+        return Swept(unsettled=looked_at, reopened=len(reopened), examples=tuple(reopened[:10]))
+
+    async def reopen(self, order_id: str) -> Reopened:
+        """One order, by an operator's command.
+
+        Raises:
+            UnknownOrder: the book has no such order.
+        """
+        record = await self._book.read(order_id)
+        if record.entry.outcome is not None:
+            return Reopened.SETTLED
+        return await self._take_up(record)
+
+    async def _take_up(self, record: Record) -> Reopened:
+        order = record.order
+        if await self._has_open_run(order.order_id):
+            return Reopened.RUNNING
+        log.error("order_had_no_run", order_id=order.order_id, **{ALERT: True})
+        again = TopUpInput(
+            order_id=order.order_id,
+            package_id=order.package_id,
+            amount_fen=order.amount_fen,
+            provider=order.payment.provider,
+            reopened=True,
+        )
+        try:
+            await self._client().start_workflow(**Start(again, record.vehicle_hash).arguments(self._task_queue))
+        except WorkflowAlreadyStartedError:
+            return Reopened.RUNNING
+        return Reopened.REOPENED
+
+    async def _has_open_run(self, order_id: str) -> bool:
+        try:
+            latest = await self._client().get_workflow_handle(workflow_id(order_id)).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return latest.status is WorkflowExecutionStatus.RUNNING

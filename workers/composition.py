@@ -1,0 +1,152 @@
+"""Puts the parts of a worker together from its settings; the only place that knows them all."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+
+from activities.notifying import NotifyingActivities
+from activities.ports import Carrier, PaymentProvider
+from activities.recording import RecordingActivities
+from activities.refunding import RefundingActivities
+from activities.reopening import Reopening
+from activities.telecom import TelecomActivities
+from adapters.alipay import Alipay
+from adapters.carrier_tmf622 import Tmf622Carrier
+from adapters.mqtt import MqttNotifier
+from adapters.mqtt_platform import MqttLimits, Platform
+from adapters.order_book import OrderBook
+from adapters.vault import Vault
+from adapters.wechat_pay import WeChatPay
+from orders.book import CarrierTimes
+from runtime.clock import SystemClock
+from runtime.settings import Settings
+from workflows.policies import scaled
+from workflows.sweep import TopUpSweep
+from workflows.top_up_order import TopUpOrder
+
+WORKFLOWS: tuple[type, ...] = (TopUpOrder, TopUpSweep)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A worker's parts, open."""
+
+    book: OrderBook
+    notifier: MqttNotifier
+    telecom: TelecomActivities
+    activities: Sequence[Callable[..., Any]]
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, client: Callable[[], Client]) -> AsyncGenerator[House, None]:
+    """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
+    async with AsyncExitStack() as stack:
+        clock, scale = SystemClock(), settings.time_scale
+        book = OrderBook.open(settings.database_url, Vault(settings.pii_key), clock)
+        stack.push_async_callback(book.close)
+        carrier: Carrier = await stack.enter_async_context(
+            Tmf622Carrier.open(url=settings.carrier_url, token=settings.carrier_token)
+        )
+        notifier = await stack.enter_async_context(_notifier(settings))
+        telecom = TelecomActivities(carrier, book, clock, carrier_times(settings), scale)
+        recording = RecordingActivities(
+            book, clock, platforms=notifier.platforms, scale=scale, local_first=settings.local_first
+        )
+        refunding = RefundingActivities(await _providers(settings, stack), book, clock, scale)
+        notifying = NotifyingActivities(notifier, book, scale)
+        reopening = Reopening(client, book, clock, task_queue=settings.task_queue, scale=scale)
+        yield House(
+            book=book,
+            notifier=notifier,
+            telecom=telecom,
+            activities=activities_of(telecom, recording, refunding, notifying, reopening),
+        )
+
+
+def activities_of(
+    telecom: TelecomActivities,
+    recording: RecordingActivities,
+    refunding: RefundingActivities,
+    notifying: NotifyingActivities,
+    reopening: Reopening | None,
+) -> Sequence[Callable[..., Any]]:
+    """Every activity that the workflows name."""
+    sweeping = () if reopening is None else (reopening.reopen_unsettled_orders,)
+    return (
+        telecom.place_telecom_order,
+        telecom.query_telecom_order,
+        telecom.cancel_telecom_order,
+        recording.read_order,
+        recording.record_order,
+        recording.record_status,
+        recording.record_cancel,
+        recording.record_resolution,
+        recording.record_notice_given_up,
+        refunding.refund_payment,
+        refunding.query_refund,
+        notifying.notify_vehicle,
+        *sweeping,
+    )
+
+
+def carrier_times(settings: Settings) -> CarrierTimes:
+    """How slow the carrier may be, under the time scale."""
+
+    def wait(seconds: float) -> timedelta:
+        return timedelta(seconds=scaled(seconds, settings.time_scale))
+
+    return CarrierTimes(
+        longest_latency=wait(settings.carrier_longest_latency_seconds),
+        visibility_lag=wait(settings.carrier_visibility_lag_seconds),
+        completion_window=wait(settings.carrier_completion_seconds),
+    )
+
+
+def _notifier(settings: Settings) -> MqttNotifier:
+    platforms = [
+        Platform.from_url(
+            broker.name,
+            broker.url,
+            version=broker.version,
+            topic=broker.topic,
+            keepalive_seconds=broker.keepalive_seconds,
+            publishes_per_second=broker.publishes_per_second,
+            cafile=broker.cafile,
+            certfile=broker.certfile,
+            keyfile=broker.keyfile,
+        )
+        for broker in settings.mqtt_brokers
+    ]
+    limits = MqttLimits(message_expiry_seconds=settings.mqtt_message_expiry_seconds)
+    return MqttNotifier(platforms, limits=limits.scaled(lambda seconds: scaled(seconds, settings.time_scale)))
+
+
+async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
+    providers: dict[str, PaymentProvider] = {}
+    if settings.wechat_configured:
+        providers["wechat"] = await stack.enter_async_context(
+            WeChatPay.open(
+                url=settings.wechat_url,
+                merchant_id=settings.wechat_mchid,
+                serial_no=settings.wechat_serial_no,
+                private_key=settings.wechat_private_key,
+                public_key_id=settings.wechat_public_key_id,
+                public_key=settings.wechat_public_key,
+                notify_url=settings.refund_notify_url or "",
+            )
+        )
+    if settings.alipay_configured:
+        providers["alipay"] = await stack.enter_async_context(
+            Alipay.open(
+                url=settings.alipay_url,
+                app_id=settings.alipay_app_id,
+                seller_id=settings.alipay_seller_id,
+                private_key=settings.alipay_private_key,
+                public_key=settings.alipay_public_key,
+            )
+        )
+    return providers

@@ -1,0 +1,38 @@
+"""Measures every attempt of a step, and counts the ends, for `/metrics`."""
+
+import time
+from typing import Any
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from runtime.metrics import Metrics
+from workflows.steps import RECORD_ORDER, Settled
+
+
+class MeasuringInterceptor(Interceptor):
+    """Adds measuring to each activity."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Wrap `next`."""
+        return _Measuring(next, self._metrics)
+
+
+class _Measuring(ActivityInboundInterceptor):
+    def __init__(self, inner: ActivityInboundInterceptor, metrics: Metrics) -> None:
+        super().__init__(inner)
+        self._metrics = metrics
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        step, began, result = activity.info().activity_type, time.perf_counter(), "failed"
+        try:
+            answer = await super().execute_activity(input)
+            result = "done"
+        finally:
+            self._metrics.histogram("topup_step_seconds").labels(step, result).observe(time.perf_counter() - began)
+        if step == RECORD_ORDER and isinstance(answer, Settled) and answer.outcome is not None:
+            self._metrics.counter("topup_orders_settled_total").labels(answer.outcome).inc()
+        return answer
