@@ -1,0 +1,270 @@
+"""The audit of a demonstration: one pure function over the outside world's books and the dead-letter topic.
+
+It never looks into the product's tables or Temporal, so it finds what the product hides from itself.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from console.demo.books import AtCarrier, AtProvider, Books, DeadLetter, NoticeSeen, SentRecord
+from console.demo.plan import PlannedOrder
+from console.demo.scenarios import NOTICES_OF
+
+OURS: Final = "topup-dlq-"
+"""Headers that the product adds to a dead letter (contracts §2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not be. `order_id` is empty for a record that belongs to no order."""
+
+    scenario: str
+    order_id: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What is counted per scenario."""
+
+    carrier_orders: int = 0
+    refunds: int = 0
+    notices: int = 0
+    dead_letters: int = 0
+
+    def __add__(self, other: "Numbers") -> "Numbers":
+        return Numbers(
+            self.carrier_orders + other.carrier_orders,
+            self.refunds + other.refunds,
+            self.notices + other.notices,
+            self.dead_letters + other.dead_letters,
+        )
+
+
+@dataclass(slots=True)
+class Row:
+    """One scenario of the final table."""
+
+    scenario: str
+    orders: int = 0
+    records: int = 0
+    delivered: int = 0
+    refunded: int = 0
+    expected: Numbers = field(default_factory=Numbers)
+    seen: Numbers = field(default_factory=Numbers)
+    violations: list[Violation] = field(default_factory=list[Violation])
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it must be."""
+        return not self.violations
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The audit's result, a row per scenario in the plan's order."""
+
+    rows: tuple[Row, ...]
+    violations: tuple[Violation, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it must be."""
+        return not self.violations
+
+
+def audit(orders: Sequence[PlannedOrder], books: Books, platforms: Sequence[str]) -> Verdict:
+    """Compare what the books show with what each order must have come to.
+
+    Args:
+        orders: every paid order.
+        books: what carrier, providers, vehicles and Kafka have seen.
+        platforms: the MQTT platforms, each of which must have had each notice.
+    """
+    rows: dict[str, Row] = {}
+    notices: dict[str, list[NoticeSeen]] = defaultdict(list)
+    for notice in books.notices:
+        notices[_subject(notice.payload)].append(notice)
+    for order in orders:
+        row = rows.setdefault(order.scenario.name, Row(order.scenario.name))
+        at_carrier = books.carrier.get(order.order_id, AtCarrier())
+        at_provider = books.payments.get(order.transaction_id, AtProvider())
+        seen = notices.pop(order.order_id, [])
+        row.orders += 1
+        row.delivered += at_carrier.sold > 0
+        row.refunded += bool(at_provider.refunds)
+        row.expected += _expected(order, len(platforms))
+        row.seen += Numbers(at_carrier.orders, len(at_provider.refunds), len({_identity(one) for one in seen}))
+        sentences = [
+            *_at_carrier(order, at_carrier),
+            *_money(order, at_carrier, at_provider),
+            *_notices(order, seen, platforms),
+        ]
+        row.violations += [Violation(row.scenario, order.order_id, sentence) for sentence in sentences]
+    _records(books, rows)
+    strangers = [Violation("", order_id, sentence) for order_id, sentence in _strangers(orders, books, notices)]
+    found = [violation for row in rows.values() for violation in row.violations] + strangers
+    return Verdict(tuple(rows.values()), tuple(found))
+
+
+def _expected(order: PlannedOrder, platforms: int) -> Numbers:
+    scenario = order.scenario
+    return Numbers(
+        carrier_orders=scenario.carrier_orders,
+        refunds=int(scenario.end == "refunded"),
+        notices=len(NOTICES_OF[scenario.end]) * platforms,
+    )
+
+
+def _at_carrier(order: PlannedOrder, seen: AtCarrier) -> Iterator[str]:
+    scenario = order.scenario
+    if seen.orders != scenario.carrier_orders:
+        yield f"the carrier has {seen.orders} orders instead of {scenario.carrier_orders}"
+    if seen.sold > 1:
+        yield f"the carrier has sold it {seen.sold} times"
+    if len(seen.bodies) > 1:
+        yield f"the carrier was sent {len(seen.bodies)} different bodies under one externalId"
+    if not seen.posts:
+        yield "the carrier was never asked"
+
+
+def _money(order: PlannedOrder, at_carrier: AtCarrier, at_provider: AtProvider) -> Iterator[str]:
+    end, refunds = order.scenario.end, at_provider.refunds
+    delivered = at_carrier.sold > 0
+    if delivered and refunds:
+        yield "it was delivered and refunded"
+    if not delivered and not refunds:
+        yield f"it was neither delivered nor refunded, and should be {end}"
+    elif delivered != (end == "delivered"):
+        yield f"it was {'delivered' if delivered else 'refunded'} instead of {end}"
+    if len(refunds) > 1:
+        yield f"it was refunded {len(refunds)} times: {', '.join(refund.refund_no for refund in refunds)}"
+    yield from (
+        f"{refund.amount_fen} fen were refunded of {order.amount_fen} fen"
+        for refund in refunds
+        if refund.amount_fen != order.amount_fen
+    )
+    asked_at = at_provider.first_request_at
+    if asked_at and (not at_carrier.refused_at or asked_at < at_carrier.refused_at):
+        yield "a refund was asked for before the carrier had refused or burnt it"
+
+
+def _notices(order: PlannedOrder, seen: Sequence[NoticeSeen], platforms: Sequence[str]) -> Iterator[str]:
+    wanted = {(platform, result) for platform in platforms for result in NOTICES_OF[order.scenario.end]}
+    payloads: dict[str, set[bytes]] = defaultdict(set)
+    there: set[tuple[str, str]] = set()
+    for notice in seen:
+        result = _result(notice.payload)
+        there.add((notice.platform, result))
+        payloads[result].add(notice.payload)
+        if notice.topic != f"vehicles/{order.vin}/topup":
+            yield f"the notice {result} went to {notice.platform}'s topic of another vehicle"
+    for platform, result in sorted(wanted - there):
+        yield f"the notice {result} is missing on {platform}"
+    for platform, result in sorted(there - wanted):
+        yield f"there is a notice {result} on {platform} that must not be"
+    for result, variants in sorted(payloads.items()):
+        if len(variants) > 1:
+            yield f"the notice {result} was repeated with other bytes"
+        yield from _content(order, result, next(iter(variants)))
+
+
+def _content(order: PlannedOrder, result: str, payload: bytes) -> Iterator[str]:
+    wanted: dict[str, Any] = {
+        "order_id": order.order_id,
+        "package_id": order.package_id,
+        "result": result,
+        "amount_fen": order.amount_fen,
+    }
+    if result == "failed":
+        wanted["reason"] = order.scenario.reason
+    event = _json(payload)
+    if event.get("id") != f"{order.order_id}:{result}" or event.get("type") != f"topup.order.{result}":
+        yield f"the notice {result} bears the id {event.get('id')} and the type {event.get('type')}"
+    data = event.get("data")
+    if data != wanted:
+        yield f"the notice {result} says {json.dumps(data)} instead of {json.dumps(wanted)}"
+
+
+def _records(books: Books, rows: dict[str, Row]) -> None:
+    """Records in = orders, duplicates and dead letters; each dead letter byte-identical, in rows of their scenario."""
+    by_origin: dict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
+    for letter in books.dead_letters:
+        by_origin[_origin(letter)].append(letter)
+    for record in books.sent:
+        row = rows.setdefault(record.scenario, Row(record.scenario))
+        letters = by_origin.pop((str(record.partition), str(record.offset)), [])
+        row.records += 1
+        row.expected += Numbers(dead_letters=int(bool(record.dead_letter)))
+        row.seen += Numbers(dead_letters=int(bool(letters)))
+        name = (record.key or b"").decode(errors="replace")
+        row.violations += [Violation(row.scenario, name, sentence) for sentence in _dead_letter(record, letters)]
+    for (partition, offset), _ in by_origin.items():
+        row = rows.setdefault("poison", Row("poison"))
+        row.violations.append(
+            Violation("poison", "", f"there is a dead letter of partition {partition}, offset {offset}, where nothing was")
+        )
+
+
+def _dead_letter(record: SentRecord, letters: Sequence[DeadLetter]) -> Iterator[str]:
+    where = f"the record at partition {record.partition}, offset {record.offset}"
+    if not letters and record.dead_letter:
+        yield f"{where} has no dead letter ({record.dead_letter} expected)"
+    for letter in letters:  # at least once: a repeat is allowed, and must be the same
+        ours = dict(header for header in letter.headers if header[0].startswith(OURS))
+        theirs = tuple(header for header in letter.headers if not header[0].startswith(OURS))
+        reason = ours.get(f"{OURS}reason", b"").decode(errors="replace")
+        if not record.dead_letter:
+            yield f"{where} became a dead letter ({reason}) and is an order"
+        elif reason != record.dead_letter:
+            yield f"{where} has a dead letter with reason {reason} instead of {record.dead_letter}"
+        if (letter.key, letter.value, theirs) != (record.key, record.value, record.headers):
+            yield f"{where} has a dead letter with other bytes"
+
+
+def _origin(letter: DeadLetter) -> tuple[str, str]:
+    ours = dict(letter.headers)
+    partition, offset = (ours.get(f"{OURS}{name}", b"?").decode(errors="replace") for name in ("partition", "offset"))
+    return partition, offset
+
+
+def _strangers(
+    orders: Iterable[PlannedOrder], books: Books, notices_left: Mapping[str, Sequence[NoticeSeen]]
+) -> Iterator[tuple[str, str]]:
+    """Effects that belong to no paid order."""
+    order_ids, payments = set[str](), Counter[str]()
+    for order in orders:
+        order_ids.add(order.order_id)
+        payments[order.transaction_id] += 1
+    for order_id, seen in books.carrier.items():
+        if order_id not in order_ids and (seen.posts or seen.orders):
+            yield order_id, "the carrier was sent an order that nobody paid"
+    for transaction_id, seen in books.payments.items():
+        if transaction_id not in payments and (seen.refunds or seen.first_request_at):
+            yield seen.out_trade_no, "a payment was refunded that no order has"
+    for order_id, left in notices_left.items():
+        if left:
+            yield order_id, "a vehicle was told about an order that nobody paid"
+
+
+def _subject(payload: bytes) -> str:
+    return str(_json(payload).get("subject", ""))
+
+
+def _result(payload: bytes) -> str:
+    return str(_json(payload).get("id", "")).rpartition(":")[2]
+
+
+def _identity(notice: NoticeSeen) -> tuple[str, str]:
+    return notice.platform, _result(notice.payload)
+
+
+def _json(payload: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] - JSON: keys are strings

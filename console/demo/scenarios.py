@@ -1,0 +1,160 @@
+"""What the demonstration lives through, as data: each scenario's faults, records, and what must come of each order.
+
+Faults are what the simulators take over HTTP (`simulators/README.md`); seconds in them are unscaled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Fault = Mapping[str, Any]
+End = Literal["delivered", "refunded"]
+Payer = Literal["wechat", "alipay", "both"]
+Hand = Literal["", "balance", "abnormal"]
+"""What an operator must do: top up the merchant's balance; settle an ABNORMAL refund and say so to the order."""
+
+NOTICES_OF: Mapping[End, tuple[str, ...]] = {"delivered": ("delivered",), "refunded": ("failed", "refunded")}
+"""Contracts §6: a delivered order has one notice, a refunded one two, on every platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of trouble (or none).
+
+    Attributes:
+        says: what happens and what must come of it, for a newcomer.
+        orders: how many in the standard load.
+        end: what every order of it must come to.
+        carrier: faults at the carrier, per order.
+        refund: faults at the payment provider, per payment.
+        records: identical records in Kafka per order.
+        conflicts: records with other content under the same order ID, per order; each becomes a dead letter.
+        stolen: records of another order ID with the same payment, per order; each becomes a dead letter.
+        carrier_orders: what the carrier may have taken in, per order.
+        reason: `data.reason` of the notice `failed`.
+        operator: what a person must do.
+    """
+
+    name: str
+    says: str
+    orders: int
+    end: End
+    carrier: Sequence[Fault] = ()
+    refund: Sequence[Fault] = ()
+    payer: Payer = "both"
+    records: int = 1
+    conflicts: int = 0
+    stolen: int = 0
+    carrier_orders: int = 1
+    reason: str = ""
+    operator: Hand = ""
+
+
+REFUSED: Fault = {"kind": "refuse", "code": "SIM_SUSPENDED"}
+
+INCIDENT = Scenario(
+    "incident",
+    "recorded three times, the carrier takes 40 s and fails, the old MQTT platform hangs",
+    orders=1,
+    end="refunded",
+    carrier=({"kind": "delay", "seconds": 40}, {"kind": "failed"}),
+    payer="wechat",
+    records=3,
+    reason="FAILED",
+)
+
+LOAD: tuple[Scenario, ...] = (
+    Scenario("plain", "nothing goes wrong", 60, "delivered"),
+    Scenario("recorded twice more", "each record comes three times", 10, "delivered", records=3),
+    Scenario(
+        "conflict", "a second record with another amount is set aside, the first stands", 4, "delivered", conflicts=1
+    ),
+    Scenario("payment used twice", "a second order with the same payment is set aside", 2, "delivered", stolen=1),
+    Scenario("slow", "the carrier takes 40 s", 10, "delivered", ({"kind": "delay", "seconds": 40},)),
+    Scenario("answer lost", "the carrier acts and never answers", 10, "delivered", ({"kind": "hang"},)),
+    Scenario("acts, answers 500", "the carrier acts, then says 500", 10, "delivered", ({"kind": "error"},)),
+    Scenario(
+        "only answers 500", "the carrier says 500 and has done nothing", 10, "delivered",
+        ({"kind": "error", "act": False},),
+    ),
+    Scenario("answer cut off", "the connection breaks in the middle of the answer", 8, "delivered", ({"kind": "reset"},)),
+    Scenario("malformed", "the carrier acts, its answer is not JSON", 6, "delivered", ({"kind": "malformed"},)),
+    Scenario("unknown state", "the carrier answers a state nobody knows", 6, "delivered", ({"kind": "unknown_state"},)),
+    Scenario(
+        "throttled", "429 twice, with Retry-After", 8, "delivered",
+        ({"kind": "throttle", "retry_after_seconds": 1, "times": 2},),
+    ),
+    Scenario(
+        "seen late", "the answer is lost, and queries see the order 10 s later", 8, "delivered",
+        ({"kind": "hang"}, {"kind": "query_lag", "seconds": 10}),
+    ),
+    Scenario(
+        "completed later", "taken in, completed 20 s later", 10, "delivered",
+        ({"kind": "async", "state": "inProgress", "then": "completed", "after_seconds": 20},),
+    ),
+    Scenario(
+        "failed later", "taken in, failed 20 s later", 6, "refunded",
+        ({"kind": "async", "then": "failed", "after_seconds": 20},), reason="FAILED",
+    ),
+    Scenario("refused", "the carrier refuses: SIM suspended", 16, "refunded", (REFUSED,), reason="SIM_SUSPENDED"),
+    Scenario(
+        "never reached", "the carrier never acts nor answers; its serial is burnt", 4, "refunded",
+        ({"kind": "hang", "act": False, "times": -1},), carrier_orders=0, reason="NOT_FOUND_AND_BURNT",
+    ),
+    Scenario(
+        "refund takes long", "the provider works on the refund for 2 min", 6, "refunded", (REFUSED,),
+        ({"kind": "processing", "seconds": 120},), reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "refund answer lost", "the provider refunds and never answers", 6, "refunded", (REFUSED,), ({"kind": "hang"},),
+        reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "refund answered 500", "the provider refunds, then says 500", 6, "refunded", (REFUSED,), ({"kind": "error"},),
+        reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "refund badly signed", "the provider's answer bears a wrong signature", 4, "refunded", (REFUSED,),
+        ({"kind": "wrong_signature"},), reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "refund closed", "WeChat Pay closes the refund; a second number follows", 2, "refunded", (REFUSED,),
+        ({"kind": "closed"},), payer="wechat", reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "fund_change N", "Alipay takes the refund in without saying that money moved", 2, "refunded", (REFUSED,),
+        ({"kind": "fund_change_n"},), payer="alipay", reason="SIM_SUSPENDED",
+    ),
+    Scenario(
+        "balance too low", "the merchant's balance is too low until an operator tops it up", 4, "refunded", (REFUSED,),
+        ({"kind": "not_enough", "times": -1},), reason="SIM_SUSPENDED", operator="balance",
+    ),
+    Scenario(
+        "refund abnormal", "WeChat Pay says ABNORMAL; an operator settles it there and says so", 3, "refunded",
+        (REFUSED,), ({"kind": "abnormal"},), payer="wechat", reason="SIM_SUSPENDED", operator="abnormal",
+    ),
+)  # fmt: skip
+
+POISON: Mapping[str, str] = {
+    "not JSON": "invalid",
+    "another schema": "invalid",
+    "amount as a float": "invalid",
+    "amount 0": "invalid",
+    "no vehicle": "invalid",
+    "member null": "invalid",
+    "duplicate key": "invalid",
+    "NaN in an unknown member": "invalid",
+    "byte order mark": "invalid",
+    "not UTF-8": "invalid",
+    "key of another order": "invalid",
+    "depth 9": "invalid",
+    "tombstone": "invalid",
+    "over 64 KiB": "oversize",
+}
+"""Records that can never become an order, and the reason their dead letter must give (contracts §1, §2)."""
+
+
+def scaled_load(total: int) -> tuple[tuple[Scenario, int], ...]:
+    """The load's scenarios with their numbers of orders for about `total` orders in all; at least one of each."""
+    standard = sum(scenario.orders for scenario in LOAD)
+    return tuple((scenario, max(1, round(scenario.orders * total / standard))) for scenario in LOAD)

@@ -1,0 +1,168 @@
+"""`topup setup`: makes what the processes need, leaves what is there, and names what it could not make."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeIndexedValueType
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.order_book import OrderBook
+from adapters.vault import Vault
+from console.connecting import database_away, kafka_away, temporal_away
+from console.display import Step
+from runtime.clock import SystemClock
+from runtime.settings import Settings
+from runtime.temporal import check, connect
+from workflows import steps
+
+RETENTION: Final = timedelta(days=30)
+"""How long Temporal keeps closed runs for operators to look at; the order book, not this, guards against repeats."""
+PAUSE_SECONDS: Final = 0.5
+ATTEMPT_SECONDS: Final = 15.0
+VISIBLE_SECONDS: Final = 20.0
+"""A server's caches take some seconds to know a new namespace or search attribute."""
+_TYPES: Final = {
+    SearchAttributeIndexedValueType.KEYWORD: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    SearchAttributeIndexedValueType.BOOL: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+}
+
+
+class CannotMake(Exception):
+    """Waiting would not help; the text is a sentence."""
+
+
+async def prepare(settings: Settings, wait_seconds: float) -> list[Step]:
+    """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order."""
+    deadline = time.monotonic() + wait_seconds
+    parts: list[tuple[str, Callable[[Settings], Awaitable[str]], Callable[[BaseException], str]]] = [
+        ("database", _database, database_away),
+        ("temporal", _temporal, lambda error: temporal_away(settings, error)),
+        ("kafka", _kafka, lambda error: kafka_away(settings, error)),
+    ]
+    return await asyncio.gather(*(_prepare(part, work, away, settings, deadline) for part, work, away in parts))
+
+
+async def _prepare(
+    part: str,
+    work: Callable[[Settings], Awaitable[str]],
+    away: Callable[[BaseException], str],
+    settings: Settings,
+    deadline: float,
+) -> Step:
+    while True:
+        try:
+            return Step(part, ok=True, says=await asyncio.wait_for(work(settings), ATTEMPT_SECONDS + VISIBLE_SECONDS))
+        except CannotMake as error:
+            return Step(part, ok=False, says=str(error))
+        except Exception as error:  # noqa: BLE001 - every part's client has its own errors; all mean "away"
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                return Step(part, ok=False, says=away(error))
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _database(settings: Settings) -> str:
+    # The schema holds no encrypted value, so `setup` needs no key of the vehicles' data.
+    book = OrderBook.open(settings.database_url, Vault(bytes(32)), SystemClock())
+    try:
+        await book.migrate()
+    finally:
+        await book.close()
+    return "The order book's schema is up to date."
+
+
+async def _temporal(settings: Settings) -> str:
+    client = await connect(settings)
+    await check(client)
+    made = [*await _ensure_namespace(client), *await _ensure_search_attributes(client)]
+    await _ensure_schedule(client, settings)
+    what = f"made {', '.join(made)}" if made else "all was there"
+    return f"Namespace {client.namespace} with its search attributes and the sweep's schedule: {what}."
+
+
+async def _ensure_namespace(client: Client) -> list[str]:
+    describe = DescribeNamespaceRequest(namespace=client.namespace)
+    try:
+        await client.workflow_service.describe_namespace(describe)
+    except RPCError as error:
+        if error.status == RPCStatusCode.PERMISSION_DENIED:
+            return []
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+    else:
+        return []
+    retention = Duration()
+    retention.FromTimedelta(RETENTION)
+    request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=retention)
+    try:
+        await client.workflow_service.register_namespace(request)
+    except RPCError as error:
+        if error.status == RPCStatusCode.ALREADY_EXISTS:
+            return []
+        raise CannotMake(
+            f"Temporal has no namespace {client.namespace} and refuses to make it ({error.message}): have it made, or set "
+            "TEMPORAL_NAMESPACE to one that is there."
+        ) from error
+    await _until(lambda: client.workflow_service.describe_namespace(describe))
+    return [f"the namespace {client.namespace}"]
+
+
+async def _ensure_search_attributes(client: Client) -> list[str]:
+    found = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+    wanted = {key.name: _TYPES[key.indexed_value_type] for key in steps.SEARCH_ATTRIBUTES}
+    for name, kind in wanted.items():
+        there = found.custom_attributes.get(name)
+        if there is not None and there != kind:
+            raise CannotMake(
+                f"Temporal has the search attribute {name} with another type: remove it with `temporal operator "
+                f"search-attribute remove --name {name}` in namespace {client.namespace}, then run `topup setup` again."
+            )
+    missing = {name: kind for name, kind in wanted.items() if name not in found.custom_attributes}
+    if missing:
+        request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        try:
+            await client.operator_service.add_search_attributes(request)
+        except RPCError as error:
+            if error.status != RPCStatusCode.ALREADY_EXISTS:
+                raise CannotMake(
+                    f"Temporal refuses to make the search attributes {', '.join(missing)} ({error.message}): have them "
+                    "made with `temporal operator search-attribute create`, or use a key that may."
+                ) from error
+    query = " AND ".join([f"{name} IS NULL" for name in wanted])
+    await _until(lambda: client.count_workflows(query))
+    return [f"the search attributes {', '.join(missing)}"] if missing else []
+
+
+async def _ensure_schedule(client: Client, settings: Settings) -> None:
+    """The sweep that finds orders whose run is gone (contracts §3)."""
+    del client, settings  # comes with the sweep's workflow
+
+
+async def _kafka(settings: Settings) -> str:
+    from bridge import topics  # noqa: PLC0415 - read when it is used
+
+    return await asyncio.to_thread(topics.ensure_topics, settings)
+
+
+async def _until(question: Callable[[], Awaitable[object]]) -> None:
+    """Ask until the server's caches know what was just made."""
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while True:
+        try:
+            await question()
+        except RPCError as error:
+            if time.monotonic() > deadline or error.status not in (
+                RPCStatusCode.NOT_FOUND,
+                RPCStatusCode.INVALID_ARGUMENT,
+            ):
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,72 @@
+"""`topup worker`, `topup bridge`, `topup setup`, `topup doctor`: the processes of production and what prepares them."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from console.exits import Exit
+
+WAIT_SECONDS = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command(epilog="Example: TOPUP_DATABASE_URL=sqlite:///topup.db … topup worker")(worker)
+    app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
+    app.command(epilog="Example: topup setup --wait 60")(setup)
+    app.command(epilog="Example: topup doctor --json")(doctor)
+
+
+def worker() -> None:
+    """Run the worker: takes orders to delivered or refunded. Ends on SIGTERM.
+
+    Needs Temporal, the database, the carrier, an MQTT platform and a payment provider (README.md, "Settings").
+    """
+    from workers.process import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
+def bridge() -> None:
+    """Run the bridge: reads paid orders from Kafka and starts their workflows. Ends on SIGTERM.
+
+    Needs Kafka, Temporal and the database (README.md, "Settings").
+    """
+    from bridge.process import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
+def setup(
+    *,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for parts that are away.")] = WAIT_SECONDS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Prepare database schema, Temporal namespace, search attributes and schedule, and Kafka topics. Idempotent.
+
+    Leaves what is there as it is, creates what is missing, and ends with exit code 1 naming what it could not reach or
+    create.
+    """
+    from console import preparation  # noqa: PLC0415 - heavy
+    from console.display import print_steps  # noqa: PLC0415 - heavy
+    from runtime.settings import load  # noqa: PLC0415 - heavy
+
+    steps = asyncio.run(preparation.prepare(load(os.environ, "setup"), wait))
+    print_steps(steps, as_json=as_json)
+    raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
+
+
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say of each part whether it can be reached with these settings, and what to do where it can't."""
+    from console import health  # noqa: PLC0415 - heavy
+    from console.display import print_steps  # noqa: PLC0415 - heavy
+    from runtime.settings import load  # noqa: PLC0415 - heavy
+
+    steps = asyncio.run(health.examine(load(os.environ, "doctor")))
+    print_steps(steps, as_json=as_json)
+    raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)

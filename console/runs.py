@@ -1,0 +1,161 @@
+"""Orders as Temporal shows them, and what an operator sends to them. Every call has a limit: without a worker a query
+or an update waits for ever (measured past 25 s).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from console.exits import CommandFailed, Exit
+from orders.identities import is_order_id, order_id_of, workflow_id
+from workflows import steps
+
+CALL_SECONDS: Final = 10.0
+"""A call to the server alone."""
+WORKER_SECONDS: Final = 15.0
+"""A call that a worker answers: a step under way may hold it up for some seconds."""
+NEED_AN_OPERATOR: Final = f'{steps.NEEDS_OPERATOR.name} = true AND ExecutionStatus = "Running"'
+_NO_WORKER: Final = (
+    "No worker answered within {seconds:.0f} s: start one (`topup worker`) or look why it does not come along; {after}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a list."""
+
+    order_id: str
+    status: str
+    needs_operator: bool
+    run: str
+    """`running`, `completed`, `terminated`, …"""
+    package: str
+    provider: str
+    started_at: datetime
+
+
+def order_id_from(text: str) -> str:
+    """The order ID out of an order ID or a workflow ID (`topup/…`), as it is copied from the Web UI."""
+    try:
+        return text if is_order_id(text) else order_id_of(text)
+    except ValueError:
+        sentence = f"{text!r} is no order ID: it looks like T20230821183406000001 (or topup/T20230821183406000001)."
+        raise CommandFailed(sentence, code=Exit.WRONG_USAGE) from None
+
+
+async def listed(client: Client, query: str, limit: int) -> list[Listed]:
+    """The newest orders that match a visibility query.
+
+    Raises:
+        CommandFailed: the query can't be read, or Temporal doesn't answer.
+    """
+    query = f'WorkflowType = "{steps.TOP_UP_ORDER}" AND ({query})' if query else f'WorkflowType = "{steps.TOP_UP_ORDER}"'
+    found: list[Listed] = []
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            async for run in client.list_workflows(query, limit=limit, rpc_timeout=timedelta(seconds=CALL_SECONDS)):
+                attributes = run.typed_search_attributes
+                found.append(
+                    Listed(
+                        order_id=run.id.removeprefix("topup/"),
+                        status=attributes.get(steps.STATUS, ""),
+                        needs_operator=attributes.get(steps.NEEDS_OPERATOR, False),
+                        run=run.status.name.lower() if run.status else "unknown",
+                        package=attributes.get(steps.PACKAGE, ""),
+                        provider=attributes.get(steps.PAYMENT_PROVIDER, ""),
+                        started_at=run.start_time.astimezone(UTC),
+                    )
+                )
+    except (RPCError, TimeoutError) as error:
+        raise _failed(error, query) from error
+    return found
+
+
+async def status(client: Client, order_id: str) -> Mapping[str, Any]:
+    """What the order's run says about itself (query `status`).
+
+    Raises:
+        CommandFailed: there is no run, or no worker answered.
+    """
+    handle = client.get_workflow_handle(workflow_id(order_id))
+    try:
+        async with asyncio.timeout(WORKER_SECONDS):
+            answer = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
+    except (RPCError, TimeoutError) as error:
+        raise _failed(error, order_id, after="Temporal has the order, so nothing is lost.") from error
+    return answer if isinstance(answer, Mapping) else {"status": answer}  # pyright: ignore[reportUnknownVariableType]
+
+
+async def update(client: Client, order_id: str, name: str, message: Mapping[str, str]) -> str:
+    """Send an update and wait until it was carried out; what the run says to it.
+
+    Raises:
+        CommandFailed: refused (the validator's sentence), no such run, or no worker answered.
+    """
+    handle = client.get_workflow_handle(workflow_id(order_id))
+    try:
+        async with asyncio.timeout(WORKER_SECONDS):
+            answer = await handle.execute_update(name, dict(message), rpc_timeout=timedelta(seconds=WORKER_SECONDS))
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        raise CommandFailed(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
+    except (RPCError, TimeoutError) as error:
+        after = f"see with `topup orders show {order_id}` whether it was taken before you send it again."
+        raise _failed(error, order_id, after=after) from error
+    return str(answer) if isinstance(answer, str) and answer else f"{name} is under way for order {order_id}."
+
+
+async def cancel(client: Client, order_id: str, reason: str) -> str:
+    """Ask the run to cancel; what that means now.
+
+    Raises:
+        CommandFailed: there is no open run to cancel.
+    """
+    handle = client.get_workflow_handle(workflow_id(order_id))
+    try:
+        # The server takes a cancel of a closed run too, and says nothing (measured): so look first.
+        run = await described(handle)
+        if run.status != WorkflowExecutionStatus.RUNNING:
+            how = run.status.name.lower() if run.status else "not running"
+            raise CommandFailed(
+                f"The run of order {order_id} is {how}; a cancel would change nothing. See `topup orders show {order_id}`."
+            )
+        await handle.cancel(reason=reason, rpc_timeout=timedelta(seconds=CALL_SECONDS))
+    except (RPCError, TimeoutError) as error:
+        raise _failed(error, order_id) from error
+    return (
+        f"Order {order_id} is being cancelled: it is refunded once the carrier has confirmed that it will never "
+        f"deliver it; if it is delivered already, it stays delivered. Follow it with `topup orders show {order_id}`."
+    )
+
+
+async def described(handle: WorkflowHandle[Any, Any]) -> Any:
+    """The latest run's description, within the limit."""
+    async with asyncio.timeout(CALL_SECONDS):
+        return await handle.describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
+
+
+def _failed(error: RPCError | TimeoutError, about: str, after: str = "") -> CommandFailed:
+    """The one place where an answer of Temporal becomes a sentence."""
+    code = error.status if isinstance(error, RPCError) else RPCStatusCode.DEADLINE_EXCEEDED
+    text = " ".join(str(error).split())[:300]
+    match code:
+        case RPCStatusCode.NOT_FOUND:
+            return CommandFailed(
+                f"Temporal has no run for order {about}: it has forgotten it, or it never was. If the order book has it "
+                f"unsettled, `topup orders reopen {about}` takes it up again."
+            )
+        case RPCStatusCode.INVALID_ARGUMENT:
+            return CommandFailed(f"Temporal can't do that: {text}.", code=Exit.WRONG_USAGE)
+        case RPCStatusCode.DEADLINE_EXCEEDED | RPCStatusCode.CANCELLED if after:
+            return CommandFailed(_NO_WORKER.format(seconds=WORKER_SECONDS, after=after))
+        case RPCStatusCode.FAILED_PRECONDITION if after:
+            return CommandFailed(f"{text}. {after}")
+        case _:
+            return CommandFailed(f"Temporal does not answer ({text or 'no answer in time'}); is it running?")

@@ -1,0 +1,49 @@
+"""An MQTT broker with nothing installed but pip: amqtt, in a process of its own.
+
+It speaks MQTT 3.1.1 only, and what it acknowledges for an absent subscriber is lost (measured): good for a first run
+with a live vehicle, nothing more.
+
+`python -m console.stack.embedded_mqtt --port 1883` runs until SIGTERM.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+
+from amqtt.broker import Broker
+
+from console.stack.ports import LOOPBACK
+
+
+async def serve(port: int, stop: asyncio.Event) -> None:
+    """Run the broker until `stop` is set."""
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{LOOPBACK}:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    await stop.wait()
+    await broker.shutdown()
+
+
+async def _until_signal(port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(port, stop)
+
+
+def main() -> None:
+    """Run the broker until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m console.stack.embedded_mqtt", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(_until_signal(options.port))
+
+
+if __name__ == "__main__":
+    main()
