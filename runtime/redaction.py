@@ -19,7 +19,7 @@ _SHAPES: Final = (
     (re.compile(r"(?<=://)[^\s/@]+@"), "[secret]@"),
     (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[A-HJ-NPR-Z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
     (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[0-9]{{19,20}}{_EDGE_AFTER}"), "[iccid]"),
-    (re.compile(rf"{_EDGE_BEFORE}(?<![/.])[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
+    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)(?<!\.)[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
 )
 """PEM first: its lines are full of other shapes."""
 

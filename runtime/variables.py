@@ -230,3 +230,17 @@ DEFAULT_HTTP_PORTS: Final[dict[Process, int]] = {"worker": 8081, "bridge": 8082,
 WECHAT: Final = tuple(v for v in VARIABLES if v.name.startswith("TOPUP_WECHAT_") and not v.default)
 ALIPAY: Final = tuple(v for v in VARIABLES if v.name.startswith("TOPUP_ALIPAY_") and not v.default)
 """What a provider is configured by; its address has a default and configures nothing."""
+
+
+def configuration_table() -> str:
+    """The table of README's configuration section (Markdown); a test compares the two."""
+    lines = ["| variable | default | used by | meaning |", "|---|---|---|---|"]
+    for variable in VARIABLES:
+        default = f"`{variable.default}`" if variable.default else ""
+        if variable.attribute == "http_port":
+            default = variable.default
+        elif variable.needed_by:
+            default = "needed"
+        used_by = "all" if variable.used_by == _ALL else ", ".join(variable.used_by)
+        lines.append(f"| `{variable.name}` | {default} | {used_by} | {variable.meaning} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,28 @@
+import pytest
+
+from runtime.metrics import METRICS, Metric, Metrics
+
+
+def test_every_metric_of_the_table_can_be_used_and_is_exposed():
+    metrics = Metrics()
+    of_kind = {"counter": metrics.counter, "gauge": metrics.gauge, "histogram": metrics.histogram}
+    for metric in METRICS:
+        made = of_kind[metric.kind](metric.name)
+        made = made.labels(*("x" for _ in metric.labels)) if metric.labels else made
+        made.observe(1) if metric.kind == "histogram" else made.inc()
+    text = metrics.exposition().decode()
+    for metric in METRICS:
+        assert f"# HELP {metric.name} {metric.meaning}" in text
+    assert "process_resident_memory_bytes" in text
+
+
+def test_two_sets_of_metrics_do_not_share_their_counts():
+    one, other = Metrics(), Metrics()
+    one.counter("topup_records_total").labels(result="started").inc()
+    assert 'topup_records_total{result="started"} 1.0' in one.exposition().decode()
+    assert 'result="started"' not in other.exposition().decode()
+
+
+def test_a_metric_that_is_not_in_the_table_is_refused():
+    with pytest.raises(KeyError):
+        Metrics((Metric("topup_a_total", "counter", (), "a"),)).counter("topup_b_total")

@@ -1,0 +1,65 @@
+import pytest
+
+from runtime.redaction import redacted, redacted_record
+
+PERSONAL = {
+    "vin": "LSGBC5342AG000001",
+    "iccid 20": "89860321247550000015",
+    "iccid 19": "8986032124755000001",
+    "msisdn 11": "14400000001",
+    "msisdn 15": "861440000000123",
+}
+
+
+@pytest.mark.parametrize("personal", PERSONAL.values(), ids=PERSONAL.keys())
+@pytest.mark.parametrize(
+    "text", ["{}", "car {} refused", "'{}'", '{{"a":"{}"}}', "vehicles/{}/topup", "iccid={},", "_{}_"]
+)
+def test_personal_data_is_taken_out_wherever_it_stands(personal, text):
+    assert personal not in redacted(text.format(personal))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order T20230821183406000001 delivered in 40012 ms",
+        "topup/LSGBC5342AG000001",
+        "4200001923202308213518640001",
+        "2023-08-21T10:34:36.123456Z",
+        "HTTP 503 after 41.000 s at 127.0.0.1:50051",
+        "R20230821183406000001-2",
+        "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+)
+def test_what_an_operator_needs_stays(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Authorization: Bearer abc.DEF-123~x", "Authorization: Bearer [secret]"),
+        ("postgresql://topup:pass@db/topup", "postgresql://[secret]@db/topup"),
+        ("x -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- y", "x [pem] y"),
+        ("cut off -----BEGIN RSA PRIVATE KEY-----\nMIIE", "cut off [pem]"),
+    ],
+)
+def test_secrets_are_taken_out(text, expected):
+    assert redacted(text) == expected
+
+
+def test_a_record_is_redacted_at_any_depth_and_its_numbers_stay():
+    record = {
+        "event": "x",
+        "a": [{"b": ("LSGBC5342AG000001",)}],
+        "offset": 14400000001,
+        "error": ValueError("14400000001"),
+    }
+    assert redacted_record(record) == {"event": "x", "a": [{"b": ["[vin]"]}], "offset": 14400000001, "error": "[phone]"}
+
+
+def test_an_order_id_that_looks_like_a_vin_stays_where_the_record_names_it():
+    order_id = "T2023082118340601"
+    assert redacted(order_id) == "[vin]"
+    record = {"order_id": order_id, "error": f"{order_id} of car LSGBC5342AG000001"}
+    assert redacted_record(record) == {"order_id": order_id, "error": f"{order_id} of car [vin]"}

@@ -1,0 +1,101 @@
+import asyncio
+import socket
+import time
+
+import pytest
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from orders.errors import Unavailable
+from runtime import temporal as module
+from runtime.settings import Settings, load
+from runtime.temporal import DATA_CONVERTER, NotConnected, check, connect, wait_for_temporal
+from runtime.waiting import Stopped
+from tests.parts.temporal import Temporal
+from tests.runtime import environments
+
+
+def settings(address: str, namespace: str = "default") -> Settings:
+    temporal = {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": namespace}
+    return load({**environments.bridge(), **temporal}, "bridge")
+
+
+async def failure(converter: DataConverter, error: BaseException) -> Failure:
+    made = Failure()
+    await converter.encode_failure(error, made)
+    return made
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    """The error with a traceback, as one that was raised."""
+    try:
+        try:
+            raise cause or KeyError
+        except type(cause or KeyError()) as inner:
+            raise error from (inner if cause else None)
+    except type(error) as outer:
+        return outer
+
+
+@pytest.mark.parametrize("error", [ApplicationError("Carrier is away.", type="Away"), Unavailable("Database is away.")])
+async def test_errors_of_our_own_carry_no_stack_trace_and_neither_do_their_causes(error):
+    made = await failure(DATA_CONVERTER, raised(error, OSError("connection refused")))
+    assert made.message == str(error).removeprefix("Away: ")
+    assert made.stack_trace == ""
+    assert (made.cause.message, made.cause.stack_trace) == ("connection refused", "")
+    assert made.application_failure_info.type in ("Away", "Unavailable")
+
+
+async def test_a_bug_keeps_its_stack_trace():
+    made = await failure(DATA_CONVERTER, raised(ZeroDivisionError("bug"), OSError("below")))
+    assert "in raised" in made.stack_trace
+    assert "in raised" in made.cause.stack_trace
+
+
+async def test_payloads_are_pydantic_s(temporal_server: Temporal):
+    client = await connect(settings(temporal_server.address))
+    assert client.data_converter is DATA_CONVERTER
+
+
+async def test_a_server_that_is_there_is_connected_to_and_answers_the_check(temporal_server: Temporal):
+    client = await wait_for_temporal(settings(temporal_server.address), asyncio.Event())
+    assert isinstance(client, Client)
+    await check(client)
+
+
+async def test_a_missing_namespace_is_waited_for_and_the_sentence_says_what_to_run(temporal_server: Temporal):
+    stop = asyncio.Event()
+    said: list[str] = []
+
+    def on_wait(sentence: str) -> None:
+        said.append(sentence)
+        stop.set()
+
+    with pytest.raises(Stopped):
+        await wait_for_temporal(settings(temporal_server.address, "nowhere"), stop, on_wait=on_wait)
+    assert "no namespace nowhere" in said[0]
+    assert "topup setup" in said[0]
+
+
+async def test_nobody_there_is_told_at_once_in_words():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(NotConnected, match=r"^connection refused$"):
+        await connect(settings(f"127.0.0.1:{port}"))
+
+
+async def test_a_frozen_server_is_noticed_at_connect_and_by_the_check(monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(NotConnected, match="no answer in time"):
+            await connect(settings(address))
+        client = await connect(settings(address), lazy=True)
+        with pytest.raises((TimeoutError, RPCError)):
+            await check(client)
+        assert time.monotonic() - began < 20  # each limit is 0.5 s; without one it would be for ever
