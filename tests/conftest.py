@@ -36,25 +36,25 @@ _session = pytest.StashKey[pytest.Session]()
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """PostgreSQL; `create_database()` gives the URL of a fresh database."""
-    yield from _part(request, "PostgreSQL", lambda: Postgres(os.environ.get("TOPUP_TEST_POSTGRES_URL")))
+    yield from _part(request, "PostgreSQL", lambda: Postgres(os.environ.get("TOPUP_TEST_POSTGRES_URL") or None))
 
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Iterator[Kafka]:
     """Apache Kafka; `create_topic(name, partitions)`: give each test topics and groups of its own."""
-    yield from _part(request, "Apache Kafka", lambda: Kafka(os.environ.get("TOPUP_TEST_KAFKA")))
+    yield from _part(request, "Apache Kafka", lambda: Kafka(os.environ.get("TOPUP_TEST_KAFKA") or None))
 
 
 @pytest.fixture(scope="session")
 def mosquitto(request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
     """An MQTT broker; `host`, `port`, `url`. Give each test topics and client IDs of its own."""
-    yield from _part(request, "mosquitto", lambda: Mosquitto(os.environ.get("TOPUP_TEST_MQTT_URL")))
+    yield from _part(request, "mosquitto", lambda: Mosquitto(os.environ.get("TOPUP_TEST_MQTT_URL") or None))
 
 
 @pytest.fixture(scope="session")
 def temporal_server(request: pytest.FixtureRequest) -> Iterator[Temporal]:
     """Temporal with its state on disk; `address`, `namespace`. Give each test a task queue of its own."""
-    yield from _part(request, "Temporal", lambda: Temporal(os.environ.get("TOPUP_TEST_TEMPORAL")))
+    yield from _part(request, "Temporal", lambda: Temporal(os.environ.get("TOPUP_TEST_TEMPORAL") or None))
 
 
 @pytest.fixture(scope="session")

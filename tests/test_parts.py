@@ -25,7 +25,7 @@ from temporalio.worker import Worker
 from tests.parts.kafka import Kafka
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.postgres import Postgres
-from tests.parts.process import PartFailedError, PartNotOursError, Program, free_port
+from tests.parts.process import PartFailedError, PartNotOursError, Program, free_port, unique
 from tests.parts.reaper import started_at
 from tests.parts.temporal import Temporal
 from tests.sleeper import Sleeper
@@ -66,21 +66,22 @@ def test_a_frozen_postgres_holds_connections_and_answers_nothing(postgres: Postg
 
 
 def test_kafka_keeps_records_and_partitions_over_sigkill(kafka: Kafka):
-    kafka.create_topic("parts-round-trip", partitions=3)
+    topic = unique("parts")
+    kafka.create_topic(topic, partitions=3)
     producer: Any = cast("Any", KafkaProducer)(
         bootstrap_servers=kafka.bootstrap_servers, acks="all"
     )  # its stubs are of an older version
     for partition in range(3):
-        producer.send("parts-round-trip", value=b"paid", partition=partition).get(timeout=WAIT_SECONDS)
+        producer.send(topic, value=b"paid", partition=partition).get(timeout=WAIT_SECONDS)
     producer.close()
 
     kafka.kill()
     kafka.start()
 
     consumer = KafkaConsumer(
-        "parts-round-trip",
+        topic,
         bootstrap_servers=kafka.bootstrap_servers,
-        group_id="parts",
+        group_id=unique("parts"),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
@@ -93,18 +94,19 @@ def test_kafka_keeps_records_and_partitions_over_sigkill(kafka: Kafka):
 
 
 def test_mosquitto_keeps_a_message_for_an_offline_car_over_sigkill(mosquitto: Mosquitto):
+    car_id, topic = unique("car"), unique("cars/")
     session = Properties(PacketTypes.CONNECT)
     session.SessionExpiryInterval = 600
-    with _mqtt_client(mosquitto, "parts-car", properties=session) as (car, _):
-        car.subscribe("parts/car", qos=1)
+    with _mqtt_client(mosquitto, car_id, properties=session) as (car, _):
+        car.subscribe(topic, qos=1)
         time.sleep(0.2)  # the acknowledgement of a subscription has no waiting call in paho
-    with _mqtt_client(mosquitto, "parts-sender") as (sender, _):
-        sender.publish("parts/car", b"delivered", qos=1).wait_for_publish(WAIT_SECONDS)
+    with _mqtt_client(mosquitto, unique("sender")) as (sender, _):
+        sender.publish(topic, b"delivered", qos=1).wait_for_publish(WAIT_SECONDS)
 
     mosquitto.kill()
     mosquitto.start()
 
-    with _mqtt_client(mosquitto, "parts-car", properties=session) as (_, received):
+    with _mqtt_client(mosquitto, car_id, properties=session) as (_, received):
         deadline = time.monotonic() + WAIT_SECONDS
         while not received and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -113,7 +115,7 @@ def test_mosquitto_keeps_a_message_for_an_offline_car_over_sigkill(mosquitto: Mo
 
 async def test_temporal_keeps_a_running_workflow_over_sigkill(temporal_server: Temporal, temporal_client: Client):
     async with Worker(temporal_client, task_queue="parts", workflows=[Sleeper]):
-        handle = await temporal_client.start_workflow(Sleeper.run, 3600.0, id="parts-sleeper", task_queue="parts")
+        handle = await temporal_client.start_workflow(Sleeper.run, 3600.0, id=unique("sleeper"), task_queue="parts")
 
         temporal_server.kill()
         temporal_server.start()
@@ -133,7 +135,7 @@ async def test_temporal_knows_the_search_attributes(temporal_server: Temporal, t
 async def test_three_days_pass_in_seconds(time_skipping_env: TimeSkipper):
     async with Worker(time_skipping_env.client, task_queue="skipping", workflows=[Sleeper]):
         three_days = timedelta(days=3)
-        handle = await _start_sleeper(time_skipping_env, "skipping-result", three_days)
+        handle = await _start_sleeper(time_skipping_env, three_days)
 
         await time_skipping_env.fast_forward(handle, three_days + timedelta(seconds=1))
 
@@ -142,7 +144,7 @@ async def test_three_days_pass_in_seconds(time_skipping_env: TimeSkipper):
 
 async def test_time_stands_still_until_a_test_moves_it(time_skipping_env: TimeSkipper):
     async with Worker(time_skipping_env.client, task_queue="skipping", workflows=[Sleeper]):
-        handle = await _start_sleeper(time_skipping_env, "skipping-woken", timedelta(days=3))
+        handle = await _start_sleeper(time_skipping_env, timedelta(days=3))
         await time_skipping_env.fast_forward(handle, timedelta(days=1))
 
         await handle.signal(Sleeper.wake)
@@ -197,8 +199,10 @@ def test_a_killed_session_leaves_nothing_running():
     assert not Path(folder).exists()
 
 
-async def _start_sleeper(env: TimeSkipper, workflow_id: str, how_long: timedelta) -> WorkflowHandle[Sleeper, str]:
-    return await env.client.start_workflow(Sleeper.run, how_long.total_seconds(), id=workflow_id, task_queue="skipping")
+async def _start_sleeper(env: TimeSkipper, how_long: timedelta) -> WorkflowHandle[Sleeper, str]:
+    return await env.client.start_workflow(
+        Sleeper.run, how_long.total_seconds(), id=unique("sleeper"), task_queue="skipping"
+    )
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ Durable against a kill of its processes, not against a loss of power (`fsync=off
 """
 
 import contextlib
-import itertools
 import os
 import pwd
 import re
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 
 from tests.parts import fetch
-from tests.parts.process import PartFailedError, PartMissingError, Process, free_port, run_apart
+from tests.parts.process import PartFailedError, PartMissingError, Process, free_port, run_apart, unique
 
 NAME = "postgresql"
 USER = "topup"
@@ -77,7 +76,7 @@ class Postgres(Process):
 
     def __init__(self, url: str | None = None) -> None:
         super().__init__("postgres", ours=url is None)
-        self._numbers = itertools.count(1)
+        self._created: list[str] = []
         if url is not None:
             self.url = url
             return
@@ -90,13 +89,20 @@ class Postgres(Process):
 
     def create_database(self) -> str:
         """A new empty database; its URL as settings take it, `postgresql://user:password@host:port/name`."""
-        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        name = unique("test")
         self.execute(f'CREATE DATABASE "{name}"')
+        self._created.append(name)
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def execute(self, sql: str, *, url: str | None = None) -> list[Any]:
         """Run one statement on a connection of its own and return the rows."""
         return run_apart(_fetch(url or self.url, sql))
+
+    def close(self) -> None:
+        if not self.ours:
+            for name in self._created:
+                self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        super().close()
 
     def command(self) -> Sequence[str]:
         return [str(self._programs.folder / "postgres"), "-D", str(self._data), "-p", str(self.port)]

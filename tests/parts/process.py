@@ -3,8 +3,10 @@
 import abc
 import asyncio
 import contextlib
+import itertools
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -27,6 +29,8 @@ PORT_RANGE = range(20_000, 32_000)
 T = TypeVar("T")
 
 reaper = Reaper()
+_session = secrets.token_hex(4)
+_numbers = itertools.count(1)
 _given_ports: set[int] = set()
 
 
@@ -54,6 +58,11 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
                 _given_ports.add(port)
                 return port
+
+
+def unique(stem: str) -> str:
+    """A name for a topic, group, database, task queue or workflow that no other test has, nor another session."""
+    return f"{stem}-{_session}-{next(_numbers)}"
 
 
 def temporary_folder(name: str) -> Path:
