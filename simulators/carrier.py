@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -37,6 +35,7 @@ from simulators.carrier_wire import (
 )
 from simulators.control import ControlApi
 from simulators.faults import Error, Fault, Hang, Malformed, Reset, Taken, Throttle, UnknownState
+from simulators.timers import Timers
 from simulators.wire import DropResponse, HangResponse, Pace, json_response
 
 
@@ -50,8 +49,7 @@ class Carrier:
         self.pace = pace
         self._authorization = f"Bearer {token}"
         self._desk = carrier_fault_desk()
-        self._writing: asyncio.Future[None] | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers(book)
         self._orders = CarrierOrders(book, pace.time_scale, self._set_timer)
 
     def routes(self) -> list[Route]:
@@ -71,21 +69,11 @@ class Carrier:
 
     async def stop(self) -> None:
         """Leave the orders in flight to the next start."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._timers.cancel_all()
 
     def _set_timer(self, order: Order) -> None:
-        if order.next_change is None:
-            return
-        delay_seconds = (datetime.fromisoformat(order.next_change.at) - now_utc()).total_seconds()
-        self._timers[order.external_id] = asyncio.get_running_loop().call_later(
-            max(0.0, delay_seconds), self._come_due, order.external_id
-        )
-
-    def _come_due(self, external_id: str) -> None:
-        self._timers.pop(external_id, None)
-        self._orders.come_due(external_id)
-        self._writing = asyncio.ensure_future(self.book.durable())
+        if order.next_change is not None:
+            self._timers.set(order.external_id, order.next_change.at, self._orders.come_due)
 
     async def _post(self, request: Request) -> Response:
         arrived_at, body = now_utc(), await request.body()
