@@ -139,7 +139,7 @@ class Link:
             async with asyncio.timeout_at(deadline):
                 return await answer
         except TimeoutError:
-            session.doubted = True
+            session.doubted = answer.cancelled()  # it may have come in this very moment
             raise NotAcknowledged(
                 f"{self.platform.whom} did not acknowledge within {timeout_seconds:g} s: look whether the broker hangs."
             ) from None

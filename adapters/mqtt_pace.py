@@ -30,8 +30,9 @@ class Pace:
     async def turn(self) -> bool:
         """Wait for a turn. False: `wake_all` was called instead, and there was none."""
         loop = asyncio.get_running_loop()
-        if not self._waiting and loop.time() >= self._next_at:
-            self._take(loop.time())
+        now = loop.time()
+        if not self._waiting and now >= self._next_at:
+            self._next_at = now + self._interval_seconds
             return True
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)
@@ -59,9 +60,6 @@ class Pace:
             if not waiter.done():
                 waiter.set_result(False)
 
-    def _take(self, now: float) -> None:
-        self._next_at = max(self._next_at, now - _SLACK_SECONDS) + self._interval_seconds
-
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is None and self._waiting:
             self._timer = loop.call_at(self._next_at, self._release, loop)
@@ -71,6 +69,7 @@ class Pace:
         while self._waiting and loop.time() >= self._next_at:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                self._take(loop.time())
+                on_time = max(self._next_at, loop.time() - _SLACK_SECONDS)
+                self._next_at = on_time + self._interval_seconds
                 waiter.set_result(True)
         self._arm(loop)

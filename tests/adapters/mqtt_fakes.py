@@ -1,0 +1,205 @@
+"""A broker by hand: speaks just enough MQTT to misbehave in the ways that real ones do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from adapters.mqtt import MqttLimits, Platform
+from orders.notices import Notice, compose
+
+DISCONNECT = 14
+VIN = "LSGBC5342AG000001"
+QUICK = MqttLimits(connect_seconds=1, acknowledge_seconds=0.5, back_off_first_seconds=0.1, back_off_longest_seconds=0.2)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A PUBLISH as it came in."""
+
+    message_id: int
+    topic: str
+    payload: bytes
+    qos: int
+    retained: bool
+    repeated: bool
+    at: float
+
+
+Answer = Callable[[Publish], bytes | None]
+
+
+def puback(code: int | None) -> Answer:
+    """Acknowledge each publish; None: with MQTT 3.1.1's packet, which has no reason code."""
+
+    def answer(publish: Publish) -> bytes:
+        body = publish.message_id.to_bytes(2, "big") + (b"" if code is None else bytes([code]))
+        return bytes([0x40, len(body)]) + body
+
+    return answer
+
+
+def silence(_: Publish) -> None:
+    """Never acknowledge."""
+
+
+def disconnect(code: int) -> bytes:
+    """MQTT 5's DISCONNECT from the server."""
+    return bytes([0xE0, 1, code])
+
+
+def connack(code: int = 0, properties: bytes = b"", *, version: Literal["5", "3.1.1"] = "5") -> bytes:
+    """CONNACK; `properties` of MQTT 5 without their length."""
+    body = bytes([0, code]) + (bytes([len(properties)]) + properties if version == "5" else b"")
+    return bytes([0x20, len(body)]) + body
+
+
+@dataclass
+class FakeBroker:
+    """What it does may be changed while it runs.
+
+    Attributes:
+        on_connect: the answer to CONNECT; None: never one.
+        on_publish: gives the answer to PUBLISH; None from it: never one.
+        on_ping: the answer to PINGREQ; None: never one.
+    """
+
+    on_connect: bytes | None = field(default_factory=connack)
+    on_publish: Answer = field(default_factory=lambda: puback(0))
+    on_ping: bytes | None = b"\xd0\x00"
+    pings: int = 0
+    client_ids: list[str] = field(default_factory=list)
+    logins: list[tuple[str, str]] = field(default_factory=list)
+    published: list[Publish] = field(default_factory=list)
+    accepted: int = 0
+    ends: list[Literal["DISCONNECT", "closed", "reset"]] = field(default_factory=list)
+    port: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def platform(self, name: str = "fake", **members: object) -> Platform:
+        return Platform.from_url(name, self.url, **members)  # pyright: ignore[reportArgumentType] - tests only
+
+    def send(self, packet: bytes) -> None:
+        """To whoever is connected."""
+        for writer in self.writers:
+            writer.write(packet)
+
+    def drop(self) -> None:
+        """Close every connection without a word."""
+        for writer in self.writers:
+            writer.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self.writers.append(writer)
+        end: Literal["DISCONNECT", "closed", "reset"] = "closed"
+        try:
+            while packet := await _packet(reader):
+                head, body = packet
+                if head >> 4 == DISCONNECT:
+                    end = "DISCONNECT"
+                if (answer := self._answer(head, body)) is not None:
+                    writer.write(answer)
+        except ConnectionResetError:
+            end = "reset"
+        finally:
+            self.ends.append(end)
+            self.writers.remove(writer)
+            writer.close()
+
+    def _answer(self, head: int, body: bytes) -> bytes | None:
+        match head >> 4:
+            case 1:
+                self._note_client(body)
+                return self.on_connect
+            case 3:
+                publish = _publish(head, body, self._version)
+                self.published.append(publish)
+                return self.on_publish(publish)
+            case 12:
+                self.pings += 1
+                return self.on_ping
+            case _:
+                return None
+
+    def _note_client(self, body: bytes) -> None:
+        self._version = body[6]
+        fields = _strings(body, 10 + (1 + body[10] if self._version == 5 else 0))
+        self.client_ids.append(next(fields))
+        self.logins.append((next(fields, ""), next(fields, "")))
+
+
+@asynccontextmanager
+async def fake_broker(port: int = 0, **members: object) -> AsyncGenerator[FakeBroker]:
+    """A fake that listens on loopback."""
+    broker = FakeBroker(**members)  # pyright: ignore[reportArgumentType] - tests only
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
+    broker.port = server.sockets[0].getsockname()[1]
+    try:
+        yield broker
+    finally:
+        server.close()
+        broker.drop()
+        while broker.writers:  # noqa: ASYNC110 - their tasks are the server's, not ours to await
+            await asyncio.sleep(0.01)
+
+
+def notice(number: int = 1) -> Notice:
+    """A notice of an order of its own."""
+    return compose(
+        order_id=f"T{number:012d}",
+        vin=VIN,
+        package_id="CT-DATA-10GB-30D",
+        amount_fen=9900,
+        result="delivered",
+        at=datetime(2023, 8, 21, 10, 34, 36, tzinfo=UTC),
+    )
+
+
+async def until(condition: Callable[[], object], *, within_seconds: float = 20) -> None:
+    """Wait for the condition; fails the test when it does not come."""
+    async with asyncio.timeout(within_seconds):
+        while not condition():  # noqa: ASYNC110 - any condition, of anybody
+            await asyncio.sleep(0.01)
+
+
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes] | None:
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        head = (await reader.readexactly(1))[0]
+        length, shift = 0, 0
+        while True:
+            digit = (await reader.readexactly(1))[0]
+            length |= (digit & 0x7F) << shift
+            shift += 7
+            if digit < 0x80:
+                break
+        return head, await reader.readexactly(length)
+    return None
+
+
+def _publish(head: int, body: bytes, version: int) -> Publish:
+    topic_end = 2 + int.from_bytes(body[:2], "big")
+    payload_at = topic_end + 2 + (1 + body[topic_end + 2] if version == 5 else 0)
+    return Publish(
+        message_id=int.from_bytes(body[topic_end : topic_end + 2], "big"),
+        topic=body[2:topic_end].decode(),
+        payload=body[payload_at:],
+        qos=head >> 1 & 3,
+        retained=bool(head & 1),
+        repeated=bool(head & 8),
+        at=asyncio.get_running_loop().time(),
+    )
+
+
+def _strings(body: bytes, at: int) -> Iterator[str]:
+    while at < len(body):
+        end = at + 2 + int.from_bytes(body[at : at + 2], "big")
+        yield body[at + 2 : end].decode()
+        at = end

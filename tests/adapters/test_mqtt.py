@@ -1,0 +1,412 @@
+"""Notices on real brokers: mosquitto and amqtt."""
+
+import asyncio
+import base64
+import datetime as dt
+import hashlib
+import ipaddress
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from activities.ports import Notifier
+from adapters.mqtt import MqttLimits, MqttNotifier, Platform
+from orders.errors import NotAcknowledged
+from tests.adapters.mqtt_fakes import QUICK, VIN, fake_broker, notice, until
+from tests.adapters.mqtt_head_unit import HeadUnit
+from tests.parts.mosquitto import Mosquitto
+from tests.parts.process import free_port
+
+pytestmark = pytest.mark.real
+
+VERSIONS: Sequence[Literal["5", "3.1.1"]] = ("5", "3.1.1")
+
+
+@asynccontextmanager
+async def notifier(*platforms: Platform, limits: MqttLimits | None = None) -> AsyncGenerator[MqttNotifier]:
+    async with MqttNotifier(platforms, limits=limits) as started:
+        yield started
+
+
+@contextmanager
+def own_broker(shared: Mosquitto, *config: str) -> Iterator[Mosquitto]:
+    """A broker that a test may configure, kill and freeze; `shared` shows that mosquitto can be had at all."""
+    with Mosquitto(config=config) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> str:
+    """A topic of the test's own on the shared broker."""
+    return f"t{abs(hash(request.node.nodeid))}/{{vin}}/topup"
+
+
+def test_it_is_a_notifier() -> None:
+    work: Notifier = MqttNotifier([Platform("new", "h", 1), Platform("old", "h", 2)])
+    assert work.platforms == ("new", "old")
+
+
+# --- delivery ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_head_unit_gets_the_notice_byte_for_byte(
+    mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]
+) -> None:
+    platform = Platform.from_url("new", mosquitto.url, version=version, topic=topic)
+    async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
+        assert await work.publish("new", notice(), timeout_seconds=5) == ""
+        (message,) = await car.take(1)
+    assert message.payload == notice().payload
+    assert json.loads(message.payload)["id"] == "T000000000001:delivered"
+    assert (message.qos, message.retain) == (1, False)
+    properties = message.properties
+    if version == "5":
+        assert properties.ContentType == "application/cloudevents+json"
+        assert 604_790 <= properties.MessageExpiryInterval <= 604_800
+    else:
+        assert not hasattr(properties, "ContentType")
+
+
+async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitto, topic: str) -> None:
+    async with HeadUnit(mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True):
+        pass
+    async with notifier(Platform.from_url("new", mosquitto.url, topic=topic)) as work:
+        assert [await work.publish("new", notice(n), timeout_seconds=5) for n in range(3)] == [""] * 3
+    async with HeadUnit(
+        mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True
+    ) as car:
+        messages = await car.take(3)
+    assert [message.payload for message in messages] == [notice(n).payload for n in range(3)]
+
+
+async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> None:
+    async with notifier(Platform.from_url("new", mosquitto.url, topic=topic)) as work:
+        assert await work.publish("new", notice(), timeout_seconds=5) == "no subscriber"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
+    mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]
+) -> None:
+    platform = Platform.from_url("new", mosquitto.url, version=version, topic=topic)
+    async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
+        outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=30) for n in range(500)))
+        messages = await car.take(500)
+        await work.publish("new", notice(999), timeout_seconds=5)
+        (last,) = await car.take(1)  # so nothing more was before it
+    assert outcomes == [""] * 500
+    assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
+    assert last.payload == notice(999).payload
+
+
+async def test_amqtt_takes_notices_as_mqtt_3() -> None:
+    port = free_port()
+    async with (
+        amqtt_broker(port),
+        notifier(Platform("old", "127.0.0.1", port, version="3.1.1", topic="a/{vin}")) as work,
+        HeadUnit(port, f"a/{VIN}", version="3.1.1") as car,
+    ):
+        for number in range(20):
+            assert await work.publish("old", notice(number), timeout_seconds=5) == ""
+        messages = await car.take(20)
+    assert [message.payload for message in messages] == [notice(n).payload for n in range(20)]
+
+
+async def test_a_broker_that_speaks_only_mqtt_3_asks_for_the_setting() -> None:
+    port = free_port()
+    async with amqtt_broker(port), notifier(Platform("old", "127.0.0.1", port), limits=QUICK) as work:
+        with pytest.raises(NotAcknowledged, match="version"):
+            await work.publish("old", notice(), timeout_seconds=5)
+
+
+@asynccontextmanager
+async def amqtt_broker(port: int) -> AsyncGenerator[None]:
+    from amqtt.broker import Broker  # noqa: PLC0415 - slow to import, and two tests need it
+
+    broker = Broker({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}})
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.shutdown()
+
+
+# --- brokers that break -----------------------------------------------------------------------------------------------
+
+
+async def test_a_killed_broker_is_found_again(mosquitto: Mosquitto) -> None:
+    with own_broker(mosquitto) as broker:
+        async with notifier(Platform.from_url("new", broker.url), limits=QUICK) as work:
+            await work.publish("new", notice(1), timeout_seconds=5)
+            await asyncio.to_thread(broker.kill)
+            await until(lambda: not work.is_up("new"))
+            with pytest.raises(NotAcknowledged, match="MQTT platform new"):
+                await work.publish("new", notice(2), timeout_seconds=1)
+            await asyncio.to_thread(broker.start)
+            await until(lambda: work.is_up("new"))
+            await work.publish("new", notice(3), timeout_seconds=5)
+
+
+async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_was_acknowledged_since_arrives(
+    mosquitto: Mosquitto,
+) -> None:
+    """What raised is sent again, the same bytes, as the activity does. (kill -9 loses what mosquitto had in memory.)"""
+    with own_broker(mosquitto) as broker:
+        async with HeadUnit(broker.port, f"k/{VIN}", client_id="car", persistent=True):
+            pass
+        platform = Platform.from_url("new", broker.url, topic="k/{vin}", publishes_per_second=400)
+        async with notifier(platform, limits=QUICK) as work:
+            done: list[int] = []
+
+            async def insist(number: int) -> int:
+                failures = 0
+                while True:
+                    try:
+                        await work.publish("new", notice(number), timeout_seconds=2)
+                    except NotAcknowledged:
+                        failures += 1
+                        await asyncio.sleep(0.1)
+                    else:
+                        done.append(number)
+                        return failures
+
+            tasks = [asyncio.create_task(insist(number)) for number in range(400)]
+            await until(lambda: len(done) > 100)
+            await asyncio.to_thread(broker.kill)
+            before = set(done)
+            await asyncio.to_thread(broker.start)
+            assert sum(await asyncio.gather(*tasks)) > 0
+        since = {notice(number).payload for number in set(range(400)) - before}
+        async with HeadUnit(broker.port, f"k/{VIN}", client_id="car", persistent=True) as car:
+            seen = await car.take_until(since)
+        assert seen <= {notice(number).payload for number in range(400)}
+
+
+async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_and_recovers(mosquitto: Mosquitto, topic: str) -> None:
+    with own_broker(mosquitto) as frozen:
+        platforms = Platform.from_url("old", frozen.url), Platform.from_url("new", mosquitto.url, topic=topic)
+        async with notifier(*platforms, limits=QUICK) as work:
+            await work.publish("old", notice(0), timeout_seconds=5)
+            frozen.freeze()
+            stuck = [asyncio.create_task(work.publish("old", notice(n), timeout_seconds=5)) for n in range(50)]
+            for number in range(50):
+                await work.publish("new", notice(number), timeout_seconds=5)
+            errors = await asyncio.gather(*stuck, return_exceptions=True)
+            assert all(isinstance(error, NotAcknowledged) and error.retryable for error in errors)
+            assert not work.is_up("old")
+            assert work.is_up("new")
+            frozen.thaw()
+            await until(lambda: work.is_up("old"))
+            await work.publish("old", notice(1), timeout_seconds=5)
+
+
+async def test_closing_is_bounded_with_a_frozen_broker(mosquitto: Mosquitto) -> None:
+    with own_broker(mosquitto) as frozen:
+        work = MqttNotifier([Platform.from_url("old", frozen.url)])
+        await work.publish("old", notice(), timeout_seconds=5)
+        frozen.freeze()
+        stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=60))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(work.close(0.3), 10)
+        with pytest.raises(NotAcknowledged, match="about to end"):
+            await stuck
+        frozen.thaw()
+
+
+# --- what brokers refuse ----------------------------------------------------------------------------------------------
+
+
+async def test_a_topic_that_the_brokers_rules_forbid_is_refused_for_good(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic read #\n")
+    with own_broker(mosquitto, f"acl_file {rules}") as broker:
+        async with notifier(Platform.from_url("new", broker.url)) as work:
+            with pytest.raises(NotAcknowledged, match="access rules") as refused:
+                await work.publish("new", notice(), timeout_seconds=5)
+    assert not refused.value.retryable
+
+
+async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with own_broker(mosquitto, *password_file(tmp_path, "car", "right%/word")) as broker:
+        good = Platform.from_url("good", f"mqtt://car:right%25%2Fword@127.0.0.1:{broker.port}")
+        bad = [
+            Platform.from_url(f"bad{version[0]}", f"mqtt://car:wrongword@127.0.0.1:{broker.port}", version=version)
+            for version in VERSIONS
+        ]
+        async with notifier(good, *bad, limits=QUICK) as work:
+            assert await work.publish("good", notice(), timeout_seconds=5) == "no subscriber"
+            for platform in bad:
+                with pytest.raises(NotAcknowledged, match="check user, password") as refused:
+                    await work.publish(platform.name, notice(), timeout_seconds=5)
+                assert "wrongword" not in str(refused.value)
+                assert refused.value.retryable
+
+
+async def test_a_broker_with_a_size_limit_refuses_for_good_before_it_hangs_up(mosquitto: Mosquitto) -> None:
+    with own_broker(mosquitto, "max_packet_size 200") as broker:
+        async with notifier(Platform.from_url("new", broker.url)) as work:
+            with pytest.raises(NotAcknowledged, match="size") as refused:
+                await work.publish("new", notice(), timeout_seconds=5)
+            assert not refused.value.retryable
+            assert work.is_up("new")
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """An authority of our own, a broker's and a client's certificate of it, and an authority that has nothing to do."""
+
+    authority: str
+    other_authority: str
+    server: tuple[str, str]
+    client: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    folder = tmp_path_factory.mktemp("certificates")
+    authority, key = _certificate(folder, "authority")
+    _certificate(folder, "other")
+    return Certificates(
+        authority=str(folder / "authority.pem"),
+        other_authority=str(folder / "other.pem"),
+        server=_files(folder, "server", _certificate(folder, "server", (authority, key))),
+        client=_files(folder, "client", _certificate(folder, "client", (authority, key))),
+    )
+
+
+async def test_tls_with_an_authority_of_our_own(mosquitto: Mosquitto, certificates: Certificates) -> None:
+    with tls_broker(mosquitto, certificates) as (broker, url):
+        platform = Platform.from_url("new", url, cafile=certificates.authority, topic="s/{vin}")
+        async with notifier(platform) as work, HeadUnit(broker.port, f"s/{VIN}") as car:
+            outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=20) for n in range(500)))
+            messages = await car.take(500)
+    assert outcomes == [""] * 500
+    assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
+
+
+async def test_a_certificate_of_somebody_else_is_not_trusted(mosquitto: Mosquitto, certificates: Certificates) -> None:
+    with tls_broker(mosquitto, certificates) as (_, url):
+        stranger = Platform.from_url("stranger", url, cafile=certificates.other_authority)
+        system = Platform.from_url("system", url)
+        other_name = Platform.from_url(
+            "othername", url.replace("127.0.0.1", "localhost"), cafile=certificates.authority
+        )
+        async with notifier(stranger, system, other_name, limits=QUICK) as work:
+            for platform in (stranger, system, other_name):
+                with pytest.raises(NotAcknowledged, match=r"not trusted .* check `cafile`"):
+                    await work.publish(platform.name, notice(), timeout_seconds=5)
+
+
+async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto, certificates: Certificates) -> None:
+    with tls_broker(mosquitto, certificates, "require_certificate true") as (_, url):
+        certfile, keyfile = certificates.client
+        with_it = Platform.from_url("with", url, cafile=certificates.authority, certfile=certfile, keyfile=keyfile)
+        without = Platform.from_url("without", url, cafile=certificates.authority)
+        async with notifier(with_it, without, limits=QUICK) as work:
+            await work.publish("with", notice(), timeout_seconds=5)
+            with pytest.raises(NotAcknowledged, match="MQTT platform without"):
+                await work.publish("without", notice(), timeout_seconds=5)
+
+
+async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    absent = Platform.from_url("absent", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "none.pem"))
+    empty = Platform.from_url("empty", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "empty.pem"))
+    async with notifier(absent, empty, limits=QUICK) as work:
+        for platform in (absent, empty):
+            with pytest.raises(NotAcknowledged, match="`cafile`, `certfile` or `keyfile` can't be used"):
+                await work.publish(platform.name, notice(), timeout_seconds=5)
+
+
+async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
+    mosquitto: Mosquitto, certificates: Certificates
+) -> None:
+    with tls_broker(mosquitto, certificates) as (broker, url):
+        tls_to_plain = Platform.from_url("a", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
+        plain_to_tls = Platform.from_url("b", url.replace("mqtts", "mqtt"))
+        async with notifier(tls_to_plain, plain_to_tls, limits=QUICK) as work:
+            with pytest.raises(NotAcknowledged, match=r"TLS|closed"):
+                await work.publish("a", notice(), timeout_seconds=5)
+            with pytest.raises(NotAcknowledged, match="check"):
+                await work.publish("b", notice(), timeout_seconds=5)
+
+
+async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto: Mosquitto, topic: str) -> None:
+    async with fake_broker(on_connect=None) as hung:
+        old = Platform.from_url("old", f"mqtts://127.0.0.1:{hung.port}")
+        new = Platform.from_url("new", mosquitto.url, topic=topic)
+        async with notifier(old, new, limits=QUICK) as work:
+            stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=10))
+            for number in range(20):
+                await work.publish("new", notice(number), timeout_seconds=5)
+            with pytest.raises(NotAcknowledged, match="MQTT platform old"):
+                await stuck
+
+
+@contextmanager
+def tls_broker(shared: Mosquitto, certificates: Certificates, *config: str) -> Iterator[tuple[Mosquitto, str]]:
+    """A broker with a plain listener for the head unit, and the url of its TLS one."""
+    port = free_port()
+    certfile, keyfile = certificates.server
+    listener = [
+        f"listener {port} 127.0.0.1",
+        f"cafile {certificates.authority}",
+        f"certfile {certfile}",
+        f"keyfile {keyfile}",
+    ]
+    with own_broker(shared, *listener, *config) as broker:
+        yield broker, f"mqtts://127.0.0.1:{port}"
+
+
+def _certificate(
+    folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(issuer[1] if issuer else key, hashes.SHA256())
+    )
+    _files(folder, name, (certificate, key))
+    return certificate, key
+
+
+def _files(folder: Path, name: str, pair: tuple[x509.Certificate, ec.EllipticCurvePrivateKey]) -> tuple[str, str]:
+    certificate, key = pair
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
+    return str(folder / f"{name}.pem"), str(folder / f"{name}.key")
+
+
+def password_file(folder: Path, user: str, password: str) -> Sequence[str]:
+    """mosquitto's lines for one user and nobody else; PBKDF2 with SHA-512 as `mosquitto_passwd` writes it."""
+    salt = b"twelve bytes"
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+    parts = (base64.b64encode(part).decode() for part in (salt, digest))
+    (folder / "passwords").write_text(f"{user}:$7$101${'$'.join(parts)}\n")
+    return f"password_file {folder / 'passwords'}", "allow_anonymous false"
