@@ -116,8 +116,6 @@ async def _answers(url: str, name: str) -> str:
 
 
 async def _mqtt(broker: MqttBroker) -> str:
-    parts = urlsplit(broker.url)
-    port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
-    _, writer = await asyncio.open_connection(parts.hostname, port)
+    _, writer = await asyncio.open_connection(broker.host, broker.port)
     writer.close()
     return f"The MQTT platform {broker.name} accepts connections."

@@ -8,8 +8,9 @@ from typing import Annotated
 import click
 import typer
 
-from console import dead_letters, demo_command, orders, processes, stack_command
-from console.exits import CommandFailed, Exit, leave, say
+from console import dead_letters, demo_command, orders, processes
+from console.exits import CommandFailed, Exit, say
+from runtime.exits import exit_now
 
 app = typer.Typer(
     name="topup",
@@ -21,7 +22,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.register(app)
-stack_command.register(app)
 demo_command.register(app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(dead_letters.app, name="dlq")
@@ -61,8 +61,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """The entry point: never returns."""
-    leave(run(sys.argv[1:]))
+    """The entry point: never returns, and never leaves by the interpreter's own exit (`runtime.exits`)."""
+    exit_now(run(sys.argv[1:]))
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, ScheduleUpdate
 from temporalio.common import SearchAttributeIndexedValueType
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -21,7 +22,7 @@ from console.display import Step
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from runtime.temporal import check, connect
-from workflows import steps
+from workflows import steps, sweep
 
 RETENTION: Final = timedelta(days=30)
 """How long Temporal keeps closed runs for operators to look at; the order book, not this, guards against repeats."""
@@ -81,8 +82,11 @@ async def _database(settings: Settings) -> str:
 async def _temporal(settings: Settings) -> str:
     client = await connect(settings)
     await check(client)
-    made = [*await _ensure_namespace(client), *await _ensure_search_attributes(client)]
-    await _ensure_schedule(client, settings)
+    made = [
+        *await _ensure_namespace(client),
+        *await _ensure_search_attributes(client),
+        *await _ensure_schedule(client, settings),
+    ]
     what = f"made {', '.join(made)}" if made else "all was there"
     return f"Namespace {client.namespace} with its search attributes and the sweep's schedule: {what}."
 
@@ -140,9 +144,27 @@ async def _ensure_search_attributes(client: Client) -> list[str]:
     return [f"the search attributes {', '.join(missing)}"] if missing else []
 
 
-async def _ensure_schedule(client: Client, settings: Settings) -> None:
-    """The sweep that finds orders whose run is gone (contracts §3)."""
-    del client, settings  # comes with the sweep's workflow
+async def _ensure_schedule(client: Client, settings: Settings) -> list[str]:
+    """The sweep that finds orders whose run is gone (contracts §3); one with another pace or queue is corrected."""
+    wanted = sweep.schedule(settings.task_queue, settings.time_scale)
+    try:
+        await client.create_schedule(sweep.SCHEDULE_ID, wanted)
+    except ScheduleAlreadyRunningError:
+        pass
+    else:
+        return ["the sweep's schedule"]
+    handle = client.get_schedule_handle(sweep.SCHEDULE_ID)
+    there = (await handle.describe()).schedule
+    same_queue = getattr(there.action, "task_queue", None) == settings.task_queue
+    if same_queue and there.spec.intervals == wanted.spec.intervals:
+        return []
+    await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
+    return ["the sweep's schedule anew"]
+
+
+def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
+    """Our pace and action; whether it is paused stays the operator's."""
+    return replace(there, action=wanted.action, spec=wanted.spec, policy=wanted.policy)
 
 
 async def _kafka(settings: Settings) -> str:

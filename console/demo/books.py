@@ -46,12 +46,17 @@ class AtProvider:
 
 @dataclass(frozen=True, slots=True)
 class NoticeSeen:
-    """One notice as a vehicle got it from a platform, the repeats included."""
+    """One notice as a vehicle got it from a platform, repeats included. The book keeps no VIN, hence the hashes."""
 
     platform: str
-    topic: str
-    payload: bytes
-    at: str
+    order_id: str
+    id: str
+    type: str
+    result: str
+    reason: str | None
+    amount_fen: int
+    topic_sha256: str
+    payload_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Books:
     notices: list[NoticeSeen] = field(default_factory=list[NoticeSeen])
     sent: list[SentRecord] = field(default_factory=list[SentRecord])
     dead_letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    malformed_notices: int = 0
 
     def read_carrier(self, entries: Iterable[Entry]) -> None:
         """Fold the carrier's book."""
@@ -120,5 +126,29 @@ class Books:
                     known.first_request_at = known.first_request_at or entry["at"]
                 case "refunded":
                     known.refunds.append(Refunded(data["refund_no"], data["amount_fen"], entry["at"]))
+                case _:
+                    pass
+
+    def read_vehicle(self, entries: Iterable[Entry]) -> None:
+        """Fold the vehicles' book."""
+        for entry in entries:
+            data = entry["data"]
+            match entry["kind"]:
+                case "notice":
+                    self.notices.append(
+                        NoticeSeen(
+                            platform=data["broker"],
+                            order_id=data["order_id"],
+                            id=data["id"],
+                            type=data["type"],
+                            result=data["result"],
+                            reason=data["reason"],
+                            amount_fen=data["amount_fen"],
+                            topic_sha256=data["topic_sha256"],
+                            payload_sha256=data["payload_sha256"],
+                        )
+                    )
+                case "malformed":
+                    self.malformed_notices += 1
                 case _:
                     pass

@@ -1,7 +1,7 @@
 """The audit says yes to a right run and catches each kind of wrong one."""
 
 import dataclasses
-import json
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -44,12 +44,23 @@ def right_books(plan: Plan) -> Books:
     return books
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def notice(order: PlannedOrder, platform: str, result: str, **changes: object) -> NoticeSeen:
-    data = {"order_id": order.order_id, "package_id": order.package_id, "result": result}
-    data |= {"amount_fen": order.amount_fen} | ({"reason": order.scenario.reason} if result == "failed" else {})
-    event = {"id": f"{order.order_id}:{result}", "type": f"topup.order.{result}", "subject": order.order_id}
-    payload = json.dumps(event | {"data": data | changes}).encode()
-    return NoticeSeen(platform, f"vehicles/{order.vin}/topup", payload, REFUNDED_AT)
+    right = NoticeSeen(
+        platform=platform,
+        order_id=order.order_id,
+        id=f"{order.order_id}:{result}",
+        type=f"topup.order.{result}",
+        result=result,
+        reason=order.scenario.reason if result == "failed" else None,
+        amount_fen=order.amount_fen,
+        topic_sha256=sha256(f"vehicles/{order.vin}/topup"),
+        payload_sha256=sha256(f"{order.order_id}:{result}"),
+    )
+    return dataclasses.replace(right, **changes)
 
 
 def dead_letter(sent: SentRecord, **changes: object) -> DeadLetter:
@@ -148,30 +159,49 @@ def notice_too_many(plan: Plan, books: Books) -> str:
 
 
 def notice_with_other_bytes(plan: Plan, books: Books) -> str:
-    original = books.notices[0]
-    books.notices.append(dataclasses.replace(original, payload=original.payload + b" "))
+    books.notices.append(dataclasses.replace(books.notices[0], payload_sha256=sha256("other")))
     return "repeated with other bytes"
 
 
+def notice_of_other_bytes_on_one_platform(plan: Plan, books: Books) -> str:
+    books.notices[1] = dataclasses.replace(books.notices[1], payload_sha256=sha256("other"))
+    return "repeated with other bytes"
+
+
+def changed(plan: Plan, books: Books, result: str, **changes: object) -> None:
+    order = first(plan, "refused")
+    index = books.notices.index(notice(order, "cars", result))
+    books.notices[index] = dataclasses.replace(books.notices[index], **changes)
+
+
 def notice_with_wrong_amount(plan: Plan, books: Books) -> str:
-    order = first(plan, "slow")
-    for platform in PLATFORMS:
-        books.notices.remove(notice(order, platform, "delivered"))
-        books.notices.append(notice(order, platform, "delivered", amount_fen=1))
-    return '"amount_fen": 1}'
+    changed(plan, books, "refunded", amount_fen=1)
+    return "speaks of 1 fen instead of"
 
 
 def notice_with_wrong_reason(plan: Plan, books: Books) -> str:
-    order = first(plan, "refused")
-    for platform in PLATFORMS:
-        books.notices.remove(notice(order, platform, "failed"))
-        books.notices.append(notice(order, platform, "failed", reason="CANCELLED"))
-    return '"reason": "CANCELLED"'
+    changed(plan, books, "failed", reason="CANCELLED")
+    return "the reason CANCELLED instead of SIM_SUSPENDED"
+
+
+def notice_with_a_reason_too_many(plan: Plan, books: Books) -> str:
+    changed(plan, books, "refunded", reason="SIM_SUSPENDED")
+    return "the reason SIM_SUSPENDED instead of None"
+
+
+def notice_with_another_id(plan: Plan, books: Books) -> str:
+    changed(plan, books, "refunded", id="4711")
+    return "bears the id 4711"
 
 
 def notice_to_another_car(plan: Plan, books: Books) -> str:
-    books.notices[0] = dataclasses.replace(books.notices[0], topic="vehicles/OTHER/topup")
-    return "topic of another vehicle"
+    changed(plan, books, "refunded", topic_sha256=sha256("vehicles/OTHER/topup"))
+    return "another vehicle's topic"
+
+
+def malformed_notice(plan: Plan, books: Books) -> str:
+    books.malformed_notices = 1
+    return "1 notices that they could not read"
 
 
 def dead_letter_missing(plan: Plan, books: Books) -> str:
@@ -224,11 +254,12 @@ def strange_notice(plan: Plan, books: Books) -> str:
 
 
 BREACHES: list[Callable[[Plan, Books], str]] = [
-    two_carrier_orders, sold_twice, other_body, never_asked, refunded_twice, refunded_and_delivered, neither, wrong_end,
-    wrong_amount, refund_in_doubt, notice_missing, notice_too_many, notice_with_other_bytes, notice_with_wrong_amount,
-    notice_with_wrong_reason, notice_to_another_car, dead_letter_missing, dead_letter_changed, dead_letter_header_lost,
-    dead_letter_reason, good_record_as_dead_letter, dead_letter_of_nothing, poison_became_an_order, strange_refund,
-    strange_notice,
+    two_carrier_orders, sold_twice, other_body, never_asked, refunded_twice, refunded_and_delivered, neither,
+    wrong_end, wrong_amount, refund_in_doubt, notice_missing, notice_too_many, notice_with_other_bytes,
+    notice_of_other_bytes_on_one_platform, notice_with_wrong_amount, notice_with_wrong_reason,
+    notice_with_a_reason_too_many, notice_with_another_id, notice_to_another_car, malformed_notice,
+    dead_letter_missing, dead_letter_changed, dead_letter_header_lost, dead_letter_reason,
+    good_record_as_dead_letter, dead_letter_of_nothing, poison_became_an_order, strange_refund, strange_notice,
 ]  # fmt: skip
 
 

@@ -1,0 +1,193 @@
+"""The demonstration itself: the incident, a mixed load with every fault, and the audit."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from console.connecting import temporal_client
+from console.demo.audit import Verdict
+from console.demo.books import AtCarrier, AtProvider, Entry
+from console.demo.kafka_records import send
+from console.demo.observing import Observer
+from console.demo.operating import Operator
+from console.demo.plan import Merchant, Plan, PlannedOrder, plan_incident, plan_load
+from console.demo.scenarios import INCIDENT, LOAD
+from console.demo.screen import Screen
+from console.exits import CommandFailed
+from console.stack.local import LocalStack
+from console.stack.mqtt_parts import CARS, LEGACY
+from console.stack.watching import lines
+from console.stack.world import World
+
+RECORDS_PER_SECOND: Final = 60.0
+CARS_SECONDS: Final = 20.0
+"""Within this the simulated cars must have connected to the MQTT platforms."""
+INCIDENT_SECONDS: Final = 30.0
+LEGACY_BACK_SECONDS: Final = 5.0
+"""So long into the load the legacy platform comes back."""
+LOAD_SECONDS: Final = 75.0
+"""The limit for the last order of the load; some 30 s are needed on two cores."""
+QUIET_SECONDS: Final = 2.0
+"""After all is as expected: time for an effect too many to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line chose."""
+
+    orders: int
+    seed: int
+    time_scale: float
+
+
+class Demonstration:
+    """One run on a started stack; `run` returns the audit's verdict."""
+
+    def __init__(self, stack: LocalStack, screen: Screen, options: Options) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._options = options
+        environment = stack.environment
+        self._merchant = Merchant(environment["TOPUP_WECHAT_MCHID"], environment["TOPUP_ALIPAY_SELLER_ID"])
+        self._shown: set[str] = set()
+
+    async def run(self) -> Verdict:
+        """Incident, load, audit."""
+        async with World(self._stack.urls) as world:
+            observer = Observer(world, self._stack.settings, self._on_news)
+            await self._wait_for_cars(world)
+            async with _beside(observer.watch()):
+                await self._incident(world, observer)
+                await self._load(world, observer)
+            await observer.look()
+            await observer.look_at_dead_letters()
+        return observer.verdict(self._stack.platforms)
+
+    async def _incident(self, world: World, observer: Observer) -> None:
+        plan = plan_incident(self._options.seed, self._merchant)
+        order = plan.orders[0]
+        self._screen.title("1. The incident")
+        scale = self._options.time_scale
+        self._screen.say(
+            f"one paid order, recorded three times in Kafka; the carrier takes 40 s (here {40 * scale:g} s) and then "
+            "fails; the legacy MQTT platform hangs"
+        )
+        self._shown = {order.order_id}
+        await self._hand_in(world, observer, plan)
+
+        def compensated() -> bool:
+            return _notices_on(observer, order, CARS) == {"failed", "refunded"} and _refunds(observer, order) > 0
+
+        await observer.until(compensated, INCIDENT_SECONDS)
+        carrier = observer.books.carrier.get(order.order_id, AtCarrier())
+        told, waiting = _notices_on(observer, order, CARS), _notices_on(observer, order, LEGACY)
+        self._screen.say(
+            f"seen: {carrier.orders} carrier order, {_refunds(observer, order)} refund, the car told "
+            f"{' and '.join(sorted(told)) or 'nothing'} on the live platform, {len(waiting)} notices on the one that "
+            "hangs; nobody had to do anything"
+        )
+        self._shown = set()
+
+    async def _load(self, world: World, observer: Observer) -> None:
+        plan = plan_load(self._options.seed, self._options.orders, self._merchant)
+        poison = sum(record.scenario == "poison" for record in plan.records)
+        self._screen.title("2. A mixed load with every fault")
+        self._screen.say(
+            f"{len(plan.orders)} orders in {len(LOAD)} scenarios, {len(plan.records)} records, {poison} of them poison; "
+            f"watch them in the Web UI: {self._stack.web_ui}"
+        )
+        client = await temporal_client(self._stack.settings)
+        operator = Operator(client, world, observer.books, plan.orders, self._screen.say)
+        async with _beside(operator.work()), _beside(self._bring_legacy_back()), _beside(self._show_progress(observer)):
+            await self._hand_in(world, observer, plan)
+            done = await observer.until(lambda: observer.verdict(self._stack.platforms).ok, LOAD_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)
+        self._screen.progress_ends()
+        end = "every order came to its end" if done else f"not all was as expected within {LOAD_SECONDS:g} s"
+        self._screen.say(end)
+
+    async def _hand_in(self, world: World, observer: Observer, plan: Plan) -> None:
+        """Customers pay, faults are ordered, records go into Kafka."""
+        await world.order_faults("carrier", plan.carrier_faults)
+        for provider in ("wechat", "alipay"):
+            await world.register_payments(provider, plan.payments(provider))
+            await world.order_faults(provider, plan.payment_faults(provider))
+        observer.orders += plan.orders
+        sending = partial(send, self._stack.settings, plan.records, records_per_second=RECORDS_PER_SECOND)
+        observer.books.sent += await asyncio.to_thread(sending)
+
+    async def _bring_legacy_back(self) -> None:
+        await asyncio.sleep(LEGACY_BACK_SECONDS)
+        await self._stack.bring_legacy_back()
+        self._screen.say("the legacy MQTT platform is back: its cars get the notices that waited")
+
+    async def _show_progress(self, observer: Observer) -> None:
+        while True:
+            self._screen.progress(observer.counts(), self._stack.web_ui)
+            await asyncio.sleep(0.5)
+
+    async def _wait_for_cars(self, world: World) -> None:
+        try:
+            async with asyncio.timeout(CARS_SECONDS):
+                while without := await world.brokers_without_cars():
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise CommandFailed(
+                f"The simulated cars could not connect to the MQTT platforms {', '.join(without)} within "
+                f"{CARS_SECONDS:g} s; see {self._stack.supervisor.log_path('simulators')}."
+            ) from None
+
+    def _on_news(self, news: dict[str, Sequence[Entry]]) -> None:
+        for at, order_id, what in lines(news):
+            if order_id in self._shown:
+                self._screen.event(at, order_id, what)
+
+
+def expectation(scenario: str) -> str:
+    """What a scenario is about and what must come of its orders, in words."""
+    for known in (INCIDENT, *LOAD):
+        if known.name == scenario:
+            return f"{known.says}; every order must end {known.end}"
+    return "every record that is no order becomes a dead letter, byte for byte, and starts nothing"
+
+
+def _notices_on(observer: Observer, order: PlannedOrder, platform: str) -> set[str]:
+    return {
+        notice.result
+        for notice in observer.books.notices
+        if notice.order_id == order.order_id and notice.platform == platform
+    }
+
+
+def _refunds(observer: Observer, order: PlannedOrder) -> int:
+    return len(observer.books.payments.get(order.transaction_id, AtProvider()).refunds)
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: "asyncio._CoroutineLike[None]") -> AsyncIterator[None]:
+    """Run something beside the body: its error ends the body, the body's end ends it."""
+    body = asyncio.current_task()
+    assert body is not None
+    failed: list[BaseException] = []
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed.append(error)
+            body.cancel()
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(ended)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if failed:
+            body.uncancel()
+            raise failed[0] from None
+        raise
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task

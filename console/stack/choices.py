@@ -1,0 +1,32 @@
+"""What a local stack is made of, as the command line chose it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+EMBEDDED: Final = "embedded"
+APACHE: Final = "apache"
+AUTOMATIC: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """One local stack.
+
+    Attributes:
+        folder: where all that it keeps stands.
+        usual_ports: take the well-known ports where they are free; else every port is an arbitrary free one.
+        time_scale: for product and simulators alike.
+        kafka: `embedded`, `apache`, or `host:port` of one that runs already.
+        mqtt: `auto` (mosquitto where installed, else embedded), `embedded`, or `mqtt://host:port`.
+        database_url: empty = SQLite in the folder.
+        legacy_platform: also a second, old MQTT platform, which hangs until `bring_legacy_back`.
+    """
+
+    folder: Path
+    usual_ports: bool
+    time_scale: float
+    kafka: str = EMBEDDED
+    mqtt: str = AUTOMATIC
+    database_url: str = ""
+    legacy_platform: bool = False
