@@ -122,6 +122,20 @@ async def test_a_compressed_answer_is_not_unpacked(http: httpx.AsyncClient) -> N
         assert cause(await post(http, server.url)) == "answered"
 
 
+async def test_an_answer_in_an_encoding_that_was_not_asked_for_is_not_read(http: httpx.AsyncClient) -> None:
+    packed = gzip.compress(b"[]")
+    answer = tcp.head(len(packed), "200 OK", "Content-Encoding: gzip") + packed
+    async with loopback(tcp.answering(answer)) as server:
+        assert cause(await post(http, server.url)) == "answered"
+
+
+async def test_an_answer_that_was_not_read_to_its_end_gives_its_connection_free() -> None:
+    limits = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(trust_env=False, limits=limits) as http, loopback(tcp.giant) as server:
+        for _ in range(3):
+            assert cause(await post(http, server.url)) == "answered"
+
+
 async def test_a_redirect_is_an_answer_and_not_followed(http: httpx.AsyncClient) -> None:
     async with loopback(tcp.answering(tcp.head(0, "307 Temporary Redirect", "Location: /elsewhere"))) as server:
         reply = await post(http, server.url)

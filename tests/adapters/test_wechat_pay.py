@@ -374,6 +374,11 @@ async def test_an_unsigned_sign_error_is_held(name: str) -> None:
 
 
 @each_call
+async def test_a_forged_sign_error_is_doubt(name: str) -> None:
+    assert doubt(await says(name, signed(401, error("SIGN_ERROR"), key=STRANGER))).alert
+
+
+@each_call
 @pytest.mark.parametrize("code", ["TELEPORTED", "not_enough", "", None, 7, ["NOT_ENOUGH"]])
 async def test_an_unknown_error_alerts_and_settles_nothing(name: str, code: object) -> None:
     assert doubt(await says(name, signed(400, error(code)))).alert

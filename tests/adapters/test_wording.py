@@ -34,6 +34,10 @@ def test_a_number_at_the_cut_is_redacted_whole() -> None:
     assert "144" not in for_operator("x" * (MAX_CHARACTERS - 3) + " 14400000001")
 
 
+def test_a_long_text_is_cut() -> None:
+    assert for_operator("x y " * 1000) == ("x y " * 50)[:MAX_CHARACTERS]
+
+
 @given(st.text(), st.text())
 def test_a_phone_number_never_gets_through(before: str, after: str) -> None:
     assert "14400000001" not in for_operator(before + "14400000001" + after)

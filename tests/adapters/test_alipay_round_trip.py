@@ -1,0 +1,178 @@
+"""The Alipay adapter and the simulated provider, over the wire: signatures both ways, refunds in every state."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+
+import httpx
+import pytest
+
+from adapters.alipay import Alipay
+from orders.outcomes import (
+    RefundAccepted,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    RefundHeld,
+    RefundInDoubt,
+    RefundUnknown,
+)
+from tests.adapters.payment_simulator import AMOUNT_FEN, Desk, PaymentSimulator, start_provider
+
+PATIENCE_SECONDS = 30
+LIMIT_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaymentSimulator]:
+    started = start_provider("alipay", tmp_path_factory.mktemp("alipay"))
+    yield started
+    started.process.stop()
+
+
+def settings_of(simulator: PaymentSimulator) -> dict[str, str]:
+    names = ("APP_ID", "SELLER_ID", "PRIVATE_KEY", "PUBLIC_KEY")
+    settings = {name.lower(): simulator.settings[f"TOPUP_ALIPAY_{name}"] for name in names}
+    return settings | {"url": f"{simulator.url}/gateway.do"}
+
+
+@pytest.fixture
+async def provider(simulator: PaymentSimulator) -> AsyncGenerator[Alipay, None]:
+    async with Alipay.open(**settings_of(simulator)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(simulator: PaymentSimulator) -> AsyncGenerator[Desk, None]:
+    async with httpx.AsyncClient(base_url=simulator.url, trust_env=False) as http:
+        desk = Desk(http, simulator.settings["TOPUP_ALIPAY_SELLER_ID"])
+        await desk.pay()
+        yield desk
+
+
+async def refund(provider: Alipay, desk: Desk, timeout_seconds: float = PATIENCE_SECONDS) -> RefundAnswer:
+    return await provider.refund(desk.request, timeout_seconds=timeout_seconds)
+
+
+async def query(provider: Alipay, desk: Desk) -> RefundAnswer:
+    return await provider.query(desk.request, timeout_seconds=PATIENCE_SECONDS)
+
+
+async def known(provider: Alipay, desk: Desk) -> RefundAnswer:
+    """The first answer to a query that knows the refund."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while isinstance(said := await query(provider, desk), RefundUnknown):  # noqa: ASYNC110 - another process's
+            await asyncio.sleep(0.05)
+    return said
+
+
+async def test_a_refund_goes_from_unknown_over_accepted_to_confirmed(provider: Alipay, desk: Desk) -> None:
+    assert await query(provider, desk) == RefundUnknown()
+    first = await refund(provider, desk)
+    assert isinstance(first, RefundAccepted)
+    assert "fund_change=Y" in first.why
+    assert await query(provider, desk) == RefundConfirmed(amount_fen=AMOUNT_FEN)
+    again = await refund(provider, desk)
+    assert isinstance(again, RefundAccepted)
+    assert "fund_change=N" in again.why
+    assert (await desk.account())["refunded_fen"] == AMOUNT_FEN
+
+
+async def test_a_refund_under_way_is_unknown_until_it_is_done(provider: Alipay, desk: Desk) -> None:
+    """Sent again in between, it stays one refund."""
+    await desk.fault({"kind": "processing"})
+    assert isinstance(await refund(provider, desk), RefundAccepted)
+    assert await query(provider, desk) == RefundUnknown()
+    assert isinstance(await refund(provider, desk), RefundAccepted)
+    await desk.settle()
+    assert isinstance(await query(provider, desk), RefundConfirmed)
+    assert (await desk.account())["refunded_fen"] == AMOUNT_FEN
+
+
+@pytest.mark.parametrize("absent", [True, False])
+async def test_a_refund_that_moved_nothing_by_this_call_is_accepted(
+    provider: Alipay,
+    desk: Desk,
+    absent: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    await desk.fault({"kind": "fund_change_n", "absent": absent})
+    assert isinstance(await refund(provider, desk), RefundAccepted)
+    assert isinstance(await query(provider, desk), RefundConfirmed)
+
+
+async def test_a_lack_of_balance_is_held_and_the_same_number_works_later(provider: Alipay, desk: Desk) -> None:
+    await desk.fault({"kind": "not_enough"})
+    said = await refund(provider, desk)
+    assert isinstance(said, RefundHeld)
+    assert said.code == "ACQ.SELLER_BALANCE_NOT_ENOUGH"
+    assert isinstance(await refund(provider, desk), RefundAccepted)
+
+
+@pytest.mark.parametrize("sub_code", ["ACQ.TRADE_HAS_FINISHED", "ACQ.REASON_TRADE_BEEN_FREEZEN"])
+async def test_a_refusal_is_denied(provider: Alipay, desk: Desk, sub_code: str) -> None:
+    await desk.fault({"kind": "refuse", "sub_code": sub_code})
+    said = await refund(provider, desk)
+    assert isinstance(said, RefundDenied)
+    assert said.code == sub_code
+
+
+async def test_a_trade_that_alipay_does_not_know_is_denied_by_the_refund_alone(provider: Alipay, desk: Desk) -> None:
+    other = desk.request.model_copy(update={"transaction_id": "2023000000000000000000000000"})
+    assert await provider.query(other, timeout_seconds=PATIENCE_SECONDS) == RefundUnknown()
+    said = await provider.refund(other, timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(said, RefundDenied)
+    assert said.code == "ACQ.TRADE_NOT_EXIST"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "hang"},
+        {"kind": "reset"},
+        {"kind": "error", "status": 502},
+        {"kind": "system_error", "code": "20000"},
+        {"kind": "system_error", "code": "ACQ.SYSTEM_ERROR"},
+        {"kind": "unsigned"},
+        {"kind": "wrong_signature"},
+        {"kind": "unknown_state"},
+        {"kind": "malformed", "body": "not_json"},
+        {"kind": "malformed", "body": "no_state"},
+        {"kind": "malformed", "body": "wrong_type"},
+        {"kind": "malformed", "body": "empty"},
+    ],
+    ids=str,
+)
+async def test_a_refund_whose_answer_is_lost_is_doubt_and_found_by_query(
+    provider: Alipay, desk: Desk, fault: dict[str, object]
+) -> None:
+    await desk.fault(fault)
+    limit_seconds = LIMIT_SECONDS if fault["kind"] == "hang" else PATIENCE_SECONDS
+    assert isinstance(await refund(provider, desk, limit_seconds), RefundInDoubt)
+    assert isinstance(await known(provider, desk), RefundConfirmed)
+    assert (await desk.account())["refunded_fen"] == AMOUNT_FEN
+
+
+@pytest.mark.parametrize("kind", ["unsigned", "wrong_signature", "unknown_state"])
+async def test_an_answer_to_the_query_that_is_not_verified_or_not_known_confirms_nothing(
+    provider: Alipay, desk: Desk, kind: str
+) -> None:
+    await refund(provider, desk)
+    await desk.fault({"kind": kind, "target": "query"})
+    said = await query(provider, desk)
+    assert isinstance(said, RefundInDoubt)
+    assert said.alert
+
+
+async def test_a_wrong_key_of_ours_is_held(simulator: PaymentSimulator, desk: Desk) -> None:
+    wrong = simulator.settings["TOPUP_WECHAT_PRIVATE_KEY"]
+    async with Alipay.open(**(settings_of(simulator) | {"private_key": wrong})) as provider:
+        for said in (await refund(provider, desk), await query(provider, desk)):
+            assert isinstance(said, RefundHeld)
+            assert said.code == "isv.invalid-signature"
+
+
+async def test_a_wrong_key_of_theirs_alerts_and_is_doubt(simulator: PaymentSimulator, desk: Desk) -> None:
+    wrong = simulator.settings["TOPUP_WECHAT_PUBLIC_KEY"]
+    async with Alipay.open(**(settings_of(simulator) | {"public_key": wrong})) as provider:
+        for said in (await refund(provider, desk), await query(provider, desk)):
+            assert isinstance(said, RefundInDoubt)
+            assert said.alert
