@@ -1,0 +1,246 @@
+"""Record → paid order → claim → one start, on the event loop. An offset is complete once nothing can be lost.
+
+Claims are made one batch after the other, in the order of the records, so that of two that conflict the lower offset
+stands. Starts and dead letters run side by side, and none waits for another.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from adapters.order_book import Claim, ClaimResult
+from bridge.dead_letters import Reason
+from bridge.gate import Gate
+from bridge.leases import Record
+from bridge.outages import Outages, Part
+from bridge.ports import ClaimBook
+from bridge.tally import Result, Tally
+from orders.paid_order import PaidOrder
+from orders.record import PoisonRecord, parse
+from runtime.metrics import Metrics
+from runtime.telemetry import get_logger
+from runtime.waiting import in_one_line
+
+BATCH: Final = 100
+"""Records parsed at a stretch (a few ms of the event loop), orders claimed in one call."""
+STARTS_AT_ONCE: Final = 50
+CLOSED_PAUSE_SECONDS: Final = 0.1
+STUCK_SECONDS: Final = 2.0
+"""A gate closed for so long may be closed by orders of this very queue: claimed, and not started before a crash."""
+BUG_PAUSE_SECONDS: Final = 30.0
+
+T = TypeVar("T")
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A record that is an order, and waits for room."""
+
+    record: Record
+    order: PaidOrder
+    asked: bool = False
+    """Whether the book was asked if it knows the order, while the gate was closed."""
+
+
+class DeadLetterSink(Protocol):
+    """`bridge.dead_letters.DeadLetters`."""
+
+    async def send(self, record: Record, reason: Reason, error: str) -> None:
+        """Write one; raises `Unavailable` where it isn't known that all in-sync replicas have it."""
+        ...
+
+
+class Pipeline:
+    """What happens to records between Kafka and Temporal.
+
+    Args:
+        book: the order book.
+        gate: room for new orders.
+        start: starts an order's run; False where there was one (`Starter.start`).
+        dead_letters: the dead-letter topic.
+        outages: carries calls through outages.
+        metrics: `topup_records_total`, alerts, the gate.
+    """
+
+    def __init__(
+        self,
+        *,
+        book: ClaimBook,
+        gate: Gate,
+        start: Callable[[PaidOrder], Awaitable[bool]],
+        dead_letters: DeadLetterSink,
+        outages: Outages,
+        metrics: Metrics,
+    ) -> None:
+        self._book = book
+        self._gate = gate
+        self._start = start
+        self._dead_letters = dead_letters
+        self._outages = outages
+        self._metrics = metrics
+        self._tally = Tally(metrics)
+        self._inbox: deque[Record] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._something = asyncio.Event()
+        self._slots = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: dict[str, asyncio.Task[None]] = {}
+
+    def offer(self, records: Sequence[Record]) -> None:
+        """Take records in; they are held in memory until their turn comes."""
+        self._inbox.extend(records)
+        self._something.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; `settle` finishes what was begun."""
+        while True:
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Wait for records, and bring one batch on its way."""
+        await self._something.wait()
+        self._parse()
+        await self._admit()
+        if not self._inbox and not self._waiting:
+            self._something.clear()
+
+    async def settle(self, timeout_seconds: float) -> bool:
+        """Wait for what was claimed or was poison; False if some of it is not complete in time."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout_seconds)
+        for task in self._tasks:
+            task.cancel()
+        return not self._tasks
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _parse(self) -> None:
+        """Up to a batch of records into orders; poison goes to the dead letters and waits for no gate."""
+        for _ in range(min(BATCH, len(self._inbox))):
+            record = self._inbox.popleft()
+            if record.lease.read_again:
+                continue
+            try:
+                self._waiting.append(Waiting(record, parse(record.key, record.value)))
+            except PoisonRecord as poison:
+                self._spawn(self._bury(record, poison.reason, poison.error))
+
+    async def _admit(self) -> None:
+        """Claim as many orders as there is room for, and let each go on by what the book says."""
+        self._waiting = deque(entry for entry in self._waiting if not entry.record.lease.read_again)
+        if not self._waiting:
+            return
+        room = await self._outages.persist("database", self._gate.room)
+        self._metrics.gauge("topup_bridge_first_pass_orders").set(self._gate.at_most)
+        self._metrics.gauge("topup_bridge_paused").labels("gate").set(0 if room else 1)
+        if room:
+            await self._claim([self._waiting.popleft() for _ in range(min(room, BATCH, len(self._waiting)))])
+            return
+        if self._gate.closed_seconds >= STUCK_SECONDS:
+            await self._admit_known()
+        await asyncio.sleep(CLOSED_PAUSE_SECONDS)
+
+    async def _admit_known(self) -> None:
+        """Let orders pass that are counted already: claimed before a crash, they would keep the gate closed for ever.
+
+        All that is in memory is looked at, each once: they may stand behind what waits for room.
+        """
+        new = [entry for entry in self._waiting if not entry.asked][:BATCH]
+        if not new:
+            return
+        known = await self._outages.persist(
+            "database", lambda: self._book.known([entry.order.order_id for entry in new])
+        )
+        for entry in new:
+            entry.asked = True
+        pass_on = [entry for entry in new if entry.order.order_id in known]
+        if pass_on:
+            self._waiting = deque(entry for entry in self._waiting if entry not in pass_on)
+            await self._claim(pass_on)
+
+    async def _claim(self, batch: Sequence[Waiting]) -> None:
+        orders = [entry.order for entry in batch]
+        results = await self._outages.persist("database", lambda: self._book.claim(orders))
+        self._gate.let_in(sum(result.outcome is Claim.NEW for result in results))
+        for entry, result in zip(batch, results, strict=True):
+            self._go_on(entry.record, entry.order, result)
+
+    def _go_on(self, record: Record, order: PaidOrder, result: ClaimResult) -> None:
+        match result.outcome:
+            case Claim.NEW | Claim.UNSETTLED:
+                first = self._starting.get(order.order_id)
+                if first is not None:  # a duplicate whose first is under way: it has nothing to do but wait
+                    self._spawn(self._follow(first, record))
+                    return
+                task = self._spawn(self._bring_to_temporal(record, order, new=result.outcome is Claim.NEW))
+                self._starting[order.order_id] = task
+                task.add_done_callback(lambda _: self._starting.pop(order.order_id, None))
+            case Claim.SETTLED:
+                self._complete(record, "duplicate")
+            case Claim.CONFLICT:
+                self._metrics.counter("topup_alerts_total").labels("conflict").inc()
+                _log.error(
+                    "conflict",
+                    order_id=order.order_id,
+                    partition=record.partition,
+                    offset=record.offset,
+                    sentence=f"{result.conflict} The record is in the dead letters: compare both (`topup dlq list`).",
+                )
+                self._spawn(self._bury(record, "conflict", result.conflict))
+
+    async def _bring_to_temporal(self, record: Record, order: PaidOrder, *, new: bool) -> None:
+        attempts = 0
+
+        async def attempt() -> bool:
+            nonlocal attempts
+            attempts += 1
+            async with self._slots:
+                return await self._start(order)
+
+        started = await self._persist("temporal", attempt, order.order_id)
+        # A start whose answer was lost did start the run: the next attempt finds it there.
+        mine = started or (new and attempts > 1)
+        self._complete(record, "started" if mine else "duplicate")
+
+    async def _follow(self, first: asyncio.Task[None], record: Record) -> None:
+        await asyncio.wait((first,))
+        if first.cancelled() or first.exception() is not None:
+            return  # not complete: it comes again
+        self._complete(record, "duplicate")
+
+    async def _bury(self, record: Record, reason: Reason, error: str) -> None:
+        await self._persist("dead_letters", lambda: self._dead_letters.send(record, reason, error), "")
+        if reason != "conflict":
+            _log.warning("poison", reason=reason, error=error, partition=record.partition, offset=record.offset)
+        self._complete(record, reason)
+
+    def _complete(self, record: Record, result: Result) -> None:
+        self._tally.count(record, result)
+        record.complete()
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    async def _persist(self, part: Part, attempt: Callable[[], Awaitable[T]], order_id: str) -> T:
+        """`Outages.persist`, which a bug of ours doesn't end either: it holds one record back, and is heard."""
+        while True:
+            try:
+                return await self._outages.persist(part, attempt)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._metrics.counter("topup_alerts_total").labels("bug").inc()
+                _log.error(
+                    "unexpected",
+                    order_id=order_id,
+                    reason=in_one_line(error),
+                    sentence="A record can't be brought on its way and is tried again; report this line.",
+                    exc_info=error,
+                )
+                await asyncio.sleep(BUG_PAUSE_SECONDS)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,60 @@
+"""Starts the run of a claimed order in Temporal, once (contracts §3)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from orders.errors import Unavailable
+from orders.paid_order import PaidOrder
+from runtime.waiting import in_one_line
+from workflows.steps import Start, TopUpInput
+
+START_SECONDS: Final = 10.0
+"""Limit of one call: a frozen Temporal accepts connections and answers nothing. Not scaled."""
+
+
+class Starter:
+    """Starts runs.
+
+    Args:
+        client: Temporal's.
+        task_queue: the workers'.
+        vehicle_hash: what stands for a VIN in search attributes.
+    """
+
+    def __init__(self, client: Client, task_queue: str, vehicle_hash: Callable[[str], str]) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._vehicle_hash = vehicle_hash
+
+    async def start(self, order: PaidOrder) -> bool:
+        """Start the order's run; False if there is or was one already, which is success too.
+
+        Raises:
+            Unavailable: it isn't known whether it was started: start it again.
+        """
+        start = Start(
+            TopUpInput(
+                order_id=order.order_id,
+                package_id=order.package_id,
+                amount_fen=order.amount_fen,
+                provider=order.payment.provider,
+            ),
+            self._vehicle_hash(order.vehicle.vin),
+        )
+        try:
+            await self._client.start_workflow(
+                **start.arguments(self._task_queue), rpc_timeout=timedelta(seconds=START_SECONDS)
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        except (RPCError, RuntimeError, OSError, TimeoutError) as error:
+            raise Unavailable(
+                f"Temporal doesn't start runs ({in_one_line(error)}): start it, or correct TEMPORAL_ADDRESS; if it "
+                "names a search attribute or a namespace, run `topup setup`."
+            ) from error
+        return True

@@ -1,0 +1,116 @@
+"""Makes the topics that are missing; one that is there stays as it is (contracts §9)."""
+
+import contextlib
+from typing import Any, Final, Protocol, cast
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from bridge.kafka_client import EMBEDDED_API_VERSION, connection
+from orders.errors import TopUpError, Unavailable
+from runtime.settings import Settings
+from runtime.telemetry import get_logger
+from runtime.waiting import in_one_line
+
+BROKER_MESSAGE_BYTES: Final = 1_048_588
+"""Kafka's own default of `max.message.bytes`."""
+HEADERS_BYTES: Final = 64 * 1024
+"""What a dead letter may be larger than its original (contracts §2)."""
+THE_BROKERS: Final = -1
+"""Replication as the broker has it by default."""
+
+_log = get_logger(__name__)
+
+
+class CannotCreate(TopUpError):
+    """Topics are missing and could not be made; waiting would not help."""
+
+
+class Admin(Protocol):
+    """The methods of `KafkaAdminClient` in use."""
+
+    def list_topics(self) -> list[str]:
+        """Their names."""
+        ...
+
+    def create_topics(self, new_topics: dict[str, dict[str, Any]], *, wait_for_metadata: bool) -> object:
+        """Make topics."""
+        ...
+
+    def describe_configs(self, config_resources: list[Any], *, config_filter: str) -> dict[str, Any]:
+        """Settings by type, name and key."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+def ensure_topics(settings: Settings) -> list[str]:
+    """Make the source and the dead-letter topic where they are missing; the names of those made. Blocks.
+
+    Raises:
+        Unavailable: no broker answers.
+        CannotCreate: the broker refused; names what is missing.
+    """
+    try:
+        admin = cast("Admin", KafkaAdminClient(**connection(settings)))
+    except KafkaError as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} is away ({in_one_line(error)}): start it, or correct "
+            "TOPUP_KAFKA_BOOTSTRAP_SERVERS."
+        ) from error
+    try:
+        return _ensure(admin, settings)
+    finally:
+        with contextlib.suppress(KafkaError):
+            admin.close()
+
+
+def _ensure(admin: Admin, settings: Settings) -> list[str]:
+    present = set(admin.list_topics())
+    made: list[str] = []
+    if settings.kafka_topic not in present and _make(admin, settings, settings.kafka_topic, {}):
+        made.append(settings.kafka_topic)
+    limit_bytes = _message_limit_bytes(admin, settings, settings.kafka_topic) + HEADERS_BYTES
+    if settings.kafka_dlq_topic not in present:
+        limits = {"max.message.bytes": str(limit_bytes)}
+        if _make(admin, settings, settings.kafka_dlq_topic, limits):
+            made.append(settings.kafka_dlq_topic)
+    elif _message_limit_bytes(admin, settings, settings.kafka_dlq_topic) < limit_bytes:
+        _log.warning(
+            "dead-letter topic too small",
+            sentence=f"{settings.kafka_dlq_topic} takes smaller messages than {settings.kafka_topic} plus 64 KiB: set "
+            f"its max.message.bytes to {limit_bytes}, else a large record without a place stops its partition.",
+        )
+    return made
+
+
+def _make(admin: Admin, settings: Settings, name: str, configs: dict[str, str]) -> bool:
+    topic: dict[str, Any] = {
+        "num_partitions": settings.kafka_partitions,
+        "replication_factor": THE_BROKERS,
+        "configs": configs,
+    }
+    try:
+        admin.create_topics({name: topic}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:  # someone else's setup was faster
+        return False
+    except KafkaError as error:
+        raise CannotCreate(
+            f"Kafka has no topic {name} and could not be made to create it ({in_one_line(error)}): create it with "
+            f"{settings.kafka_partitions} partitions by other means, or let this user create topics."
+        ) from error
+    return True
+
+
+def _message_limit_bytes(admin: Admin, settings: Settings, topic: str) -> int:
+    if settings.kafka_api_version == EMBEDDED_API_VERSION:
+        return BROKER_MESSAGE_BYTES  # the embedded broker has no settings to ask for
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+        return int(found["max.message.bytes"]["value"])
+    except KafkaError:  # not allowed to look
+        return BROKER_MESSAGE_BYTES
