@@ -1,0 +1,165 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from console.main import app
+from runtime.process import GRACE_SECONDS
+from runtime.settings import VARIABLES, load
+from simulators.arguments import parser as simulators_parser
+from tests.deploy.files import COMPOSE_FILE, PROCESSES, ROOT, compose, example_environment, interpolated, references
+
+SERVICES = compose()["services"]
+KNOWN = {variable.name: variable for variable in VARIABLES}
+TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_PROFILE"}
+
+
+def environment(service: str, secrets: Path) -> dict[str, str]:
+    """The environment of a service, as its container has it, with secrets where they are here."""
+    filled = {k: interpolated(str(v), example_environment()) for k, v in SERVICES[service]["environment"].items()}
+    return {name: value.replace("/run/secrets", str(secrets)) for name, value in filled.items()}
+
+
+def test_it_is_a_valid_compose_file():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE_FILE)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_image_is_pinned_by_version(service):
+    image, _, tag = SERVICES[service]["image"].rpartition(":")
+    assert image
+    assert re.match(r"\d+\.\d+", tag), SERVICES[service]["image"]
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_every_variable_of_a_process_is_a_setting_that_it_uses(service):
+    for name in SERVICES[service]["environment"]:
+        if name in TEMPORAL:
+            continue
+        assert service in KNOWN[name.removesuffix("_FILE")].used_by, name
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_a_process_starts_with_the_example_settings_and_the_made_secrets(service, made_secrets):
+    settings = load(environment(service, made_secrets), service)
+    assert settings.warnings == ()
+    assert settings.temporal.address == "temporal:7233"
+
+
+def test_the_worker_is_given_all_it_needs(made_secrets):
+    settings = load(environment("worker", made_secrets), "worker")
+    assert settings.wechat_configured
+    assert settings.alipay_configured
+    assert settings.database_url.endswith("@postgres/topup")
+    assert [broker.name for broker in settings.mqtt_brokers] == ["cars"]
+    (carrier, wechat, alipay) = (settings.carrier_url, settings.wechat_url, settings.alipay_url)
+    assert (carrier, wechat) == ("http://simulators:9001", "http://simulators:9002")
+    assert alipay == "http://simulators:9003/gateway.do"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_secret_that_is_used_is_granted_and_made(service, made_secrets):
+    definition = SERVICES[service]
+    granted = set(definition.get("secrets", []))
+    text = str(definition.get("environment", "")) + str(definition.get("command", ""))
+    used = set(re.findall(r"/run/secrets/(\w+)", text))
+    assert used <= granted
+    for name in granted:
+        assert compose()["secrets"][name] == {"file": f"./deploy/secrets/{name}"}
+        assert (made_secrets / name).read_text().strip()
+
+
+def test_no_secret_is_declared_that_nobody_uses():
+    granted = {name for service in SERVICES.values() for name in service.get("secrets", [])}
+    assert set(compose()["secrets"]) == granted
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_ports_are_opened_on_loopback_alone(service):
+    for port in SERVICES[service].get("ports", []):
+        assert port.startswith("127.0.0.1:"), port
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_file_that_is_mounted_is_there_and_every_volume_declared(service):
+    for mount in SERVICES[service].get("volumes", []):
+        source = mount.split(":")[0]
+        if source.startswith("./deploy/secrets"):
+            continue
+        if source.startswith("."):
+            assert (ROOT / source).exists(), source
+        else:
+            assert source in compose()["volumes"]
+
+
+def test_every_reference_has_a_default_or_stands_in_the_example():
+    example = example_environment()
+    used = {name for name, _ in references(COMPOSE_FILE.read_text())}
+    for name, default in references(COMPOSE_FILE.read_text()):
+        assert default is not None or example.get(name), name
+    assert set(example) <= used
+
+
+def test_the_commands_are_commands_of_topup():
+    commands = typer.main.get_command(app).commands
+    for service in PROCESSES:
+        words = SERVICES[service]["command"]
+        options = [option for parameter in commands[words[0]].params for option in parameter.opts]
+        assert all(word in options for word in words if word.startswith("--"))
+
+
+def test_the_simulators_understand_their_arguments():
+    (line,) = SERVICES["simulators"]["command"]
+    words = re.sub(r'"[^"]*\$\$\(cat [^)]*\)"', "a=mqtt://u:p@h:1", line.replace('"$$TOPUP_TIME_SCALE"', "0.5")).split()
+    assert words[:4] == ["exec", "python", "-m", "simulators"]
+    options = simulators_parser().parse_args(words[4:])
+    assert (options.what, options.carrier_port, options.alipay_port) == ("all", 9001, 9003)
+
+
+def test_simulators_run_only_when_asked_for():
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["simulators"]
+    for service in SERVICES.values():
+        assert "simulators" not in service.get("depends_on", {})
+
+
+def test_processes_wait_for_setup_and_setup_for_its_parts():
+    assert SERVICES["bridge"]["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+    assert SERVICES["worker"]["depends_on"] == SERVICES["bridge"]["depends_on"]
+    for part, how in SERVICES["setup"]["depends_on"].items():
+        assert how == {"condition": "service_healthy"}
+        assert "healthcheck" in SERVICES[part]
+
+
+@pytest.mark.parametrize("service", ["worker", "bridge"])
+def test_docker_kills_no_process_before_its_own_grace_period_is_over(service):
+    assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) >= GRACE_SECONDS + 20
+
+
+def test_what_serves_restarts_and_what_runs_once_does_not():
+    once = {name for name, service in SERVICES.items() if service["restart"] == "no"}
+    assert once == {"temporal-schema", "setup"}
+    assert {service["restart"] for name, service in SERVICES.items() if name not in once} == {"unless-stopped"}
+
+
+def test_what_serves_is_asked_for_its_health():
+    unasked = {n for n, service in SERVICES.items() if service["restart"] != "no" and "healthcheck" not in service}
+    assert unasked == {"temporal-ui"}  # its image's tools are unknown here, and nothing depends on it
+
+
+@pytest.mark.parametrize(("service", "port"), [("worker", "8081"), ("bridge", "8082")])
+def test_health_is_asked_on_the_port_that_is_set_and_published(service, port):
+    definition = SERVICES[service]
+    assert definition["environment"]["TOPUP_HTTP_PORT"] == port
+    assert f":{port}/readyz" in definition["healthcheck"]["test"][-1]
+    assert definition["ports"][0].endswith(f":{port}")
+
+
+@pytest.mark.parametrize("service", [*PROCESSES, "simulators"])
+def test_our_containers_can_change_nothing_but_their_volumes(service):
+    assert SERVICES[service]["read_only"] is True
+    assert SERVICES[service]["cap_drop"] == ["ALL"]
