@@ -129,6 +129,9 @@ class Connector:
     def _tls_context(self) -> ssl.SSLContext:
         """Read anew for each connect, so that renewed certificates are taken up."""
         context = ssl.create_default_context(cafile=self._platform.cafile)
+        # On from Python 3.13: refuses authorities without RFC 5280's key identifiers, as private ones often are. Trust
+        # is the same without it, and a new Python must not cut a platform off.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self._platform.certfile is not None:
             # Without a password, OpenSSL would ask for the key's passphrase on the terminal and wait.
             context.load_cert_chain(self._platform.certfile, self._platform.keyfile, password="")

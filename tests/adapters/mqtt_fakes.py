@@ -12,6 +12,7 @@ from adapters.mqtt import MqttLimits, Platform
 from orders.notices import Notice, compose
 
 DISCONNECT = 14
+End = Literal["DISCONNECT", "closed", "reset"]
 VIN = "LSGBC5342AG000001"
 QUICK = MqttLimits(connect_seconds=1, acknowledge_seconds=0.5, back_off_first_seconds=0.1, back_off_longest_seconds=0.2)
 
@@ -71,13 +72,13 @@ class FakeBroker:
     on_publish: Answer = field(default_factory=lambda: puback(0))
     on_ping: bytes | None = b"\xd0\x00"
     pings: int = 0
-    client_ids: list[str] = field(default_factory=list)
-    logins: list[tuple[str, str]] = field(default_factory=list)
-    published: list[Publish] = field(default_factory=list)
+    client_ids: list[str] = field(default_factory=list[str])
+    logins: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    published: list[Publish] = field(default_factory=list[Publish])
     accepted: int = 0
-    ends: list[Literal["DISCONNECT", "closed", "reset"]] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list[End])
     port: int = 0
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
 
     @property
     def url(self) -> str:
@@ -99,7 +100,7 @@ class FakeBroker:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self.writers.append(writer)
-        end: Literal["DISCONNECT", "closed", "reset"] = "closed"
+        end: End = "closed"
         try:
             while packet := await _packet(reader):
                 head, body = packet

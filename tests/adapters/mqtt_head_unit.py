@@ -3,9 +3,9 @@
 import asyncio
 import queue
 import threading
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -25,6 +25,7 @@ class HeadUnit:
     ) -> None:
         self.messages: queue.Queue[MQTTMessage] = queue.Queue()
         self._port = port
+        self._topic = topic
         self._persistent = persistent
         self._subscribed = threading.Event()
         self._five = version == "5"
@@ -33,9 +34,9 @@ class HeadUnit:
             client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
         )
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = lambda _client, _data, message: self.messages.put(message)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._connect)
@@ -53,7 +54,7 @@ class HeadUnit:
         """All payloads up to when `payloads` are among them; fails the test when they don't come."""
         seen: set[bytes] = set()
         while not payloads <= seen:
-            seen.update(message.payload for message in await self.take(1))
+            seen.update(bytes(message.payload) for message in await self.take(1))
         return seen
 
     def _connect(self) -> None:
@@ -61,7 +62,16 @@ class HeadUnit:
         if self._persistent:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = 600
-        clean = {"clean_start": not self._persistent} if self._five else {}
-        self._client.connect("127.0.0.1", self._port, properties=properties, **clean)
+        clean = not self._persistent if self._five else MQTT_CLEAN_START_FIRST_ONLY
+        self._client.connect("127.0.0.1", self._port, clean_start=clean, properties=properties)
         self._client.loop_start()
         assert self._subscribed.wait(10)
+
+    def _on_connect(self, client: Client, *_: Any) -> None:
+        client.subscribe(self._topic, qos=1)
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self._subscribed.set()
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self.messages.put(message)

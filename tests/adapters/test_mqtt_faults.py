@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.adapters.mqtt_fakes import (
     QUICK,
     VIN,
     FakeBroker,
+    Publish,
     connack,
     disconnect,
     fake_broker,
@@ -194,7 +195,10 @@ async def test_what_is_larger_than_the_server_takes_is_refused_unsent() -> None:
 
 
 async def test_a_server_that_throws_us_off_for_the_size_of_the_only_message_refuses_it_for_good() -> None:
-    async with fake_broker(on_publish=lambda _: disconnect(0x95)) as broker, notifier(broker.platform()) as work:
+    def throw_off(_: Publish) -> bytes:
+        return disconnect(0x95)
+
+    async with fake_broker(on_publish=throw_off) as broker, notifier(broker.platform()) as work:
         assert not (await refused(work)).retryable
 
 
@@ -411,7 +415,7 @@ async def test_an_unknown_platform_is_refused_and_may_be_retried_elsewhere() -> 
 
 
 @pytest.fixture
-def hung_look_up(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[threading.Event]:
+def hung_look_up(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
     """Names that end in `.hung` are looked up for ever, until the event is set."""
     release = threading.Event()
     look_up = socket.getaddrinfo
