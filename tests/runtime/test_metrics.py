@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from runtime.metrics import METRICS, Metric, Metrics
@@ -26,3 +29,16 @@ def test_two_sets_of_metrics_do_not_share_their_counts():
 def test_a_metric_that_is_not_in_the_table_is_refused():
     with pytest.raises(KeyError):
         Metrics((Metric("topup_a_total", "counter", (), "a"),)).counter("topup_b_total")
+
+
+def test_every_metric_that_the_code_asks_for_is_in_the_table_as_its_kind():
+    root = Path(__file__).parents[2]
+    rooms = ("activities", "adapters", "bridge", "console", "workers")
+    asked = {
+        match.groups()
+        for room in rooms
+        for file in (root / room).rglob("*.py")
+        for match in re.finditer(r"\.(counter|gauge|histogram)\(\s*\"(topup_\w+)\"", file.read_text())
+    }
+    assert asked
+    assert asked <= {(metric.kind, metric.name) for metric in METRICS}
