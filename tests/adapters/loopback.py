@@ -166,19 +166,35 @@ def answering(*answers: bytes) -> Behaviour:
     return behave
 
 
-UNANSWERED: dict[str, Behaviour] = {
+BROKEN: dict[str, Behaviour] = {
     "closed at once": close_at_once,
     "reset at once": reset_at_once,
     "closed after the request": close_after_request,
+    "reset in the body": reset_in_the_body,
+    "closed in the body": close_in_the_body,
+    "no HTTP": not_http,
+}
+"""What ends by itself."""
+
+SILENT: dict[str, Behaviour] = {
     "no answer": never_answer,
     "half a head": never_end_the_head,
     "head and no body": hang_after_the_head,
-    "reset in the body": reset_in_the_body,
-    "closed in the body": close_in_the_body,
     "a byte now and then": drip,
-    "no HTTP": not_http,
 }
-"""Whatever happens after the connection stands may have reached the other side."""
+"""What only a time limit ends."""
+
+LIMIT_SECONDS = 1.0
+"""For what is silent: short, but longer than a busy machine needs to connect."""
+
+PATIENCE_SECONDS = 20
+"""Where something must come before any limit; a machine under load gets there too."""
+
+UNANSWERED: dict[str, tuple[Behaviour, float]] = {
+    **{name: (behaviour, PATIENCE_SECONDS) for name, behaviour in BROKEN.items()},
+    **{name: (behaviour, LIMIT_SECONDS) for name, behaviour in SILENT.items()},
+}
+"""Whatever happens after the connection stands may have reached the other side; with the limit to give it."""
 
 
 def dead_url() -> str:

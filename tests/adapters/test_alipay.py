@@ -26,7 +26,7 @@ from orders.outcomes import (
 from tests.adapters import loopback as tcp
 from tests.adapters.answers import Answer, Far, raises
 from tests.adapters.keys import Pair, pair
-from tests.adapters.loopback import dead_url, loopback
+from tests.adapters.loopback import PATIENCE_SECONDS, dead_url, loopback
 
 alipay_sdk: Any = importlib.import_module("alipay")
 
@@ -48,8 +48,6 @@ REQUEST = RefundRequest(
     currency="CNY",
     reason="流量包未送达",
 )
-PATIENCE_SECONDS = 20
-LIMIT_SECONDS = 0.3
 MEMBERS = {"refund": "alipay_trade_refund_response", "query": "alipay_trade_fastpay_refund_query_response"}
 
 
@@ -505,8 +503,9 @@ async def test_a_refused_connection_is_doubt() -> None:
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_doubt(name: str) -> None:
-    async with loopback(tcp.UNANSWERED[name]) as server, httpx.AsyncClient(trust_env=False) as http:
-        doubt(await refund(alipay_at(http, server.url), LIMIT_SECONDS))
+    behaviour, limit_seconds = tcp.UNANSWERED[name]
+    async with loopback(behaviour) as server, httpx.AsyncClient(trust_env=False) as http:
+        doubt(await refund(alipay_at(http, server.url), limit_seconds))
         assert server.connections == 1
 
 

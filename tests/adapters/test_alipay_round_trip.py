@@ -19,7 +19,7 @@ from orders.outcomes import (
 from tests.adapters.payment_simulator import AMOUNT_FEN, Desk, PaymentSimulator, start_provider
 
 PATIENCE_SECONDS = 30
-LIMIT_SECONDS = 0.5
+LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

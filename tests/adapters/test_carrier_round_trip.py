@@ -16,7 +16,7 @@ from tests.simulators.processes import SimulatorProcess, start
 
 TOKEN = "carrier-token"
 PATIENCE_SECONDS = 30
-LIMIT_SECONDS = 0.5
+LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -18,15 +18,13 @@ from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
 from tests.adapters import loopback as tcp
 from tests.adapters.answers import Far, raises
-from tests.adapters.loopback import dead_url, loopback
+from tests.adapters.loopback import PATIENCE_SECONDS, dead_url, loopback
 
 SERIAL = "T20230821183406000001"
 TOKEN = "carrier-token"
 ICCID = "89860321247550000015"
 MSISDN = "14400000001"
 DATE = datetime(2023, 8, 21, 10, 39, 6, tzinfo=UTC)
-PATIENCE_SECONDS = 20
-LIMIT_SECONDS = 0.3
 
 Call = Callable[[Tmf622Carrier], Awaitable[Completed | Refused | InDoubt | NotFound]]
 
@@ -428,11 +426,9 @@ async def test_a_refused_connection_is_not_sent() -> None:
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_unanswered(name: str) -> None:
-    async with (
-        loopback(tcp.UNANSWERED[name]) as server,
-        Tmf622Carrier.open(url=server.url, token=TOKEN) as carrier,
-    ):
-        assert doubt(await submit(carrier, LIMIT_SECONDS)).cause == "unanswered"
+    behaviour, limit_seconds = tcp.UNANSWERED[name]
+    async with loopback(behaviour) as server, Tmf622Carrier.open(url=server.url, token=TOKEN) as carrier:
+        assert doubt(await submit(carrier, limit_seconds)).cause == "unanswered"
         assert server.connections == 1
 
 

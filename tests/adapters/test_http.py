@@ -24,13 +24,9 @@ from adapters.http import (
     retry_after_seconds,
 )
 from tests.adapters import loopback as tcp
-from tests.adapters.loopback import dead_url, loopback
+from tests.adapters.loopback import LIMIT_SECONDS, PATIENCE_SECONDS, dead_url, loopback
 
 NOW = datetime(2023, 8, 21, 10, 34, 0, tzinfo=UTC)
-LIMIT_SECONDS = 0.3
-"""Short where the far side never answers."""
-PATIENCE_SECONDS = 20
-"""Where something must come before any limit; a machine under load gets there too."""
 
 
 @pytest.fixture
@@ -60,9 +56,10 @@ async def test_a_name_that_does_not_resolve_is_not_sent(http: httpx.AsyncClient)
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_unanswered(http: httpx.AsyncClient, name: str) -> None:
-    async with loopback(tcp.UNANSWERED[name]) as server:
+    behaviour, limit_seconds = tcp.UNANSWERED[name]
+    async with loopback(behaviour) as server:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            assert cause(await post(http, server.url, LIMIT_SECONDS)) == "unanswered"
+            assert cause(await post(http, server.url, limit_seconds)) == "unanswered"
         assert server.connections == 1  # nothing was tried twice
         assert len(server.requests) <= 1
 

@@ -29,7 +29,7 @@ from orders.outcomes import (
 from tests.adapters import loopback as tcp
 from tests.adapters.answers import Answer, Far, raises
 from tests.adapters.keys import Pair, pair
-from tests.adapters.loopback import dead_url, loopback
+from tests.adapters.loopback import PATIENCE_SECONDS, dead_url, loopback
 
 oracle: Any = importlib.import_module("wechatpayv3.utils")
 
@@ -55,8 +55,6 @@ REQUEST = RefundRequest(
     currency="CNY",
     reason="the data package could not be delivered",
 )
-PATIENCE_SECONDS = 20
-LIMIT_SECONDS = 0.3
 
 
 def wechat_at(http: httpx.AsyncClient, url: str = "https://pay.example", **more: str) -> WeChatPay:
@@ -493,8 +491,9 @@ async def test_a_refused_connection_is_doubt() -> None:
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_doubt(name: str) -> None:
-    async with loopback(tcp.UNANSWERED[name]) as server, httpx.AsyncClient(trust_env=False) as http:
-        doubt(await refund(wechat_at(http, server.url), LIMIT_SECONDS))
+    behaviour, limit_seconds = tcp.UNANSWERED[name]
+    async with loopback(behaviour) as server, httpx.AsyncClient(trust_env=False) as http:
+        doubt(await refund(wechat_at(http, server.url), limit_seconds))
         assert server.connections == 1
 
 
