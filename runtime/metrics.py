@@ -36,11 +36,7 @@ METRICS: Final = (
     Metric("topup_bridge_first_pass_orders", "gauge", (), "orders in their first pass, as the gate counts them"),
     Metric("topup_bridge_paused", "gauge", ("reason",), "1 while the intake is paused for this reason"),
     Metric("topup_orders_settled_total", "counter", ("outcome",), "orders brought to an end: delivered, refunded"),
-    Metric("topup_orders_parked_total", "counter", ("reason",), "orders that began to wait for an operator"),
     Metric("topup_step_seconds", "histogram", ("step", "result"), "one attempt of a step, by its result"),
-    Metric(
-        "topup_part_up", "gauge", ("part",), "1 while a part that the work needs answers: kafka, temporal, database"
-    ),
     Metric("topup_alerts_total", "counter", ("alert",), "what a person should look at now, by kind"),
     Metric(
         "topup_part_up", "gauge", ("part",), "1 while a part (Temporal, database, broker, …) answered its last check"

@@ -31,7 +31,7 @@ def test_a_metric_that_is_not_in_the_table_is_refused():
         Metrics((Metric("topup_a_total", "counter", (), "a"),)).counter("topup_b_total")
 
 
-def test_every_metric_that_the_code_asks_for_is_in_the_table_as_its_kind():
+def test_the_table_is_what_the_code_asks_for_name_by_name_and_kind_by_kind():
     root = Path(__file__).parents[2]
     rooms = ("activities", "adapters", "bridge", "console", "workers")
     asked = {
@@ -40,5 +40,4 @@ def test_every_metric_that_the_code_asks_for_is_in_the_table_as_its_kind():
         for file in (root / room).rglob("*.py")
         for match in re.finditer(r"\.(counter|gauge|histogram)\(\s*\"(topup_\w+)\"", file.read_text())
     }
-    assert asked
-    assert asked <= {(metric.kind, metric.name) for metric in METRICS}
+    assert asked == {(metric.kind, metric.name) for metric in METRICS}
