@@ -184,6 +184,8 @@ async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_wa
             tasks = [asyncio.create_task(insist(number)) for number in range(400)]
             await until(lambda: len(done) > 100)
             await asyncio.to_thread(broker.kill)
+            await until(lambda: not work.is_up("new"))
+            await asyncio.sleep(0.1)  # what was acknowledged before has been counted, and nothing else can be
             before = set(done)
             await asyncio.to_thread(broker.start)
             assert sum(await asyncio.gather(*tasks)) > 0
