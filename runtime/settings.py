@@ -98,7 +98,6 @@ class Settings:
     bridge_max_first_pass: int
     local_first: bool
     worker_max_activities: int
-    two_persons: bool
 
     @property
     def wechat_configured(self) -> bool:

@@ -219,10 +219,6 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "TOPUP_WORKER_MAX_ACTIVITIES", "200", ("worker",), "activities one worker runs at once, of each kind", "200",
         values.whole(1, 10_000),
     ),
-    Variable(
-        "TOPUP_TWO_PERSONS", "false", ("worker",),
-        "an update that settles an order needs a second operator within 1 h", "false", values.boolean,
-    ),
 )  # fmt: skip
 
 DEFAULT_HTTP_PORTS: Final[dict[Process, int]] = {"worker": 8081, "bridge": 8082, "gateway": 8080}
