@@ -29,8 +29,8 @@ async def temporal_client(settings: Settings) -> Client:
 def temporal_away(settings: Settings, error: BaseException) -> str:
     """The sentence for a Temporal that can't be reached."""
     return (
-        f"Temporal does not answer at {settings.temporal.address} ({in_one_line(error)}): start it (`topup dev` has one), "
-        "or set TEMPORAL_ADDRESS."
+        f"Temporal does not answer at {settings.temporal.address} ({in_one_line(error)}): start it (`topup dev` has "
+        "one), or set TEMPORAL_ADDRESS."
     )
 
 
@@ -54,8 +54,8 @@ def kafka_arguments(settings: Settings) -> dict[str, Any]:
 def kafka_away(settings: Settings, error: BaseException) -> str:
     """The sentence for a Kafka that can't be reached."""
     return (
-        f"Kafka does not answer at {settings.kafka_bootstrap_servers} ({in_one_line(error)}): start it (`topup dev` has "
-        "one), or set TOPUP_KAFKA_BOOTSTRAP_SERVERS."
+        f"Kafka does not answer at {settings.kafka_bootstrap_servers} ({in_one_line(error)}): start it (`topup dev` "
+        "has one), or set TOPUP_KAFKA_BOOTSTRAP_SERVERS."
     )
 
 

@@ -84,7 +84,9 @@ def redrive(
     from console.display import out, print_json  # noqa: PLC0415 - heavy
 
     if bool(places) == bool(reason):
-        raise typer.BadParameter("name dead letters (PARTITION:OFFSET, as `topup dlq list` shows them), or give --reason")
+        raise typer.BadParameter(
+            "name dead letters (PARTITION:OFFSET, as `topup dlq list` shows them), or give --reason"
+        )
     settings = _settings()
     letters = _read(settings)
     chosen = [_find(letters, place) for place in places or ()] or [
@@ -94,7 +96,9 @@ def redrive(
     if as_json:
         print_json({"redriven": count})
     else:
-        out.print(f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic.")
+        out.print(
+            f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic."
+        )
 
 
 def _settings() -> "Settings":

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +35,9 @@ def demo(
     ] = TIME_SCALE,
     kafka: Annotated[str, typer.Option(help="embedded, apache, or host:port of an empty one.")] = "embedded",
     keep: Annotated[bool, typer.Option("--keep", help="Leave all running at the end, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; what happens goes to stderr.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON; what happens goes to stderr.")
+    ] = False,
 ) -> None:
     """Replay the incident and a mixed load with every fault on this machine, then audit the outside world's books.
 
@@ -65,9 +68,7 @@ def demo(
     raise typer.Exit(Exit.OK if ok else Exit.NOT_OK)
 
 
-async def _demonstrate(
-    stack: "LocalStack", screen: "Screen", options: "Options", *, keep: bool, as_json: bool
-) -> bool:
+async def _demonstrate(stack: "LocalStack", screen: "Screen", options: "Options", *, keep: bool, as_json: bool) -> bool:
     from console.demo.show import Demonstration  # noqa: PLC0415 - heavy
     from console.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
 
@@ -92,10 +93,10 @@ async def _demonstrate(
     return verdicts[0].ok
 
 
-async def _or_part_failed(stack: "LocalStack", running: "asyncio._CoroutineLike[Verdict]") -> "Verdict":
+async def _or_part_failed(stack: "LocalStack", running: "Coroutine[Any, Any, Verdict]") -> "Verdict":
     """The demonstration's verdict, unless a part of the stack ends under it."""
-    demonstration = asyncio.ensure_future(running)
-    ended = asyncio.ensure_future(stack.supervisor.ended())
+    demonstration = asyncio.create_task(running)
+    ended = asyncio.create_task(stack.supervisor.ended())
     try:
         await asyncio.wait((demonstration, ended), return_when=asyncio.FIRST_COMPLETED)
         if not demonstration.done():

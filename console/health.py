@@ -22,7 +22,7 @@ QUESTION_SECONDS = 10.0
 
 async def examine(settings: Settings) -> list[Step]:
     """Ask every part that is configured, side by side; what is not configured is a failed step too."""
-    questions = [
+    questions: list[Awaitable[Step]] = [
         _ask("database", _database(settings), database_away),
         _ask("temporal", _temporal(settings), lambda error: temporal_away(settings, error)),
         _ask("kafka", _kafka(settings), lambda error: kafka_away(settings, error)),
@@ -33,7 +33,9 @@ async def examine(settings: Settings) -> list[Step]:
     if settings.alipay_configured:
         questions.append(_http("alipay", settings.alipay_url, "Alipay", "TOPUP_ALIPAY_URL"))
     if not (settings.wechat_configured or settings.alipay_configured):
-        questions.append(_missing("payments", "No payment provider is configured: set TOPUP_WECHAT_… or TOPUP_ALIPAY_…."))
+        questions.append(
+            _missing("payments", "No payment provider is configured: set TOPUP_WECHAT_… or TOPUP_ALIPAY_….")
+        )
     for broker in settings.mqtt_brokers:
         name = f"The MQTT platform {broker.name}"
         questions.append(_ask(f"mqtt {broker.name}", _mqtt(broker), _away(name, "TOPUP_MQTT_BROKERS")))

@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 import typer
 
-from console import dead_letters, demo_command, orders, processes
+from console import dead_letters, demo_command, orders, processes, stack_command
 from console.exits import CommandFailed, Exit, say
 from runtime.exits import exit_now
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.register(app)
+stack_command.register(app)
 demo_command.register(app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(dead_letters.app, name="dlq")
@@ -66,7 +67,9 @@ def main() -> None:
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
-    faults = getattr(error, "faults", None)  # runtime.settings.SettingsError, not imported for the sake of a quick start
+    faults = getattr(
+        error, "faults", None
+    )  # runtime.settings.SettingsError, not imported for the sake of a quick start
     if isinstance(faults, tuple):
         say(*(str(fault) for fault in faults))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         return Exit.WRONG_USAGE
@@ -76,5 +79,3 @@ def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
         what = " ".join(str(error).split())[:300] or "no message"
         say(f"an unexpected {type(error).__name__}: {what}. Run `topup --traceback …` again and report what it shows.")
     return Exit.NOT_OK
-
-

@@ -45,7 +45,11 @@ def list_orders(
 
     wanted = query if query or every else runs.NEED_AN_OPERATOR
     found = _with_temporal(lambda client: runs.listed(client, wanted, limit))
-    tables.print_orders(found, as_json=as_json, none="No order needs an operator." if wanted == runs.NEED_AN_OPERATOR else "No such order.")
+    tables.print_orders(
+        found,
+        as_json=as_json,
+        none="No order needs an operator." if wanted == runs.NEED_AN_OPERATOR else "No such order.",
+    )
 
 
 @app.command(epilog="Example: topup orders show T20230821183406000001")
@@ -130,5 +134,3 @@ def _with_temporal(work: "Callable[[Client], Awaitable[T]]") -> T:
         return await work(await temporal_client(load(os.environ, "doctor")))
 
     return asyncio.run(connected())
-
-

@@ -19,6 +19,7 @@ from adapters.order_book import OrderBook
 from adapters.vault import Vault
 from console.connecting import database_away, kafka_away, temporal_away
 from console.display import Step
+from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from runtime.temporal import check, connect
@@ -65,7 +66,7 @@ async def _prepare(
             return Step(part, ok=False, says=str(error))
         except Exception as error:  # noqa: BLE001 - every part's client has its own errors; all mean "away"
             if time.monotonic() + PAUSE_SECONDS > deadline:
-                return Step(part, ok=False, says=away(error))
+                return Step(part, ok=False, says=str(error) if isinstance(error, TopUpError) else away(error))
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -111,15 +112,17 @@ async def _ensure_namespace(client: Client) -> list[str]:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return []
         raise CannotMake(
-            f"Temporal has no namespace {client.namespace} and refuses to make it ({error.message}): have it made, or set "
-            "TEMPORAL_NAMESPACE to one that is there."
+            f"Temporal has no namespace {client.namespace} and refuses to make it ({error.message}): have it made, or "
+            "set TEMPORAL_NAMESPACE to one that is there."
         ) from error
     await _until(lambda: client.workflow_service.describe_namespace(describe))
     return [f"the namespace {client.namespace}"]
 
 
 async def _ensure_search_attributes(client: Client) -> list[str]:
-    found = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+    found = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
     wanted = {key.name: _TYPES[key.indexed_value_type] for key in steps.SEARCH_ATTRIBUTES}
     for name, kind in wanted.items():
         there = found.custom_attributes.get(name)
@@ -170,7 +173,12 @@ def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
 async def _kafka(settings: Settings) -> str:
     from bridge import topics  # noqa: PLC0415 - read when it is used
 
-    return await asyncio.to_thread(topics.ensure_topics, settings)
+    try:
+        made = await asyncio.to_thread(topics.ensure_topics, settings)
+    except topics.CannotCreate as error:
+        raise CannotMake(str(error)) from error
+    what = f"made {' and '.join(made)}" if made else "both were there"
+    return f"Topics {settings.kafka_topic} and {settings.kafka_dlq_topic}: {what}."
 
 
 async def _until(question: Callable[[], Awaitable[object]]) -> None:

@@ -26,9 +26,7 @@ async def reopen(settings: Settings, order_id: str) -> str:
     client = await temporal_client(settings)
     clock = SystemClock()
     book = OrderBook.open(settings.database_url, Vault(settings.pii_key), clock)
-    reopening = Reopening(
-        lambda: client, book, clock, task_queue=settings.task_queue, scale=settings.time_scale
-    )
+    reopening = Reopening(lambda: client, book, clock, task_queue=settings.task_queue, scale=settings.time_scale)
     try:
         became = await reopening.reopen(order_id)
     except UnknownOrder:

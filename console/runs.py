@@ -1,12 +1,13 @@
-"""Orders as Temporal shows them, and what an operator sends to them. Every call has a limit: without a worker a query
-or an update waits for ever (measured past 25 s).
+"""Orders as Temporal shows them, and what an operator sends to them.
+
+Every call has a limit: without a worker a query or an update waits for ever (measured past 25 s).
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -55,7 +56,9 @@ async def listed(client: Client, query: str, limit: int) -> list[Listed]:
     Raises:
         CommandFailed: the query can't be read, or Temporal doesn't answer.
     """
-    query = f'WorkflowType = "{steps.TOP_UP_ORDER}" AND ({query})' if query else f'WorkflowType = "{steps.TOP_UP_ORDER}"'
+    query = (
+        f'WorkflowType = "{steps.TOP_UP_ORDER}" AND ({query})' if query else f'WorkflowType = "{steps.TOP_UP_ORDER}"'
+    )
     found: list[Listed] = []
     try:
         async with asyncio.timeout(CALL_SECONDS):
@@ -86,10 +89,10 @@ async def status(client: Client, order_id: str) -> Mapping[str, Any]:
     handle = client.get_workflow_handle(workflow_id(order_id))
     try:
         async with asyncio.timeout(WORKER_SECONDS):
-            answer = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
+            answer: object = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
     except (RPCError, TimeoutError) as error:
         raise _failed(error, order_id, after="Temporal has the order, so nothing is lost.") from error
-    return answer if isinstance(answer, Mapping) else {"status": answer}  # pyright: ignore[reportUnknownVariableType]
+    return cast("Mapping[str, Any]", answer) if isinstance(answer, Mapping) else {"state": str(answer)}
 
 
 async def update(client: Client, order_id: str, name: str, message: Mapping[str, str]) -> str:
@@ -101,7 +104,10 @@ async def update(client: Client, order_id: str, name: str, message: Mapping[str,
     handle = client.get_workflow_handle(workflow_id(order_id))
     try:
         async with asyncio.timeout(WORKER_SECONDS):
-            answer = await handle.execute_update(name, dict(message), rpc_timeout=timedelta(seconds=WORKER_SECONDS))
+            # The SDK's overloads are generic over what is known of an update; here its name is all.
+            answer: object = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
+                name, dict(message), rpc_timeout=timedelta(seconds=WORKER_SECONDS)
+            )
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise CommandFailed(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
@@ -124,7 +130,8 @@ async def cancel(client: Client, order_id: str, reason: str) -> str:
         if run.status != WorkflowExecutionStatus.RUNNING:
             how = run.status.name.lower() if run.status else "not running"
             raise CommandFailed(
-                f"The run of order {order_id} is {how}; a cancel would change nothing. See `topup orders show {order_id}`."
+                f"The run of order {order_id} is {how}; a cancel would change nothing. "
+                f"See `topup orders show {order_id}`."
             )
         await handle.cancel(reason=reason, rpc_timeout=timedelta(seconds=CALL_SECONDS))
     except (RPCError, TimeoutError) as error:
@@ -148,8 +155,8 @@ def _failed(error: RPCError | TimeoutError, about: str, after: str = "") -> Comm
     match code:
         case RPCStatusCode.NOT_FOUND:
             return CommandFailed(
-                f"Temporal has no run for order {about}: it has forgotten it, or it never was. If the order book has it "
-                f"unsettled, `topup orders reopen {about}` takes it up again."
+                f"Temporal has no run for order {about}: it has forgotten it, or it never was. If the order book has "
+                f"it unsettled, `topup orders reopen {about}` takes it up again."
             )
         case RPCStatusCode.INVALID_ARGUMENT:
             return CommandFailed(f"Temporal can't do that: {text}.", code=Exit.WRONG_USAGE)

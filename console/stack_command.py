@@ -28,7 +28,9 @@ def dev(
     kafka: Annotated[str, typer.Option(help="embedded, apache, or host:port of one that runs.")] = "embedded",
     mqtt: Annotated[str, typer.Option(help="auto, embedded, or mqtt://host:port of one that runs.")] = "auto",
     database: Annotated[str, typer.Option(help="postgresql://…; default: SQLite in the folder.", metavar="URL")] = "",
-    folder: Annotated[Path, typer.Option(help="Where the state stands; kept from start to start.")] = Path(".topup/dev"),
+    folder: Annotated[Path, typer.Option(help="Where the state stands; kept from start to start.")] = Path(
+        ".topup/dev"
+    ),
 ) -> None:
     """Run everything on this machine until Ctrl-C: Temporal, Kafka, MQTT, simulators, bridge and worker.
 

@@ -97,7 +97,9 @@ def audit(orders: Sequence[PlannedOrder], books: Books, platforms: Sequence[str]
         row.delivered += at_carrier.sold > 0
         row.refunded += bool(at_provider.refunds)
         row.expected += _expected(order, len(platforms))
-        row.seen += Numbers(at_carrier.orders, len(at_provider.refunds), len({(one.platform, one.result) for one in seen}))
+        row.seen += Numbers(
+            at_carrier.orders, len(at_provider.refunds), len({(one.platform, one.result) for one in seen})
+        )
         sentences = [
             *_at_carrier(order, at_carrier),
             *_money(order, at_carrier, at_provider),
@@ -196,10 +198,12 @@ def _records(books: Books, rows: dict[str, Row]) -> None:
         row.seen += Numbers(dead_letters=int(bool(letters)))
         name = (record.key or b"").decode(errors="replace")
         row.violations += [Violation(row.scenario, name, sentence) for sentence in _dead_letter(record, letters)]
-    for (partition, offset), _ in by_origin.items():
+    for partition, offset in by_origin:
         row = rows.setdefault("poison", Row("poison"))
         row.violations.append(
-            Violation("poison", "", f"there is a dead letter of partition {partition}, offset {offset}, where nothing was")
+            Violation(
+                "poison", "", f"there is a dead letter of partition {partition}, offset {offset}, where nothing was"
+            )
         )
 
 

@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from console.connecting import kafka_arguments, kafka_away
 from console.demo.books import DeadLetter, SentRecord
@@ -49,7 +50,13 @@ def _send(producer: Any, topic: str, records: Sequence[PlannedRecord], pause_sec
         where = future.get(ACKNOWLEDGED_SECONDS)
         sent.append(
             SentRecord(
-                record.scenario, where.partition, where.offset, record.key, record.value, record.headers, record.dead_letter
+                record.scenario,
+                where.partition,
+                where.offset,
+                record.key,
+                record.value,
+                record.headers,
+                record.dead_letter,
             )
         )
     return sent
@@ -82,5 +89,7 @@ def _read(consumer: Any, topic: str) -> list[DeadLetter]:
     deadline = time.monotonic() + READ_SECONDS
     while any(consumer.position(part) < ends[part] for part in parts) and time.monotonic() < deadline:
         for messages in consumer.poll(timeout_ms=500).values():
-            letters += [DeadLetter(m.key, m.value, tuple((name, value or b"") for name, value in m.headers)) for m in messages]
+            letters += [
+                DeadLetter(m.key, m.value, tuple((name, value or b"") for name, value in m.headers)) for m in messages
+            ]
     return letters

@@ -1,6 +1,7 @@
 """Reads the simulators' books and the dead-letter topic while a demonstration runs."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -39,14 +40,18 @@ class Observer:
         on_news: told the new entries of each book.
     """
 
-    def __init__(
-        self, world: World, settings: Settings, on_news: Callable[[dict[str, Sequence[Entry]]], None]
-    ) -> None:
+    def __init__(self, world: World, settings: Settings, on_news: Callable[[dict[str, Sequence[Entry]]], None]) -> None:
         self.books = Books()
         self.orders: list[PlannedOrder] = []
         self._world = world
         self._settings = settings
         self._on_news = on_news
+        self._last_news = time.monotonic()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long no book has had a new line."""
+        return time.monotonic() - self._last_news
 
     async def watch(self) -> None:
         """Look again and again, for ever."""
@@ -65,6 +70,8 @@ class Observer:
         for provider in ("wechat", "alipay"):
             self.books.read_payments(news[provider])
         self.books.read_vehicle(news["vehicle"])
+        if any(news.values()):
+            self._last_news = time.monotonic()
         self._on_news(news)
 
     async def look_at_dead_letters(self) -> None:
@@ -75,8 +82,11 @@ class Observer:
         """Where the planned orders stand."""
         books = self.books
         delivered = sum(1 for order in self.orders if (seen := books.carrier.get(order.order_id)) and seen.sold)
-        refunded = sum(1 for order in self.orders if (seen := books.payments.get(order.transaction_id)) and seen.refunds)
-        return Counts(len(self.orders), delivered, refunded, len(books.notices), len(books.dead_letters))
+        refunded = sum(
+            1 for order in self.orders if (seen := books.payments.get(order.transaction_id)) and seen.refunds
+        )
+        notices = {(notice.platform, notice.id) for notice in books.notices}
+        return Counts(len(self.orders), delivered, refunded, len(notices), len(books.dead_letters))
 
     def verdict(self, platforms: Sequence[str]) -> Verdict:
         """The audit as of now."""
@@ -84,10 +94,7 @@ class Observer:
 
     async def until(self, condition: Callable[[], bool], limit_seconds: float) -> bool:
         """Wait for a condition on what was seen; False when it did not come in time."""
-        try:
-            async with asyncio.timeout(limit_seconds):
-                while not condition():
-                    await asyncio.sleep(LOOK_SECONDS)
-        except TimeoutError:
-            return False
-        return True
+        deadline = time.monotonic() + limit_seconds
+        while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 - what is seen comes by looking
+            await asyncio.sleep(LOOK_SECONDS)
+        return condition()

@@ -1,8 +1,8 @@
 """The demonstration plays the operator where the simulators' faults need one, and says so in words."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from temporalio.client import Client
 
@@ -55,7 +55,9 @@ class Operator:
         """The order must have heard of ABNORMAL first: else it finds the refund settled and asks nobody."""
         await self._until_needed(order)
         number = f"R{order.order_id}"
-        self._say(f"operator: refund {number} is ABNORMAL; settles it at {NAMES[order.provider]} and resolves the order")
+        self._say(
+            f"operator: refund {number} is ABNORMAL; settles it at {NAMES[order.provider]} and resolves the order"
+        )
         await self._world.settle_refund(order.provider, number)
         note = f"settled in the merchant platform, refund {number}"
         await self._update(order, "resolve", {"operator": OPERATOR, "note": note, "outcome": "refunded"})
@@ -66,7 +68,7 @@ class Operator:
             payment = self._books.payments.get(order.transaction_id)
             if payment is not None and payment.first_request_at:
                 try:
-                    status = await runs.status(self._client, order.order_id)
+                    status: Mapping[str, Any] = await runs.status(self._client, order.order_id)
                 except CommandFailed:
                     status = {}
                 if status.get("needs_operator"):

@@ -2,8 +2,8 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from console.demo.scenarios import INCIDENT, POISON, Fault, Scenario, scaled_load
@@ -99,6 +99,11 @@ def plan_load(seed: int, total: int, merchant: Merchant) -> Plan:
     return _Planner(seed, merchant).load(total)
 
 
+def plan_sample(scenario: Scenario, order_id: str, seed: int, merchant: Merchant) -> Plan:
+    """One order of a scenario under an order ID of its own; its payment and vehicle derive from the seed."""
+    return _Planner(seed, merchant).sample(scenario, order_id)
+
+
 class _Planner:
     def __init__(self, seed: int, merchant: Merchant) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a repeatable plan, no key
@@ -107,6 +112,11 @@ class _Planner:
 
     def incident(self) -> Plan:
         order = self._order(INCIDENT, INCIDENT_ORDER_ID)
+        return Plan((order,), tuple(self._records(order)))
+
+    def sample(self, scenario: Scenario, order_id: str) -> Plan:
+        self._made = self._random.randrange(10_000_000)
+        order = replace(self._order(scenario), order_id=order_id)
         return Plan((order,), tuple(self._records(order)))
 
     def load(self, total: int) -> Plan:
@@ -135,7 +145,7 @@ class _Planner:
         return PlannedOrder(
             order_id=order_id or f"T20230821190000{number:06d}",
             scenario=scenario,
-            vin="LSG" + "".join(self._random.choices(_VIN_LETTERS, k=8)) + f"{number:06d}",
+            vin="LSG" + "".join(self._random.choices(_VIN_LETTERS, k=8)) + f"{number % 1_000_000:06d}",
             package_id=package_id,
             amount_fen=amount_fen,
             provider=provider,
@@ -144,7 +154,7 @@ class _Planner:
         )
 
     def _content(self, order: PlannedOrder) -> dict[str, Any]:
-        number = int(order.order_id[-6:])
+        number = int(order.order_id[-6:])  # only to make vehicles differ
         return {
             "schema": SCHEMA,
             "order_id": order.order_id,
@@ -196,7 +206,9 @@ class _Planner:
             value = _POISONED[name](content)
             # A header that came twice and one that carries no text must reach the dead letter as they are.
             headers = (("twice", b"1"), ("twice", b"2"), ("bytes", b"\xff\x00"))
-            yield PlannedRecord("poison", b"T-another" if name == "key of another order" else key, value, headers, "", reason)
+            yield PlannedRecord(
+                "poison", b"T-another" if name == "key of another order" else key, value, headers, "", reason
+            )
 
 
 def _text(content: dict[str, Any], **changes: Any) -> bytes:
@@ -224,5 +236,3 @@ _POISONED: Final[dict[str, Callable[[dict[str, Any]], bytes | None]]] = {
     "over 64 KiB": lambda content: _text(content, extra="x" * LARGEST_VALUE_BYTES),
 }
 assert set(_POISONED) == set(POISON), "every kind of poison has its expected reason"
-
-

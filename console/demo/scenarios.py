@@ -77,12 +77,12 @@ LOAD: tuple[Scenario, ...] = (
         "only answers 500", "the carrier says 500 and has done nothing", 10, "delivered",
         ({"kind": "error", "act": False},),
     ),
-    Scenario("answer cut off", "the connection breaks in the middle of the answer", 8, "delivered", ({"kind": "reset"},)),
+    Scenario("answer cut off", "the connection breaks amid the answer", 8, "delivered", ({"kind": "reset"},)),
     Scenario("malformed", "the carrier acts, its answer is not JSON", 6, "delivered", ({"kind": "malformed"},)),
     Scenario("unknown state", "the carrier answers a state nobody knows", 6, "delivered", ({"kind": "unknown_state"},)),
     Scenario(
-        "throttled", "429 twice, with Retry-After", 8, "delivered",
-        ({"kind": "throttle", "retry_after_seconds": 1, "times": 2},),
+        "throttled", "429 with Retry-After, nothing done", 8, "delivered",
+        ({"kind": "throttle", "retry_after_seconds": 1},),
     ),
     Scenario(
         "seen late", "the answer is lost, and queries see the order 10 s later", 8, "delivered",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -17,6 +18,7 @@ from console.stack.local import Address
 
 PLAIN_WIDTH: Final = 150
 PLAIN_EACH_SECONDS: Final = 3.0
+PAIRS: Final = ("carrier\norders", "refunds", "notices", "dead\nletters")
 
 
 class Screen:
@@ -46,7 +48,9 @@ class Screen:
         """What runs where."""
         table = Table(box=None, show_header=False, pad_edge=False)
         for address in addresses:
-            table.add_row(f"[bold]{escape(address.what)}[/bold]", escape(address.where), f"[dim]{escape(address.remark)}[/dim]")
+            table.add_row(
+                f"[bold]{escape(address.what)}[/bold]", escape(address.where), f"[dim]{escape(address.remark)}[/dim]"
+            )
         self._console.print(table)
 
     def progress(self, counts: Counts, note: str) -> None:
@@ -72,17 +76,18 @@ class Screen:
 
     def verdict(self, verdict: Verdict) -> None:
         """The audited table, then what is wrong, by order."""
-        table = Table(title="By the books of carrier, payment providers, cars, and Kafka's dead-letter topic")
-        table.add_column("scenario")
-        for name in ("orders", "records", "delivered", "refunded"):
-            table.add_column(name, justify="right")
-        for name in ("carrier orders", "refunds", "notices", "dead letters"):
-            table.add_column(f"{name}\nseen / expected", justify="right")
+        self._console.print(
+            "By the books of carrier, payment providers and cars, and by Kafka's dead-letter topic; seen/expected:"
+        )
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("scenario", no_wrap=True)
+        for name in ("orders", "records", "deliv-\nered", "refund-\ned", *PAIRS):
+            table.add_column(name, justify="right", no_wrap=True)
         table.add_column("")
         for row in verdict.rows:
-            table.add_row(row.scenario, *_cells(row), "[green]as expected[/green]" if row.ok else "[red]WRONG[/red]")
+            table.add_row(row.scenario, *_cells(row), _mark(ok=row.ok))
         table.add_section()
-        table.add_row("in all", *_cells(total(verdict)), "[green]as expected[/green]" if verdict.ok else "[red]WRONG[/red]")
+        table.add_row("in all", *_cells(total(verdict)), _mark(ok=verdict.ok))
         self._console.print(table)
         for violation in verdict.violations:
             where = " ".join(part for part in (violation.scenario, violation.order_id) if part)
@@ -121,10 +126,14 @@ def as_json(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, An
     }
 
 
+def _mark(*, ok: bool) -> str:
+    return "[green]ok[/green]" if ok else "[red]WRONG[/red]"
+
+
 def _cells(row: Row) -> list[str]:
     def pair(of: Callable[[Numbers], int]) -> str:
         seen, expected = of(row.seen), of(row.expected)
-        text = f"{seen} / {expected}"
+        text = f"{seen}/{expected}"
         return text if seen == expected else f"[red]{text}[/red]"
 
     return [

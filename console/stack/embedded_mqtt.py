@@ -12,7 +12,7 @@ import logging
 import signal
 from collections.abc import Sequence
 
-from amqtt.broker import Broker
+from amqtt.broker import Broker  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
 from console.stack.ports import LOOPBACK
 

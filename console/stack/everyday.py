@@ -4,18 +4,16 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from console.demo.books import Entry
 from console.demo.kafka_records import send
 from console.demo.plan import Merchant, Plan, plan_sample
-from console.demo.scenarios import LOAD, Scenario
+from console.demo.scenarios import LOAD
 from console.demo.screen import Screen
 from console.exits import CommandFailed
 from console.stack.local import LocalStack
-from console.stack.supervisor import PartFailed
 from console.stack.watching import lines
 from console.stack.world import World
 
@@ -23,3 +21,72 @@ LOOK_SECONDS: Final = 0.5
 MINUTE_SECONDS: Final = 60.0
 UP_AGAIN_SECONDS: Final = 30.0
 """A part that ends twice within this is broken; starting it again would only hide it."""
+FOR_SAMPLES: Final = tuple(scenario for scenario in LOAD if not scenario.conflicts and not scenario.stolen)
+
+
+class Everyday:
+    """What `topup dev` does once its stack is up.
+
+    Args:
+        orders_per_minute: sample orders, plain ones and ones with faults; 0 = none.
+    """
+
+    def __init__(self, stack: LocalStack, screen: Screen, orders_per_minute: int) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._orders_per_minute = orders_per_minute
+        self._random = random.Random()  # noqa: S311 - sample orders, no key
+        environment = stack.environment
+        self._merchant = Merchant(environment["TOPUP_WECHAT_MCHID"], environment["TOPUP_ALIPAY_SELLER_ID"])
+
+    async def run(self) -> None:
+        """For ever.
+
+        Raises:
+            CommandFailed: a part ended that can't simply be started again.
+        """
+        async with World(self._stack.urls) as world, asyncio.TaskGroup() as group:
+            group.create_task(self._show(world))
+            group.create_task(self._keep_up())
+            if self._orders_per_minute:
+                group.create_task(self._send_samples(world))
+
+    async def _show(self, world: World) -> None:
+        await world.new_entries()  # what the books have from earlier starts is no news
+        while True:
+            self._tell(await world.new_entries())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _tell(self, news: dict[str, Sequence[Entry]]) -> None:
+        for at, order_id, what in lines(news):
+            self._screen.event(at, order_id, what)
+
+    async def _keep_up(self) -> None:
+        """Start bridge and worker again when they end, as in production: they keep nothing in memory that matters."""
+        last: dict[str, float] = {}
+        while True:
+            failure = await self._stack.supervisor.ended()
+            self._screen.say(str(failure))
+            again_too_soon = time.monotonic() - last.get(failure.name, -UP_AGAIN_SECONDS) < UP_AGAIN_SECONDS
+            if not failure.restarts or again_too_soon:
+                raise CommandFailed(f"The local stack can't go on without {failure.name}.")
+            last[failure.name] = time.monotonic()
+            await self._stack.restart(failure.name)
+            self._screen.say(f"{failure.name} is up again")
+
+    async def _send_samples(self, world: World) -> None:
+        while True:
+            await self._send_sample(world)
+            await asyncio.sleep(MINUTE_SECONDS / self._orders_per_minute)
+
+    async def _send_sample(self, world: World) -> None:
+        scenario = self._random.choice(FOR_SAMPLES)
+        order_id = f"T{datetime.now(UTC):%Y%m%d%H%M%S}{self._random.randrange(1_000_000):06d}"
+        plan: Plan = plan_sample(scenario, order_id, self._random.randrange(2**32), self._merchant)
+        order = plan.orders[0]
+        now = f"{datetime.now(UTC):%H:%M:%S.%f}"[:12]
+        self._screen.event(now, order_id, f"paid; {scenario.name}: {scenario.says}")
+        await world.order_faults("carrier", plan.carrier_faults)
+        await world.register_payments(order.provider, plan.payments(order.provider))
+        await world.order_faults(order.provider, plan.payment_faults(order.provider))
+        await asyncio.to_thread(send, self._stack.settings, plan.records, records_per_second=100.0)

@@ -38,7 +38,9 @@ class Leash:
         for number in (signal.SIGCHLD, *STOP_SIGNALS, KILL_SIGNAL):
             signal.signal(number, self._on_signal)
         try:
-            part = self._part = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0)
+            part = self._part = subprocess.Popen(  # noqa: S603 - the command is the stack's own
+                self._command, stdin=subprocess.DEVNULL, process_group=0
+            )
         except OSError as error:
             print(f"cannot start {self._command[0]}: {error.strerror}", file=sys.stderr)
             return COULD_NOT_START

@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,7 @@ async def _start_and_work(stack: LocalStack, work: Callable[[], Awaitable[int]])
 
 
 @contextlib.contextmanager
-def _signals(stack: LocalStack) -> Iterator["asyncio.Future[None]"]:
+def _signals(stack: LocalStack) -> Generator["asyncio.Future[None]"]:
     """A future that the first signal settles; the second ends everything at once."""
     loop = asyncio.get_running_loop()
     told: asyncio.Future[None] = loop.create_future()
@@ -75,7 +75,7 @@ def _signals(stack: LocalStack) -> Iterator["asyncio.Future[None]"]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path) -> Generator[None]:
     """Hold a folder for one stack.
 
     Raises:
@@ -85,7 +85,9 @@ def only_one(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
-        raise CommandFailed(f"{folder} can't be written ({error.strerror}): run this in a folder of your own.") from error
+        raise CommandFailed(
+            f"{folder} can't be written ({error.strerror}): run this in a folder of your own."
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -66,8 +66,13 @@ class LocalStack:
         self.supervisor = Supervisor(self.folder / "logs", base | {"PYTHONUNBUFFERED": "1"})
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
-        self._http_ports = {"worker": self._ports.take("the worker", 8081), "bridge": self._ports.take("the bridge", 8082)}
-        self._simulator_ports = {name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()}
+        self._http_ports = {
+            "worker": self._ports.take("the worker", 8081),
+            "bridge": self._ports.take("the bridge", 8082),
+        }
+        self._simulator_ports = {
+            name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()
+        }
         self._mqtt = MqttParts(choices, self.folder, self._ports)
         self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports)
         self.environment: dict[str, str] = {}
@@ -102,7 +107,7 @@ class LocalStack:
             Address("Temporal", f"{host}:{self._temporal_port}", "state in a file"),
             Address("Kafka", servers, self._kafka.remark),
             *(Address(f"MQTT platform {name}", where, remark) for name, where, remark in self._mqtt.addresses),
-            Address("order book", self.choices.database_url and "the given database" or str(self.folder / "topup.db")),
+            Address("order book", "the given database" if self.choices.database_url else str(self.folder / "topup.db")),
             *(Address(f"{name} simulator", url) for name, url in self.urls.items()),
             *(
                 Address(f"{name}: ready, metrics", f"http://{host}:{port}/readyz", f"http://{host}:{port}/metrics")
@@ -183,8 +188,8 @@ class LocalStack:
         ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
         brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
         command = _module(
-            "simulators", "all", "--keys", str(self._keys), "--book", str(self.folder / "books"), "--token", CARRIER_TOKEN,
-            "--time-scale", str(self.choices.time_scale), *ports, *brokers,
+            "simulators", "all", "--keys", str(self._keys), "--book", str(self.folder / "books"),
+            "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
         )  # fmt: skip
         questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]
         return Part("simulators", command, ready.all_of(*questions))

@@ -13,6 +13,7 @@ import ctypes
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 REBALANCE_DELAY_MS = 20
 """The mock's default of 3 s would be most of a short run's start."""
@@ -68,7 +69,7 @@ def _load() -> ctypes.CDLL:
     # Without a bundled library the extension itself is linked with it, and the symbols resolve through it.
     library = ctypes.CDLL(str(bundled[0] if bundled else extension.__file__))
     pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
-    signatures = {
+    signatures: dict[str, tuple[Any, list[Any]]] = {
         "rd_kafka_conf_new": (pointer, []),
         "rd_kafka_new": (pointer, [number, pointer, ctypes.c_char_p, ctypes.c_size_t]),
         "rd_kafka_destroy": (None, [pointer]),

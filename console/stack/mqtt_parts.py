@@ -104,7 +104,12 @@ class MqttParts:
     def _mosquitto_part(self, program: str, port: int) -> Part:
         name = "mqtt" if port == self._cars_port else "mqtt-legacy"
         configuration = self._folder / f"{name}.conf"
-        lines = [f"listener {port} {LOOPBACK}", "allow_anonymous true", "persistence false", f"user {getpass.getuser()}"]
+        lines = [
+            f"listener {port} {LOOPBACK}",
+            "allow_anonymous true",
+            "persistence false",
+            f"user {getpass.getuser()}",
+        ]
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text("\n".join(lines) + "\n")
         return Part(name, [program, "-c", str(configuration)], ready.accepts(port))

@@ -27,7 +27,7 @@ def answers(url: str) -> Callable[[], Awaitable[None]]:
     async def ask() -> None:
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
             answer = await client.get(url)
-        if answer.status_code != httpx.codes.OK:
+        if not answer.is_success:
             raise ConnectionError(" ".join(answer.text.split())[:300])
 
     return ask
@@ -47,7 +47,11 @@ def has_content(path: Path) -> Callable[[], Awaitable[None]]:
     """The file is there and not empty."""
 
     async def ask() -> None:
-        if not path.exists() or not path.read_text().strip():
+        if not _has_content(path):
             raise FileNotFoundError(f"{path.name} is not written yet")
 
     return ask
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and bool(path.read_text().strip())

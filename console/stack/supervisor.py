@@ -23,11 +23,16 @@ KILL_AFTER_SECONDS = 8.0
 
 
 class PartFailed(Exception):
-    """A part did not start or ended by itself. The text is a sentence, then the last lines of its log."""
+    """A part did not start or ended by itself. The text is a sentence, then the last lines of its log.
 
-    def __init__(self, name: str, sentence: str) -> None:
+    Attributes:
+        restarts: it may simply be started again.
+    """
+
+    def __init__(self, part: "Part", sentence: str) -> None:
         super().__init__(sentence)
-        self.name = name
+        self.name = part.name
+        self.restarts = part.restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class Supervisor:
                 raise self._failed(part, f"{_how(process.returncode)} instead of getting ready")
             try:
                 await asyncio.wait_for(part.ready(), READY_POLL_SECONDS * 20)
-            except Exception as error:  # noqa: BLE001 - every part's client has its own errors; all mean "not yet"
+            except Exception as error:
                 if time.monotonic() > deadline:
                     why = str(error) or type(error).__name__
                     limit = part.ready_timeout_seconds
@@ -166,7 +171,7 @@ class Supervisor:
 
     def _failed(self, part: Part, what: str) -> PartFailed:
         path = self.log_path(part.name)
-        return PartFailed(part.name, f"{part.name} {what}; the last lines of {path}:\n{self.log_tail(part.name)}")
+        return PartFailed(part, f"{part.name} {what}; the last lines of {path}:\n{self.log_tail(part.name)}")
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -23,8 +23,9 @@ _NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 
 def lines(news: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, str, str]]:
     """Time (UTC), order and what happened, oldest first."""
-    found = [line for simulator, entries in news.items() for entry in entries for line in _line(simulator, entry)]
-    yield from sorted(found)
+    entries = [(simulator, entry) for simulator, entries in news.items() for entry in entries]
+    for simulator, entry in sorted(entries, key=lambda pair: (pair[1]["at"], pair[1]["seq"])):
+        yield from _line(simulator, entry)
 
 
 def _line(simulator: str, entry: Entry) -> Iterator[tuple[str, str, str]]:

@@ -67,7 +67,9 @@ class World:
         try:
             answer = await self._client.request(method, self._urls[simulator] + path, json=body)
         except httpx.HTTPError as error:
-            raise CommandFailed(f"The {simulator} simulator does not answer ({error or type(error).__name__}).") from error
+            raise CommandFailed(
+                f"The {simulator} simulator does not answer ({error or type(error).__name__})."
+            ) from error
         if answer.is_error:
             raise CommandFailed(f"The {simulator} simulator refused {method} {path}: {answer.text[:300]}")
         return answer.json() if answer.content else None
