@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -154,13 +155,13 @@ class _Planner:
         )
 
     def _content(self, order: PlannedOrder) -> dict[str, Any]:
-        number = int(order.order_id[-6:])  # only to make vehicles differ
+        number = zlib.crc32(order.vin.encode()) % 100_000_000  # so that vehicles differ
         return {
             "schema": SCHEMA,
             "order_id": order.order_id,
             "vehicle": {
                 "vin": order.vin,
-                "iccid": f"898603212475500{number:05d}",
+                "iccid": f"898603212475{number:08d}",
                 "msisdn": f"144{number:08d}",
             },
             "package_id": order.package_id,
