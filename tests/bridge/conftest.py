@@ -5,7 +5,9 @@ import base64
 import contextlib
 import itertools
 import json
+import logging
 import os
+import signal
 import sys
 import time
 import urllib.error
@@ -95,6 +97,11 @@ class Lane:
         program = self.bridge(**changes)
         await self.until(lambda: self.readyz(program)["ready"], "the bridge is ready", bridge=program)
         return program
+
+    async def terminate(self, bridge: Program) -> int:
+        """SIGTERM, and the exit code."""
+        os.kill(bridge.pid, signal.SIGTERM)
+        return await asyncio.to_thread(bridge.wait, 40)
 
     def readyz(self, bridge: Program) -> dict[str, Any]:
         return json.loads(self.get(bridge, "readyz"))
@@ -260,6 +267,12 @@ def paid_order(order_id: str) -> dict[str, Any]:
             "paid_at": "2023-08-21T18:33:55+08:00",
         },
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_client() -> None:
+    """A broker that is away on purpose fills the report of a failed test with the client's complaints."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture
