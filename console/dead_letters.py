@@ -1,6 +1,5 @@
 """`topup dlq …`: the records that could not become orders, and sending them again."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from bridge.dead_letters import DeadLetter
     from runtime.settings import Settings
 
-app = typer.Typer(help="See dead letters, and send them again.", no_args_is_help=True)
+app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Place in the dead-letter topic.")]
@@ -102,9 +101,9 @@ def redrive(
 
 
 def _settings() -> "Settings":
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
-    return load(os.environ, "dlq")
+    return settings_for("dlq")
 
 
 def _read(settings: "Settings") -> "list[DeadLetter]":

@@ -1,6 +1,7 @@
 """What commands print: lines a person reads, or JSON a script reads."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-out = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 200
+"""A pipe has no width, and a script's line must not be folded at 80 characters."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +41,4 @@ def print_steps(steps: Sequence[Step], *, as_json: bool) -> None:
     width = max((len(step.part) for step in steps), default=0)
     for step in steps:
         mark = "[green]ok  [/green]" if step.ok else "[red]FAIL[/red]"
-        out.print(f"{mark} {escape(step.part):<{width}}  {escape(step.says)}")
+        out.print(f"{mark} {escape(step.part):<{width}}  {escape(step.says)}", soft_wrap=True)

@@ -2,8 +2,8 @@
 
 import asyncio
 import getpass
-import os
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(help="See what becomes of orders, and free those that wait for a person.", no_args_is_help=True)
+app = typer.Typer(
+    help="See what becomes of orders, and free those that wait for a person.",
+    epilog="Example: topup orders list",
+    no_args_is_help=True,
+)
 
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="Order ID, or its workflow ID (topup/…).")]
 Operator = Annotated[str, typer.Option("--operator", help="Who does this; goes into the order's history.")]
@@ -56,10 +60,10 @@ def list_orders(
 def show(order: OrderArgument, *, as_json: Json = False) -> None:
     """Show where one order stands, what it waits for, and what happened to it so far."""
     from console import runs, showing  # noqa: PLC0415 - heavy
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
     order_id = runs.order_id_from(order)
-    found = asyncio.run(showing.look(load(os.environ, "doctor"), order_id))
+    found = asyncio.run(showing.look(settings_for("doctor"), order_id))
     showing.print_order(found, as_json=as_json)
     raise typer.Exit(Exit.OK if found.known else Exit.NOT_OK)
 
@@ -70,26 +74,32 @@ def retry(order: OrderArgument, *, note: Note = "", operator: Operator = "", as_
     _update(order, "retry_now", {"operator": operator or _me(), "note": note}, as_json=as_json)
 
 
+class Outcome(StrEnum):
+    """What a person can have found out about an order."""
+
+    DELIVERED = "delivered"
+    NOT_DELIVERED = "not_delivered"
+    REFUNDED = "refunded"
+
+
 @app.command(
-    epilog='Example: topup orders resolve T20230821183406000001 refunded --note "bank transfer 4711, 21 August"'
+    epilog='Example: topup orders resolve T20230821183406000001 --outcome refunded --note "bank transfer 4711"'
 )
 def resolve(
     order: OrderArgument,
-    outcome: Annotated[str, typer.Argument(help="delivered, not_delivered or refunded.", metavar="OUTCOME")],
     *,
-    note: Annotated[str, typer.Option("--note", help="What you know, and from whom; a reference.", prompt=False)] = "",
+    outcome: Annotated[Outcome, typer.Option(help="What became of the order.")],
+    note: Note = "",
     operator: Operator = "",
     as_json: Json = False,
 ) -> None:
-    """Tell the order what a person has found out (update `resolve`).
+    """Tell the order what a person has found out (update `resolve`); the note says from whom, with a reference.
 
     delivered: the carrier says that it was delivered. not_delivered: that it never will be; refunds nothing by itself,
-    the serial is burnt first. refunded: the money went back on another way, with its reference in the note.
+    the serial is burnt first. refunded: the money went back on another way.
     """
-    outcomes = ("delivered", "not_delivered", "refunded")
-    if outcome not in outcomes:
-        raise typer.BadParameter(f"{outcome!r} is none of {', '.join(outcomes)}", param_hint="OUTCOME")
-    _update(order, "resolve", {"operator": operator or _me(), "note": note, "outcome": outcome}, as_json=as_json)
+    message = {"operator": operator or _me(), "note": note, "outcome": outcome.value}
+    _update(order, "resolve", message, as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders cancel T20230821183406000001 --note "the customer called"')
@@ -110,10 +120,10 @@ def reopen(order: OrderArgument, *, as_json: Json = False) -> None:
     The new run asks the carrier before it sends anything to it. Refused while a run is open or the order is settled.
     """
     from console import reopening, runs, tables  # noqa: PLC0415 - heavy
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
     order_id = runs.order_id_from(order)
-    said = asyncio.run(reopening.reopen(load(os.environ, "orders"), order_id))
+    said = asyncio.run(reopening.reopen(settings_for("orders"), order_id))
     tables.print_done(order_id, said, as_json=as_json)
 
 
@@ -128,9 +138,9 @@ def _update(order: str, name: str, message: dict[str, str], *, as_json: bool) ->
 def _with_temporal(work: "Callable[[Client], Awaitable[T]]") -> T:
     """Connect with the settings of the environment and do one thing."""
     from console.connecting import temporal_client  # noqa: PLC0415 - heavy
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
     async def connected() -> T:
-        return await work(await temporal_client(load(os.environ, "doctor")))
+        return await work(await temporal_client(settings_for("doctor")))
 
     return asyncio.run(connected())

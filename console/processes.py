@@ -1,7 +1,6 @@
 """`topup worker`, `topup bridge`, `topup setup`, `topup doctor`: the processes of production and what prepares them."""
 
 import asyncio
-import os
 from typing import Annotated
 
 import typer
@@ -51,9 +50,9 @@ def setup(
     """
     from console import preparation  # noqa: PLC0415 - heavy
     from console.display import print_steps  # noqa: PLC0415 - heavy
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(preparation.prepare(load(os.environ, "setup"), wait))
+    steps = asyncio.run(preparation.prepare(settings_for("setup"), wait))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
 
@@ -65,8 +64,8 @@ def doctor(
     """Say of each part whether it can be reached with these settings, and what to do where it can't."""
     from console import health  # noqa: PLC0415 - heavy
     from console.display import print_steps  # noqa: PLC0415 - heavy
-    from runtime.settings import load  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(health.examine(load(os.environ, "doctor")))
+    steps = asyncio.run(health.examine(settings_for("doctor")))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)

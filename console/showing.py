@@ -1,9 +1,11 @@
 """One order in full: what its run says, and its timeline out of the order book where that can be opened."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from adapters.order_book import Event, NoticeState, OrderBook, UnknownOrder
@@ -74,15 +76,20 @@ def print_order(found: Found, *, as_json: bool) -> None:
         out.print(f"[bold]{found.order_id}[/bold]  {status_markup(state)}{needs}")
         for name, value in found.status.items():
             if name not in {"order_id", "state", "needs_operator"} and value not in ("", None, [], {}):
-                out.print(f"  {name}: {value}", markup=False)
+                text = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
+                out.print(f"  {name}: {text}", markup=False, soft_wrap=True)
     if found.timeline:
-        table = Table("when (UTC)", "what", "details", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for heading in ("when (UTC)", "what", "details"):
+            table.add_column(heading, no_wrap=heading != "details")
         for event in found.timeline:
-            details = ", ".join(f"{name} {value}" for name, value in event.detail.items() if value not in ("", None))
-            table.add_row(event.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], event.kind, details)
+            details = ", ".join(f"{name}: {value}" for name, value in event.detail.items() if value not in ("", None))
+            table.add_row(event.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], event.kind, escape(details))
         out.print(table)
     for notice in found.notices:
         remark = f" ({notice.remark})" if notice.remark else ""
-        out.print(f"  notice {notice.result} on {notice.platform}: {notice.state}{remark}", markup=False)
+        out.print(
+            f"  notice {notice.result} on {notice.platform}: {notice.state}{remark}", markup=False, soft_wrap=True
+        )
     for remark in found.remarks:
-        out.print(remark, markup=False)
+        out.print(remark, markup=False, soft_wrap=True)

@@ -25,7 +25,9 @@ def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str) -> None:
     if not orders:
         out.print(none)
         return
-    table = Table("order", "status", "operator", "run", "package", "paid with", "since (UTC)", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("order", "status", "operator", "run", "package", "paid with", "since (UTC)"):
+        table.add_column(heading, no_wrap=heading in ("order", "status"))
     for order in orders:
         needs = "[red]needed[/red]" if order.needs_operator else ""
         since = order.started_at.strftime("%Y-%m-%d %H:%M:%S")
@@ -40,4 +42,4 @@ def print_done(order_id: str, said: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"order_id": order_id, "ok": True, "says": said})
     else:
-        out.print(said, markup=False)
+        out.print(said, markup=False, soft_wrap=True)

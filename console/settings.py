@@ -1,0 +1,21 @@
+"""A command's settings, with its logs where they disturb no script: warnings, on standard error."""
+
+import logging
+import os
+
+from console.exits import CommandFailed, Exit
+from runtime.settings import Process, Settings, SettingsError, load
+from runtime.telemetry import configure_logging
+
+
+def settings_for(process: Process) -> Settings:
+    """Load the settings that `process` needs out of the environment.
+
+    Raises:
+        CommandFailed: a sentence for each fault; exit code 2.
+    """
+    configure_logging(level=logging.WARNING)
+    try:
+        return load(os.environ, process)
+    except SettingsError as error:
+        raise CommandFailed(*error.faults, code=Exit.WRONG_USAGE) from error
