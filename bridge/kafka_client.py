@@ -12,7 +12,7 @@ from runtime.settings import Settings
 EMBEDDED_API_VERSION: Final = (2, 3)
 """librdkafka's mock cluster (contracts §9). A rejoin waits for session − 1 s there (measured)."""
 REQUEST_TIMEOUT_MS: Final = 15_000
-BOOTSTRAP_TIMEOUT_MS: Final = 10_000
+BOOTSTRAP_TIMEOUT_MS: Final = 5_000
 DELIVERY_TIMEOUT_MS: Final = 30_000
 MAX_BLOCK_MS: Final = 10_000
 LARGEST_REQUEST_BYTES: Final = 256 * 1024 * 1024

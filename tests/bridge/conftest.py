@@ -7,14 +7,14 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from temporalio.client import Client
 from adapters.order_book import OrderBook
 from adapters.vault import Vault
 from runtime.clock import SystemClock
+from runtime.settings import load
 from tests.parts.kafka import Kafka
 from tests.parts.process import Program, free_port
 from tests.parts.temporal import Temporal
@@ -281,12 +282,12 @@ async def make_lane(
 ) -> AsyncIterator[Callable[..., Awaitable[Lane]]]:
     lanes: list[Lane] = []
 
-    async def make(partitions: int = 3, database_url: str = "", topics: bool = True, **parts: Any) -> Lane:
-        name = f"b{next(_numbers)}{uuid.uuid4().hex[:6]}"
+    async def make(*, partitions: int = 3, database_url: str = "", topics: bool = True) -> Lane:
+        name = f"b{next(_numbers)}{secrets.token_hex(3)}"  # the servers may outlive this session
         lane = Lane(
-            kafka=parts.get("kafka", kafka),
-            temporal=parts.get("temporal", temporal_server),
-            client=parts.get("client", temporal_client),
+            kafka=kafka,
+            temporal=temporal_server,
+            client=temporal_client,
             topic=f"orders-{name}",
             dlq=f"orders-{name}.dlq",
             group=f"group-{name}",
@@ -317,6 +318,4 @@ async def lane(make_lane: Callable[..., Awaitable[Lane]]) -> Lane:
 
 @pytest.fixture
 def settings_of() -> Callable[[Mapping[str, str]], Any]:
-    from runtime.settings import load
-
     return lambda environ: load(environ, "bridge")

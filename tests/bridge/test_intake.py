@@ -1,5 +1,6 @@
 """The poll thread's steps, on a fake member of the group: caps, holds, commits, rebalances, jumps, wedges."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -410,8 +411,6 @@ def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytes
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -41,13 +41,13 @@ class Bench:
     def counts(self) -> Counter[str]:
         lines = self.metrics.exposition().decode().splitlines()
         found = [
-            line.split('"')[1::2] + [line.split()[-1]] for line in lines if line.startswith("topup_records_total{")
+            [*line.split('"')[1::2], line.split()[-1]] for line in lines if line.startswith("topup_records_total{")
         ]
         return Counter({result: int(float(value)) for result, value in found})
 
     async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the conditions are states of fakes
                 await asyncio.sleep(0.005)
 
 

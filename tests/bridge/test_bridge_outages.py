@@ -1,0 +1,181 @@
+"""Temporal, Kafka or the database away: what is in hand waits, nothing is dead-lettered, nothing starts twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.bridge.conftest import Lane
+from tests.bridge.test_bridge_delivery import ids, incomplete_below_the_commit
+from tests.parts.kafka import Kafka
+from tests.parts.postgres import Postgres
+from tests.parts.process import Process, free_port
+
+pytestmark = pytest.mark.real
+
+AWAY_SECONDS = 40
+FROZEN_BROKER_SECONDS = 15
+"""Longer than a member's session."""
+
+
+@pytest.fixture
+async def thawed(kafka: Kafka, temporal_server: Process, postgres: Postgres) -> AsyncIterator[None]:
+    """Whatever happens, the shared servers go on after the test."""
+    yield
+    for part in (kafka, temporal_server, postgres):
+        if part.ours:
+            part.thaw()
+
+
+def sentence(lane: Lane, bridge: Any, check: str) -> str:
+    """What `/readyz` says about a check that fails; empty if it doesn't."""
+    found = next(found for found in lane.readyz(bridge)["checks"] if found["name"] == check)
+    return "" if found["ok"] else found["sentence"]
+
+
+async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(lane: Lane, thawed: None) -> None:
+    bridge = await lane.ready_bridge()
+    lane.send(lane.orders(1500))
+    await lane.until_started(100)
+    lane.temporal.freeze()
+    frozen_at = asyncio.get_running_loop().time()
+    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal", 30)
+    await lane.until(
+        lambda: lane.metrics(bridge, "topup_bridge_paused").get("temporal") == 1, "the intake is paused", 30
+    )
+    lane.send(lane.orders(100, first=1500))
+    await asyncio.sleep(AWAY_SECONDS - (asyncio.get_running_loop().time() - frozen_at))
+    assert sentence(lane, bridge, "kafka") == ""  # it polled on: no rebalance
+    lane.temporal.thaw()
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 30)
+    await lane.until_all_committed(60)
+    assert await lane.started() == ids(lane, 1600)
+    assert lane.counts(bridge) == {"started": 1600}
+    assert lane.dead_letters() == []
+
+
+async def test_temporal_killed_and_started_again_loses_and_doubles_nothing(lane: Lane) -> None:
+    bridge = await lane.ready_bridge()
+    lane.send(lane.orders(800))
+    await lane.until_started(100)
+    lane.temporal.kill()
+    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal", 30)
+    lane.temporal.start()
+    await lane.until_all_committed(60)
+    await lane.until_started(800)  # its list of runs catches up after a start
+    assert await lane.started() == ids(lane, 800)
+    assert lane.counts(bridge) == {"started": 800}
+    assert lane.dead_letters() == []
+
+
+async def test_a_broker_frozen_for_longer_than_the_session_loses_and_doubles_nothing(lane: Lane, thawed: None) -> None:
+    bridge = await lane.ready_bridge()
+    lane.send(lane.orders(1500))
+    await lane.until_started(100)
+    lane.kafka.freeze()
+    await asyncio.sleep(FROZEN_BROKER_SECONDS)
+    lane.kafka.thaw()
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 60)
+    await lane.until_all_committed(60)
+    assert await lane.started() == ids(lane, 1500)
+    counts = lane.counts(bridge)
+    assert counts["started"] == 1500
+    assert counts.total() == 1500  # a record that came again was counted already
+
+
+async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(lane: Lane) -> None:
+    bridge = await lane.ready_bridge()
+    lane.send([*lane.orders(800), *(lane.order(n, amount_fen=0) for n in range(2000, 2020))])
+    await lane.until_started(100)
+    lane.kafka.kill()
+    await asyncio.sleep(3)
+    lane.kafka.start()
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 60)
+    await lane.until_all_committed(60)
+    assert await lane.started() == ids(lane, 800)
+    assert lane.counts(bridge) == {"started": 800, "invalid": 20}
+    letters = {(letter.key, letter.value) for letter in lane.dead_letters()}
+    assert letters == {(o.key, o.value) for o in (lane.order(n, amount_fen=0) for n in range(2000, 2020))}
+
+
+async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, postgres: Postgres, thawed: None) -> None:
+    lane = await make_lane(database_url=postgres.create_database())
+    bridge = await lane.ready_bridge()
+    lane.send(lane.orders(1000))
+    await lane.until_started(100)
+    postgres.freeze()
+    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database", 30)
+    await asyncio.sleep(8)  # longer than a transaction may take
+    assert sentence(lane, bridge, "kafka") == ""
+    postgres.thaw()
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 30)
+    await lane.until_started(300)
+    postgres.kill()
+    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database", 30)
+    postgres.start()
+    await lane.until_all_committed(60)
+    assert await lane.started() == ids(lane, 1000)
+    assert lane.counts(bridge) == {"started": 1000}
+    assert lane.dead_letters() == []
+
+
+async def test_a_bridge_is_stopped_in_time_while_temporal_is_frozen_and_nothing_is_lost(
+    lane: Lane, thawed: None
+) -> None:
+    bridge = await lane.ready_bridge()
+    lane.send(lane.orders(500))
+    await lane.until_started(50)
+    lane.temporal.freeze()
+    assert await lane.terminate(bridge) == 0
+    lane.temporal.thaw()
+
+    async def none_is_incomplete() -> bool:  # Temporal's list of runs catches up; no bridge runs that could start one
+        return incomplete_below_the_commit(lane, await lane.started()) == []
+
+    await lane.until(none_is_incomplete, "every order below the committed offset has its run", 20)
+    await lane.ready_bridge()
+    await lane.until_all_committed(60)
+    assert await lane.started() == ids(lane, 500)
+
+
+async def test_a_bridge_without_its_topic_says_to_run_setup_and_begins_when_it_is_there(make_lane: Any) -> None:
+    lane = await make_lane(topics=False)
+    bridge = lane.bridge()
+    await lane.until(lambda: "run `topup setup`" in sentence(lane, bridge, "kafka"), "/readyz says what to do", 20)
+    lane.kafka.create_topic(lane.topic, 3)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready", 30)
+
+
+async def test_a_bridge_whose_kafka_is_away_waits_unready_and_ends_with_0(lane: Lane) -> None:
+    bridge = lane.bridge(TOPUP_KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka", 30)
+    assert not lane.readyz(bridge)["ready"]
+    assert await lane.terminate(bridge) == 0
+    assert "Traceback" not in bridge.log_tail(1000)
+
+
+async def test_no_more_orders_come_in_than_the_gate_has_room_for(lane: Lane) -> None:
+    lane.send(lane.orders(200))
+    bridge = await lane.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")
+    await lane.until_started(20)
+    await asyncio.sleep(2)
+    assert (await lane.started()).total() == 20
+    assert lane.readyz(bridge)["ready"]
+    assert lane.metrics(bridge, "topup_bridge_paused")["gate"] == 1
+
+
+async def test_a_gate_closed_by_what_a_killed_bridge_claimed_lets_exactly_that_pass(lane: Lane, thawed: None) -> None:
+    bridge = await lane.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")
+    lane.temporal.freeze()
+    lane.send(lane.orders(200))
+    await lane.until(
+        lambda: lane.metrics(bridge, "topup_bridge_first_pass_orders") == {"": 20},
+        "20 orders are claimed, none started",
+    )
+    bridge.kill()
+    lane.temporal.thaw()
+    await lane.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")
+    await lane.until_started(20)
+    await asyncio.sleep(1)
+    assert (await lane.started()).total() == 20
