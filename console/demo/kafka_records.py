@@ -3,7 +3,6 @@
 import contextlib
 import time
 import zlib
-from collections.abc import Sequence
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -18,48 +17,63 @@ from runtime.settings import Settings
 
 ACKNOWLEDGED_SECONDS: Final = 20.0
 READ_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 2.0
 
 
-def send(settings: Settings, records: Sequence[PlannedRecord], *, records_per_second: float) -> list[SentRecord]:
-    """Send records in the given order at about the given pace; what went where.
-
-    A record that goes with another order's goes to that one's partition, where it comes after it.
+class Sender:
+    """Sends planned records, one at a time, so that the caller can pace them.
 
     Raises:
-        CommandFailed: Kafka did not take them.
+        CommandFailed: Kafka does not answer.
     """
-    try:
-        producer = KafkaProducer(**kafka_arguments(settings), acks="all", linger_ms=0)
-        with contextlib.closing(producer):
-            return _send(producer, settings.kafka_topic, records, 1 / records_per_second)
-    except KafkaError as error:
-        raise CommandFailed(kafka_away(settings, error)) from error
 
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        try:
+            self._producer: Any = KafkaProducer(**kafka_arguments(settings), acks="all", linger_ms=0)
+            self._partitions: list[int] = sorted(self._producer.partitions_for(settings.kafka_topic))
+        except KafkaError as error:
+            raise CommandFailed(kafka_away(settings, error)) from error
+        self._sent: list[tuple[PlannedRecord, Any]] = []
 
-def _send(producer: Any, topic: str, records: Sequence[PlannedRecord], pause_seconds: float) -> list[SentRecord]:
-    partitions = sorted(producer.partitions_for(topic))
-    futures: list[Any] = []
-    for record in records:
+    def send(self, record: PlannedRecord) -> None:
+        """Send one record; one that goes with another order's goes to that one's partition, where it comes after it."""
         name = record.goes_with.encode() or record.key or b""
-        partition = partitions[zlib.crc32(name) % len(partitions)]
-        headers = list(record.headers)
-        futures.append(producer.send(topic, key=record.key, value=record.value, headers=headers, partition=partition))
-        time.sleep(pause_seconds)
-    sent: list[SentRecord] = []
-    for record, future in zip(records, futures, strict=True):
-        where = future.get(ACKNOWLEDGED_SECONDS)
-        sent.append(
-            SentRecord(
-                record.scenario,
-                where.partition,
-                where.offset,
-                record.key,
-                record.value,
-                record.headers,
-                record.dead_letter,
-            )
+        partition = self._partitions[zlib.crc32(name) % len(self._partitions)]
+        future = self._producer.send(
+            self._settings.kafka_topic,
+            key=record.key,
+            value=record.value,
+            headers=list(record.headers),
+            partition=partition,
         )
-    return sent
+        self._sent.append((record, future))
+
+    def finish(self) -> list[SentRecord]:
+        """Wait until Kafka has all; what went where.
+
+        Raises:
+            CommandFailed: Kafka did not take them.
+        """
+        try:
+            return [_where(record, future.get(ACKNOWLEDGED_SECONDS)) for record, future in self._sent]
+        except KafkaError as error:
+            raise CommandFailed(kafka_away(self._settings, error)) from error
+        finally:
+            with contextlib.suppress(KafkaError):
+                self._producer.close(CLOSE_SECONDS)
+
+
+def _where(record: PlannedRecord, metadata: Any) -> SentRecord:
+    return SentRecord(
+        record.scenario,
+        metadata.partition,
+        metadata.offset,
+        record.key,
+        record.value,
+        record.headers,
+        record.dead_letter,
+    )
 
 
 def read_dead_letters(settings: Settings) -> list[DeadLetter]:

@@ -3,7 +3,7 @@
 import json
 import random
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ from console.demo.scenarios import INCIDENT, POISON, Fault, Scenario, scaled_loa
 
 SCHEMA: Final = "topup.paid-order/1"
 LARGEST_VALUE_BYTES: Final = 65_536
+EARLY: Final = 0.3
+"""`Scenario.early` orders come within this first part of the load."""
 INCIDENT_ORDER_ID: Final = "T20230821183406000001"
 _PACKAGES: Final = (("CT-DATA-10GB-30D", 9900), ("CT-DATA-2GB-7D", 1990), ("CT-DATA-100GB-365D", 49_900))
 _VIN_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
@@ -122,19 +124,19 @@ class _Planner:
 
     def load(self, total: int) -> Plan:
         orders: list[PlannedOrder] = []
-        sequences: list[list[PlannedRecord]] = [[record] for record in self._poison()]
+        turns: list[tuple[float, PlannedRecord]] = []
+        for record in self._poison():
+            turns += self._turns((record,), last=1.0)
         for scenario, count in scaled_load(total):
             for _ in range(count):
                 orders.append(self._order(scenario))
-                sequences.append(list(self._records(orders[-1])))
-        return Plan(tuple(orders), tuple(self._mixed(sequences)))
+                turns += self._turns(tuple(self._records(orders[-1])), last=EARLY if scenario.early else 1.0)
+        return Plan(tuple(orders), tuple(record for _, record in sorted(turns, key=lambda turn: turn[0])))
 
-    def _mixed(self, sequences: list[list[PlannedRecord]]) -> Iterator[PlannedRecord]:
-        """Random order over all, the given order within each sequence."""
-        turns = [index for index, sequence in enumerate(sequences) for _ in sequence]
-        self._random.shuffle(turns)
-        iterators = [iter(sequence) for sequence in sequences]
-        return (next(iterators[index]) for index in turns)
+    def _turns(self, records: Sequence[PlannedRecord], *, last: float) -> list[tuple[float, PlannedRecord]]:
+        """Random moments between 0 and `last` for records that keep their order."""
+        moments = sorted(self._random.uniform(0, last) for _ in records)
+        return list(zip(moments, records, strict=True))
 
     def _order(self, scenario: Scenario, order_id: str = "") -> PlannedOrder:
         self._made += 1

@@ -89,9 +89,12 @@ class Screen:
         table.add_section()
         table.add_row("in all", *_cells(total(verdict)), _mark(ok=verdict.ok))
         self._console.print(table)
+        by_order: dict[str, list[str]] = {}
         for violation in verdict.violations:
             where = " ".join(part for part in (violation.scenario, violation.order_id) if part)
-            self._console.print(f"[red]{escape(where)}[/red]: {escape(violation.sentence)}", soft_wrap=True)
+            by_order.setdefault(where, []).append(violation.sentence)
+        for where, sentences in by_order.items():
+            self._console.print(f"[red]{escape(where)}[/red]: {escape('; '.join(sentences))}", soft_wrap=True)
 
 
 def total(verdict: Verdict) -> Row:

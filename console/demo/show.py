@@ -11,7 +11,7 @@ from typing import Any, Final
 from console.connecting import temporal_client
 from console.demo.audit import Verdict
 from console.demo.books import AtCarrier, AtProvider, Entry
-from console.demo.kafka_records import send
+from console.demo.kafka_records import Sender
 from console.demo.observing import Observer
 from console.demo.operating import Operator
 from console.demo.plan import Merchant, Plan, PlannedOrder, plan_incident, plan_load
@@ -24,7 +24,10 @@ from console.stack.watching import lines
 from console.stack.world import World
 
 RECORDS_PER_SECOND: Final = 25.0
-"""Below what two cores bear beside all that runs here: in scaled time a queue would pass for a slow carrier."""
+ORDERS_ON_THEIR_WAY: Final = 30
+"""So many may be in Kafka that the carrier was not asked for. In scaled time a machine that can't keep up would pass
+for a carrier that can't, and orders would rightly be refunded that their scenario wants delivered."""
+ROOM_SECONDS: Final = 10.0
 CARS_SECONDS: Final = 20.0
 """Within this the simulated cars must have connected to the MQTT platforms."""
 INCIDENT_SECONDS: Final = 30.0
@@ -125,8 +128,15 @@ class Demonstration:
             await world.register_payments(provider, plan.payments(provider))
             await world.order_faults(provider, plan.payment_faults(provider))
         observer.orders += plan.orders
-        sending = partial(send, self._stack.settings, plan.records, records_per_second=RECORDS_PER_SECOND)
-        observer.books.sent += await asyncio.to_thread(sending)
+        sender = await asyncio.to_thread(Sender, self._stack.settings)
+        handed_in: set[bytes | None] = set()
+        for record in plan.records:
+            sender.send(record)
+            if not record.dead_letter:
+                handed_in.add(record.key)
+            await asyncio.sleep(1 / RECORDS_PER_SECOND)
+            await observer.until(partial(_has_room, observer, handed_in), ROOM_SECONDS)
+        observer.books.sent += await asyncio.to_thread(sender.finish)
 
     async def _bring_legacy_back(self) -> None:
         await asyncio.sleep(LEGACY_BACK_SECONDS)
@@ -160,6 +170,11 @@ def expectation(scenario: str) -> str:
         if known.name == scenario:
             return f"{known.says}; every order must end {known.end}"
     return "every record that is no order becomes a dead letter, byte for byte, and starts nothing"
+
+
+def _has_room(observer: Observer, handed_in: set[bytes | None]) -> bool:
+    asked = {order_id.encode() for order_id in observer.books.carrier}
+    return len(handed_in - asked) < ORDERS_ON_THEIR_WAY
 
 
 def _notices_on(observer: Observer, order: PlannedOrder, platform: str) -> set[str]:

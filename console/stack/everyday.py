@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from console.demo.books import Entry
-from console.demo.kafka_records import read_dead_letters, send
-from console.demo.plan import Merchant, Plan, plan_sample
+from console.demo.kafka_records import Sender, read_dead_letters
+from console.demo.plan import Merchant, Plan, PlannedRecord, plan_sample
 from console.demo.scenarios import LOAD
 from console.demo.screen import Screen
 from console.exits import CommandFailed
 from console.stack.local import LocalStack
 from console.stack.watching import lines
 from console.stack.world import World
+from runtime.settings import Settings
 
 LOOK_SECONDS: Final = 0.5
 MINUTE_SECONDS: Final = 60.0
@@ -104,4 +105,11 @@ class Everyday:
         await world.order_faults("carrier", plan.carrier_faults)
         await world.register_payments(order.provider, plan.payments(order.provider))
         await world.order_faults(order.provider, plan.payment_faults(order.provider))
-        await asyncio.to_thread(send, self._stack.settings, plan.records, records_per_second=100.0)
+        await asyncio.to_thread(_send, self._stack.settings, plan.records)
+
+
+def _send(settings: Settings, records: Sequence[PlannedRecord]) -> None:
+    sender = Sender(settings)
+    for record in records:
+        sender.send(record)
+    sender.finish()

@@ -188,7 +188,7 @@ class LocalStack:
         ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
         brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
         command = _module(
-            "simulators", "all", "--keys", str(self._keys), "--book", str(self.folder / "books"),
+            "simulators", "all", "--no-fsync", "--keys", str(self._keys), "--book", str(self.folder / "books"),
             "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
         )  # fmt: skip
         questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]

@@ -31,9 +31,12 @@ def python(code: str, *arguments: object) -> list[str]:
 
 
 def written(path: Path):
-    async def ready() -> None:
+    def look() -> None:
         if not path.exists() or not path.read_text():
             raise FileNotFoundError(f"{path.name} is not there")
+
+    async def ready() -> None:
+        look()
 
     return ready
 
