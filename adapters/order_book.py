@@ -33,6 +33,8 @@ POSTGRES_CONNECTIONS: Final = 20
 SQLITE_READERS: Final = 4
 
 _ORDERS, _EVENTS, _NOTICES = (tables.SQLModel.metadata.tables[name] for name in ("orders", "order_events", "notices"))
+_one_migration = asyncio.Lock()
+"""Alembic keeps the migration under way in module globals."""
 _ENTRY_FIELDS = tuple(field.name for field in dataclasses.fields(Entry))
 
 
@@ -149,7 +151,7 @@ class OrderBook:
 
     async def migrate(self) -> None:
         """Bring the schema to the newest version; idempotent."""
-        async with self._transaction(write=True, seconds=60) as connection:
+        async with _one_migration, self._transaction(write=True, seconds=60) as connection:
             await connection.run_sync(migrations.upgrade)
 
     async def ping(self) -> None:

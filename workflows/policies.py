@@ -118,9 +118,9 @@ LOCAL_NOTICE_SECONDS: Final = 0.7
 
 LOOK_FIRST_SECONDS: Final = 2.0
 LOOK_SHARE_OF_AGE: Final = 0.25
-LOOK_LONGEST_SECONDS: Final = 600.0
+LOOK_LONGEST_SECONDS: Final = 3600.0
 """The pace of looks at the carrier grows with the order's age: 2 s at first, each a quarter of the age later, at most
-10 min. Scaled. About 45 looks on the first day's way to the cap, whatever attempt or run asks."""
+1 h. Scaled. About 35 looks until the cap, whatever attempt or run asks; an operator's retry comes in between."""
 
 REFUND_LOOKS_SECONDS: Final = (10, 60, 60, 60, 60, 60, 300, 600, 1200, 1800)
 """WeChat's advice: each minute for 5 minutes, then 5/10/20/30 minutes; Alipay shows a refund after 10 s. Scaled."""

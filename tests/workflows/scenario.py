@@ -1,0 +1,30 @@
+"""`@scenario` makes a test of `async def test_…(world, …)` that runs beside all others (see `conftest.scenarios`)."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+Story = Callable[..., Awaitable[None]]
+
+
+def scenario(story: Story) -> Callable[..., Any]:
+    """Both ways of running steps are played: local first, and every step regular."""
+    names = [name for name in inspect.signature(story).parameters if name != "world"]
+
+    async def test(request: pytest.FixtureRequest, scenarios: dict[str, Any], **_arguments: object) -> None:
+        await scenarios[request.node.nodeid]
+
+    test.__name__ = story.__name__  # type: ignore[attr-defined]
+    test.__doc__ = story.__doc__
+    test.__module__ = story.__module__
+    kept = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    test.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, kept) for name in ("request", "scenarios", "local_first", *names)]
+    )
+    for mark in getattr(story, "pytestmark", []):
+        getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs)(test)
+    pytest.mark.parametrize("local_first", [True, False], ids=["local-first", "all-regular"])(test)
+    pytest.mark.scenario.with_args(story)(test)
+    return test

@@ -1,0 +1,180 @@
+"""The refund: confirmed by a query, once, whatever the provider does; an operator only where no program may decide."""
+
+from datetime import timedelta
+
+import pytest
+from temporalio.client import WorkflowUpdateFailedError
+
+from tests.workflows.fakes import Post, acts_then_silent, lost, not_enough
+from tests.workflows.scenario import scenario
+from tests.workflows.world import World
+
+pytestmark = pytest.mark.real
+REFUSED = Post(state="rejected", code="SIM_SUSPENDED")
+
+
+@scenario
+async def test_a_refund_that_acted_and_did_not_say_so_is_asked_for_and_paid_once(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [acts_then_silent]
+    handle = await world.start()
+
+    result = await world.result(handle, within=timedelta(minutes=30))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 1
+    assert len(world.wechat.paid_back) == 1
+
+
+@scenario
+async def test_a_refund_that_got_lost_is_sent_again_under_the_same_number(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [lost]
+    handle = await world.start()
+
+    result = await world.result(handle, within=timedelta(minutes=30))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 2
+    assert world.wechat.requests[0] == world.wechat.requests[1]
+
+
+@scenario
+async def test_a_refund_is_confirmed_by_a_query_and_not_by_its_acceptance(world: World):
+    world.carrier.plan = [REFUSED]
+    handle = await world.start()
+
+    await world.result(handle, within=timedelta(minutes=30))
+
+    assert world.wechat.calls[0] == "REFUND"
+    assert "QUERY" in world.wechat.calls
+    settled = await world.entry()
+    assert settled.provider_refund_id == f"P-R{world.order.order_id}"
+
+
+@scenario
+async def test_a_refund_in_processing_for_hours_stays_open_and_is_sent_once(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.settles_as = "PROCESSING"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    await world.forward(handle, hours=2)
+    assert (await world.entry()).outcome is None
+
+    world.wechat.refunds[f"R{world.order.order_id}"] = "SUCCESS"
+    result = await world.result(handle, within=timedelta(hours=2))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 1
+
+
+@scenario
+async def test_a_refund_without_balance_calls_an_operator_and_goes_on_under_the_same_number(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [not_enough] * 100
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    await world.forward(handle, minutes=1)
+    status = await world.status(handle)
+    assert status.needs_operator
+    assert "top it up" in status.reason
+    world.wechat.plan = []
+
+    result = await world.result(handle, within=timedelta(hours=6))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.paid_back == [f"R{world.order.order_id}"]
+
+
+@scenario
+async def test_a_closed_refund_goes_on_under_a_new_number_after_a_second_look(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.settles_as = "CLOSED"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+
+    def then_success(provider, request):
+        provider.settles_as = "SUCCESS"
+        return provider.take_in(request)
+
+    while not world.wechat.refunds:
+        await world.forward(handle, seconds=1)
+    world.wechat.plan = [then_success]
+    result = await world.result(handle, within=timedelta(hours=2))
+
+    number = f"R{world.order.order_id}"
+    assert result.outcome == "refunded"
+    assert world.wechat.refunds == {number: "CLOSED", f"{number}-2": "SUCCESS"}
+    assert [request.refund_number for request in world.wechat.requests] == [number, f"{number}-2"]
+    before_second = world.wechat.calls[: len(world.wechat.calls) - world.wechat.calls[::-1].index("REFUND") - 1]
+    assert before_second.count("QUERY") >= 2
+
+
+@scenario
+async def test_a_refund_that_the_provider_denies_waits_for_an_operators_word_and_a_last_query(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.settles_as = "ABNORMAL"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    while (await world.status(handle)).state != "parked":
+        await world.forward(handle, seconds=30)
+    asked = world.wechat.calls.count("QUERY")
+
+    await world.update(handle, "resolve", outcome="refunded", note="bank transfer 4711")
+    result = await world.result(handle, within=timedelta(hours=1))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("QUERY") > asked
+    assert (await world.entry()).provider_refund_id == "bank transfer 4711"
+    assert world.wechat.paid_back == []
+
+
+@scenario
+async def test_a_denied_refund_that_the_provider_pays_after_all_needs_no_word(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.settles_as = "ABNORMAL"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    while (await world.status(handle)).state != "parked":
+        await world.forward(handle, seconds=30)
+
+    world.wechat.refunds[f"R{world.order.order_id}"] = "SUCCESS"
+    result = await world.result(handle, within=timedelta(hours=3))
+
+    assert result.outcome == "refunded"
+    assert len(world.wechat.paid_back) == 1
+
+
+@scenario
+async def test_resolve_refunded_is_refused_while_the_provider_has_not_denied(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.settles_as = "PROCESSING"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await world.update(handle, "resolve", outcome="refunded")
+
+    assert "has not definitely refused" in str(refused.value.cause)
+    world.wechat.settles_as = "SUCCESS"
+    world.wechat.refunds = dict.fromkeys(world.wechat.refunds, "SUCCESS")
+    await world.result(handle, within=timedelta(hours=1))
+
+
+@scenario
+async def test_an_order_of_a_merchant_that_is_not_configured_waits_for_an_operator(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.merchant_id = "another"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    await world.forward(handle, minutes=5)
+    status = await world.status(handle)
+    assert status.needs_operator
+    assert "merchant" in status.reason
+    assert world.wechat.calls == []
+
+    world.wechat.merchant_id = world.order.payment.merchant_id
+    result = await world.result(handle, within=timedelta(hours=2))
+
+    assert result.outcome == "refunded"
+

@@ -1,0 +1,162 @@
+"""A worker of the real saga and activities, on the real server and a real order book, with the outside world faked."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.testing import TimeSkipper
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.notifying import NotifyingActivities
+from activities.recording import RecordingActivities
+from activities.refunding import RefundingActivities
+from activities.telecom import TelecomActivities
+from adapters.order_book import OrderBook
+from adapters.vault import Vault
+from orders.book import CarrierTimes, Entry
+from orders.paid_order import PaidOrder
+from runtime.temporal import DATA_CONVERTER
+from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
+from tests.workflows.virtual_time import VirtualClock, VirtualTime
+from workers.composition import WORKFLOWS, activities_of
+from workflows.steps import Start, TopUpInput, TopUpResult, TopUpState, Word
+
+TIMES = CarrierTimes(
+    longest_latency=timedelta(seconds=60), visibility_lag=timedelta(seconds=15), completion_window=timedelta(minutes=5)
+)
+WAIT_SECONDS = 30
+
+
+class World:
+    """One order's world; `run` starts its workflow."""
+
+    def __init__(self, env: TimeSkipper, book: OrderBook, order: PaidOrder, *, local_first: bool) -> None:
+        self.env = env
+        self.book = book
+        self.order = order
+        self.clock = VirtualClock()
+        self.carrier = FakeCarrier(self.clock)
+        self.wechat = FakeProvider()
+        self.notifier = FakeNotifier()
+        self.vault = Vault(bytes(32))
+        self.local_first = local_first
+        self.task_queue = f"topup-{order.order_id}"
+        self.handles: list[WorkflowHandle[Any, TopUpResult]] = []
+
+    def worker(self) -> Worker:
+        telecom = TelecomActivities(self.carrier, self.book, self.clock, TIMES, 1.0)
+        recording = RecordingActivities(
+            self.book, self.clock, platforms=self.notifier.platforms, scale=1.0, local_first=self.local_first
+        )
+        refunding = RefundingActivities({"wechat": self.wechat}, self.book, self.clock, 1.0)
+        notifying = NotifyingActivities(self.notifier, self.book, 1.0)
+        sandbox = SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("pydantic", "tests.workflows.virtual_time")
+        )
+        return Worker(
+            self.env.client,
+            task_queue=self.task_queue,
+            workflows=WORKFLOWS,
+            activities=activities_of(telecom, recording, refunding, notifying, None),
+            workflow_runner=sandbox,
+            interceptors=[VirtualTime()],
+            max_cached_workflows=self.cached,
+        )
+
+    cached = 1000
+
+    async def work(self) -> None:
+        """Start the worker (again)."""
+        self._working = self.worker()
+        await self._working.__aenter__()
+
+    async def rest(self) -> None:
+        """Stop the worker; the server goes on."""
+        await self._working.__aexit__(None, None, None)
+
+    async def start(self, *, reopened: bool = False) -> WorkflowHandle[Any, TopUpResult]:
+        order = self.order
+        asked = TopUpInput(
+            order_id=order.order_id,
+            package_id=order.package_id,
+            amount_fen=order.amount_fen,
+            provider=order.payment.provider,
+            reopened=reopened,
+        )
+        start = Start(asked, self.vault.vehicle_hash(order.vehicle.vin))
+        handle = await self.env.client.start_workflow(
+            **start.arguments(self.task_queue), result_type=TopUpResult
+        )
+        self.handles.append(handle)
+        return handle
+
+    async def forward(self, handle: WorkflowHandle[Any, TopUpResult], **delta: float) -> None:
+        """Let the run's time pass."""
+        await self.env.fast_forward(handle, timedelta(**delta))
+        await asyncio.sleep(0.05)
+
+    async def result(self, handle: WorkflowHandle[Any, TopUpResult], *, within: timedelta | None = None) -> TopUpResult:
+        """The result; lets time pass in growing strides while there is none, up to `within`."""
+        waiting = asyncio.create_task(handle.result())
+        stride, passed = timedelta(seconds=5), timedelta(0)
+        while within is not None and passed < within:
+            done, _ = await asyncio.wait({waiting}, timeout=0.15)
+            if done:
+                break
+            await self.env.fast_forward(handle, stride)
+            passed, stride = passed + stride, stride * 1.5
+        return await asyncio.wait_for(waiting, WAIT_SECONDS)
+
+    async def status(self, handle: WorkflowHandle[Any, TopUpResult]) -> TopUpState:
+        return await handle.query("status", result_type=TopUpState)
+
+    async def until(self, handle: WorkflowHandle[Any, TopUpResult], state: str) -> TopUpState:
+        """Wait (real time) until the run shows `state`."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (status := await self.status(handle)).state != state:
+                await asyncio.sleep(0.05)
+            return status
+
+    async def update(self, handle: WorkflowHandle[Any, TopUpResult], name: str, **word: str) -> str:
+        return await handle.execute_update(name, Word(**{"operator": "li", "note": "tested", **word}))
+
+    async def entry(self) -> Entry:
+        return (await self.book.read(self.order.order_id)).entry
+
+    async def kinds(self) -> list[str]:
+        return [event.kind for event in await self.book.events(self.order.order_id)]
+
+    async def replay(self) -> None:
+        """Every history that a test has made replays, in the sandbox-free way that production runs."""
+        replayer = Replayer(
+            workflows=WORKFLOWS,
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            data_converter=DATA_CONVERTER,
+            interceptors=[VirtualTime()],
+        )
+        for handle in self.handles:
+            await replayer.replay_workflow(await handle.fetch_history())
+
+
+@asynccontextmanager
+async def new_world(
+    env: TimeSkipper, folder: Path, order: PaidOrder, *, local_first: bool = True
+) -> AsyncGenerator[World, None]:
+    book = OrderBook.open(f"sqlite:///{folder}/book.db", Vault(bytes(32)), VirtualClock())
+    world = World(env, book, order, local_first=local_first)
+    try:
+        await world.book.migrate()
+        await world.book.claim([order])
+        await world.work()
+        try:
+            yield world
+        finally:
+            await world.rest()
+        await world.replay()
+    finally:
+        await world.book.close()
