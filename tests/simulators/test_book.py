@@ -63,6 +63,16 @@ async def test_tampering_is_detected_by_verify_and_at_start(book_path: Path, tam
         Book(book_path)
 
 
+async def test_a_line_of_another_book_does_not_follow(tmp_path: Path):
+    """Sound in itself and with the right number, but of another chain."""
+    for name in ("a", "b"):
+        await write(tmp_path / name)
+    mine, other = ((tmp_path / name).read_text().splitlines(keepends=True) for name in ("a", "b"))
+    (tmp_path / "a").write_text("".join([*mine[:2], *other[2:]]))
+    with pytest.raises(BookTamperedError, match="line 3"):
+        verify(tmp_path / "a")
+
+
 async def test_a_torn_last_line_was_never_acknowledged_and_is_dropped(book_path: Path):
     await write(book_path)
     whole = book_path.read_bytes()

@@ -153,7 +153,7 @@ async def test_a_reset_comes_in_the_middle_of_the_answer(carrier: CarrierClient,
     await carrier.fault(body["externalId"], {"kind": "reset", "act": act})
     request = carrier.http.build_request("POST", "/tmf-api/productOrderingManagement/v4/productOrder", json=body)
     answer = await carrier.http.send(request, stream=True)
-    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+    with pytest.raises(httpx.ReadError):  # a mere end of the stream would be a RemoteProtocolError
         await answer.aread()
     await answer.aclose()
     assert await carrier.states(body["externalId"]) == states

@@ -176,7 +176,8 @@ async def test_cancel_of_a_refused_order_is_200_with_that_state(carrier: Carrier
 async def test_cancel_of_a_completed_order_is_409_and_changes_nothing(carrier: CarrierClient):
     body = body_of(new_order_id())
     await carrier.post(body)
-    assert (await carrier.cancel(body["externalId"])).status_code == 409
+    answer = await carrier.cancel(body["externalId"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "ORDER_COMPLETED")
     assert await carrier.states(body["externalId"]) == ["completed"]
 
 
@@ -185,7 +186,8 @@ async def test_cancel_in_flight_is_409_and_changes_nothing(carrier: CarrierClien
     body = body_of(new_order_id())
     await carrier.fault(body["externalId"], {"kind": "async", "state": state, "then": "never"})
     assert (await carrier.post(body)).json()["state"] == state
-    assert (await carrier.cancel(body["externalId"])).status_code == 409
+    answer = await carrier.cancel(body["externalId"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "ORDER_IN_FLIGHT")
     assert await carrier.states(body["externalId"]) == [state]
 
 
