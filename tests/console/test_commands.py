@@ -1,0 +1,177 @@
+"""Exit codes mean something, and what is wrong is said in sentences, never in a traceback."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+COMMANDS = (
+    (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
+    ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
+    ("orders", "cancel"), ("orders", "reopen"), ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"),
+)  # fmt: skip
+ORDER = "T20230821183406000001"
+
+
+def topup(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    foreign = ("TOPUP_", "TEMPORAL_")
+    base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return subprocess.run(
+        [sys.executable, "-m", "console", *arguments],
+        env=base | {"TEMPORAL_CONFIG_FILE": os.devnull} | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """An address at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(command):
+    done = topup(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Example: " in done.stdout
+
+
+def test_help_comes_without_the_heavy_modules():
+    code = """
+import contextlib, io, sys
+from console.main import run
+with contextlib.redirect_stdout(io.StringIO()):
+    assert run(["--help"]) == 0
+print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-command",),
+        ("orders", "show", "nope"),
+        ("orders", "resolve", ORDER),
+        ("orders", "resolve", ORDER, "--outcome", "nonsense"),
+        ("orders", "list", "--limit", "0"),
+        ("dlq", "redrive"),
+        ("demo", "--time-scale", "2"),
+        ("demo", "--kafka", "nonsense"),
+        ("dev", "--mqtt", "http://127.0.0.1:1883"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2(arguments, tmp_path):
+    environment = {"TOPUP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    folder = ("--folder", str(tmp_path / "dev")) if arguments[0] == "dev" else ()
+    done = topup(*arguments, *folder, environment=environment)
+    assert done.returncode == 2
+    assert said(done)
+
+
+@pytest.mark.parametrize(
+    "command", [("worker",), ("bridge",), ("setup",), ("orders", "reopen", ORDER), ("dlq", "list")]
+)
+def test_missing_settings_end_with_2_and_name_the_variable_and_an_example(command):
+    done = topup(*command)
+    assert done.returncode == 2
+    assert "TOPUP_" in said(done)
+    assert "for example" in done.stderr
+
+
+def test_a_wrong_value_is_named(nowhere):
+    environment = {"TOPUP_DATABASE_URL": "mysql://x", "TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere}
+    done = topup("setup", environment=environment)
+    assert done.returncode == 2
+    assert "TOPUP_DATABASE_URL" in said(done)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("list",), ("retry", ORDER), ("cancel", ORDER), ("resolve", ORDER, "--outcome", "refunded"), ("show", ORDER)],
+    ids=" ".join,
+)
+def test_a_temporal_that_is_away_is_one_sentence_and_1(command, nowhere):
+    done = topup("orders", *command, environment={"TEMPORAL_ADDRESS": nowhere})
+    assert done.returncode == 1
+    assert f"Temporal does not answer at {nowhere}" in said(done) + done.stdout
+
+
+def test_a_kafka_that_is_away_is_one_sentence_and_1(nowhere):
+    done = topup("dlq", "list", environment={"TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere})
+    assert done.returncode == 1
+    assert nowhere in said(done)
+
+
+def test_setup_names_each_part_that_is_away_and_does_what_can_be_done(nowhere, tmp_path):
+    environment = {
+        "TEMPORAL_ADDRESS": nowhere,
+        "TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere,
+        "TOPUP_DATABASE_URL": f"sqlite:///{tmp_path / 'topup.db'}",
+    }
+    done = topup("setup", "--wait", "0", "--json", environment=environment)
+    assert done.returncode == 1
+    said(done)
+    steps = {step["part"]: step for step in json.loads(done.stdout)["steps"]}
+    assert {part: step["ok"] for part, step in steps.items()} == {"database": True, "temporal": False, "kafka": False}
+    assert "TEMPORAL_ADDRESS" in steps["temporal"]["says"]
+    assert "TOPUP_KAFKA_BOOTSTRAP_SERVERS" in steps["kafka"]["says"]
+    assert (tmp_path / "topup.db").exists()
+
+
+def test_doctor_says_what_is_not_configured():
+    done = topup("doctor", "--json", environment={"TEMPORAL_ADDRESS": "127.0.0.1:1"})
+    assert done.returncode == 1
+    said(done)
+    steps = {step["part"]: step for step in json.loads(done.stdout)["steps"]}
+    assert not any(step["ok"] for step in steps.values())
+    for part, variable in {
+        "database": "TOPUP_DATABASE_URL",
+        "kafka": "TOPUP_KAFKA_BOOTSTRAP_SERVERS",
+        "carrier": "TOPUP_CARRIER_URL",
+        "mqtt": "TOPUP_MQTT_BROKERS",
+    }.items():
+        assert variable in steps[part]["says"]
+
+
+def test_reopening_an_order_without_a_schema_is_a_sentence(nowhere, tmp_path):
+    environment = {
+        "TEMPORAL_ADDRESS": nowhere,
+        "TOPUP_DATABASE_URL": f"sqlite:///{tmp_path / 'topup.db'}",
+        "TOPUP_PII_KEY": base64.b64encode(bytes(32)).decode(),
+    }
+    done = topup("orders", "reopen", ORDER, environment=environment)
+    assert done.returncode == 1
+    assert "Temporal does not answer" in said(done)
+
+
+def test_an_error_that_nobody_expected_is_a_sentence_and_its_traceback_only_asked_for(monkeypatch, capsys):
+    from console import main, processes
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("console.preparation.prepare", broken)
+    monkeypatch.setattr("console.settings.settings_for", lambda _process: None)
+    assert processes.setup is not None
+    assert main.run(["setup"]) == 1
+    assert "unexpected ZeroDivisionError: by zero" in capsys.readouterr().err
+    assert main.run(["--traceback", "setup"]) == 1
+    assert "Traceback" in capsys.readouterr().err
