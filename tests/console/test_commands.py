@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from console import main
+
 COMMANDS = (
     (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
     ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
@@ -163,14 +165,11 @@ def test_reopening_an_order_without_a_schema_is_a_sentence(nowhere, tmp_path):
 
 
 def test_an_error_that_nobody_expected_is_a_sentence_and_its_traceback_only_asked_for(monkeypatch, capsys):
-    from console import main, processes
-
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("console.preparation.prepare", broken)
     monkeypatch.setattr("console.settings.settings_for", lambda _process: None)
-    assert processes.setup is not None
     assert main.run(["setup"]) == 1
     assert "unexpected ZeroDivisionError: by zero" in capsys.readouterr().err
     assert main.run(["--traceback", "setup"]) == 1

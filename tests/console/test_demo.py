@@ -47,10 +47,10 @@ def wait_until_none(folder: Path) -> list[str]:
 def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
+    command = [sys.executable, "-m", "console", "demo", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "console", "demo", "--json"], cwd=folder, env=environment(), capture_output=True, text=True,
-        check=False, timeout=LIMIT_SECONDS,
-    )  # fmt: skip
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["ok"]
