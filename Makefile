@@ -34,6 +34,8 @@ parts: .venv/.dev ## real servers for the tests, unpacked into .parts/ where the
 lock: ## lock files from pyproject.toml (needs uv; UPGRADE=--upgrade takes the newest versions)
 	$(UV) $(COMPILE_LOCK) $(UPGRADE) pyproject.toml --extra local --group dev -o requirements.lock
 	$(UV) $(COMPILE_LOCK) pyproject.toml scripts/build-requirements.in --extra local -c requirements.lock -o requirements-demo.lock
+	$(UV) $(COMPILE_LOCK) pyproject.toml -c requirements.lock -o deploy/requirements-run.lock
+	$(UV) $(COMPILE_LOCK) deploy/requirements-build.in -c requirements-demo.lock -o deploy/requirements-build.lock
 
 clean: ## remove the virtual environment, unpacked parts and caches; .topup/, the data of `make dev`, stays
 	rm -rf .venv .parts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

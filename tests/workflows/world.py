@@ -7,6 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
@@ -130,6 +134,23 @@ class World:
 
     async def kinds(self) -> list[str]:
         return [event.kind for event in await self.book.events(self.order.order_id)]
+
+    async def end_activity_within(
+        self, handle: WorkflowHandle[Any, TopUpResult], activity_id: str, whole: timedelta
+    ) -> None:
+        """What `temporal activity update-options --schedule-to-close-timeout` does."""
+        options = ActivityOptions()
+        options.schedule_to_close_timeout.FromTimedelta(whole)
+        await self.env.client.workflow_service.update_activity_options(
+            UpdateActivityOptionsRequest(
+                namespace=self.env.client.namespace,
+                execution=WorkflowExecution(workflow_id=handle.id),
+                id=activity_id,
+                activity_options=options,
+                update_mask=FieldMask(paths=["schedule_to_close_timeout"]),
+                identity="tests",
+            )
+        )
 
     async def replay(self) -> None:
         """Every history that a test has made replays, in the sandbox-free way that production runs."""
