@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -138,10 +139,12 @@ class FakeBroker:
 
 
 @asynccontextmanager
-async def fake_broker(port: int = 0, **members: object) -> AsyncGenerator[FakeBroker]:
+async def fake_broker(
+    port: int = 0, *, tls: ssl.SSLContext | None = None, **members: object
+) -> AsyncGenerator[FakeBroker]:
     """A fake that listens on loopback."""
     broker = FakeBroker(**members)  # pyright: ignore[reportArgumentType] - tests only
-    server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", port, ssl=tls)
     broker.port = server.sockets[0].getsockname()[1]
     try:
         yield broker

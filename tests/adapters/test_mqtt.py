@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import ipaddress
 import json
+import ssl
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from activities.ports import Notifier
 from adapters.mqtt import MqttLimits, MqttNotifier, Platform
 from orders.errors import NotAcknowledged
-from tests.adapters.mqtt_fakes import QUICK, VIN, fake_broker, notice, until
+from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, notice, until
 from tests.adapters.mqtt_head_unit import HeadUnit
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.process import free_port
@@ -366,6 +367,18 @@ async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto:
                 await work.publish("new", notice(number), timeout_seconds=5)
             with pytest.raises(NotAcknowledged, match="MQTT platform old"):
                 await stuck
+
+
+async def test_packets_that_come_in_one_tls_record_are_all_read(certificates: Certificates) -> None:
+    """What TLS has decrypted already doesn't make the socket readable again."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*certificates.server)
+    async with fake_broker(tls=server, on_connect=connack() + disconnect(0x98)) as broker:
+        platform = Platform("new", "127.0.0.1", broker.port, tls=True, cafile=certificates.authority)
+        async with notifier(platform, limits=QUICK) as work:
+            with pytest.raises(NotAcknowledged, match="administrator"):
+                await work.publish("new", notice(), timeout_seconds=20)
+        assert broker.published == []
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
 
 from adapters.mqtt import Login, MqttLimits, MqttNotifier, Platform
 from orders.errors import NotAcknowledged
@@ -183,14 +184,15 @@ async def test_a_full_window_says_so_and_sends_nothing() -> None:
         await first
 
 
-async def test_what_is_larger_than_the_server_takes_is_refused_unsent() -> None:
+async def test_what_is_larger_than_the_server_takes_is_refused_unsent_and_takes_no_slot_for_ever() -> None:
     async with (
         fake_broker(on_connect=connack(0, b"\x27\x00\x00\x00\x80")) as broker,
-        notifier(broker.platform()) as work,
+        notifier(broker.platform(), limits=MqttLimits(unacknowledged_most=1)) as work,
     ):
-        error = await refused(work)
-        assert not error.retryable
-        assert "size" in str(error)
+        for _ in range(3):
+            error = await refused(work)
+            assert not error.retryable
+            assert "size" in str(error)
         assert broker.published == []
 
 
@@ -205,17 +207,16 @@ async def test_a_server_that_throws_us_off_for_the_size_of_the_only_message_refu
 async def test_many_lost_acknowledgements_fail_together_and_all_slots_come_back() -> None:
     limits = MqttLimits(1, 0.5, 0.1, 0.2, unacknowledged_most=10)
     async with fake_broker(on_publish=silence) as broker, notifier(broker.platform(), limits=limits) as work:
-        outcomes = await asyncio.gather(
-            *(work.publish("fake", notice(n), timeout_seconds=5) for n in range(100)), return_exceptions=True
-        )
+        async with asyncio.timeout(60):  # those that wait for a slot don't wait for their own limit
+            outcomes = await asyncio.gather(
+                *(work.publish("fake", notice(n), timeout_seconds=600) for n in range(100)), return_exceptions=True
+            )
         assert all(isinstance(outcome, NotAcknowledged) and outcome.retryable for outcome in outcomes)
         assert len(broker.published) == 10
         broker.on_publish = puback(0)
         await until(lambda: work.is_up("fake"))
-        assert (
-            await asyncio.gather(*(work.publish("fake", notice(n), timeout_seconds=5) for n in range(100)))
-            == [""] * 100
-        )
+        again = await asyncio.gather(*(work.publish("fake", notice(n), timeout_seconds=60) for n in range(100)))
+        assert again == [""] * 100
 
 
 # --- connecting -------------------------------------------------------------------------------------------------------
@@ -367,6 +368,23 @@ async def test_what_is_no_mqtt_ends_the_connection_and_nothing_else(noise: bytes
         await work.publish("fake", notice(1), timeout_seconds=5)
         broker.send(noise)
         await until(lambda: broker.ends)
+        await until(lambda: work.is_up("fake"))
+        assert await work.publish("fake", notice(2), timeout_seconds=5) == ""
+
+
+async def test_whatever_paho_raises_ends_the_connection_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its own network thread it would end that thread, and nobody would hear of it."""
+
+    def fail(_: Client) -> None:
+        raise ZeroDivisionError
+
+    async with fake_broker() as broker, notifier(broker.platform()) as work:
+        await work.publish("fake", notice(1), timeout_seconds=5)
+        with monkeypatch.context() as patch:
+            patch.setattr(Client, "loop_read", fail)
+            error = await refused(work)
+            assert error.retryable
+            assert "ZeroDivisionError" in str(error)
         await until(lambda: work.is_up("fake"))
         assert await work.publish("fake", notice(2), timeout_seconds=5) == ""
 
