@@ -89,8 +89,6 @@ class TelecomActivities:
             heard, boundary = weighed.answer, weighed.look_again_at
         else:
             heard = await self._hear(ask.order_id, answer, kind="query")
-            if isinstance(heard, InDoubt):
-                heard = await self._given_up(ask.order_id, heard)
         says = await self._says(ask.order_id, heard, boundary=boundary)
         shown = ask.insist or not (isinstance(heard, InDoubt) and heard.cause == "partial")
         if isinstance(heard, InDoubt) and shown and not is_local():
@@ -134,6 +132,8 @@ class TelecomActivities:
     ) -> Completed | Refused | InDoubt | NotFound:
         def rule(entry: Entry) -> tuple[Entry, tuple[CarrierAnswer, bool]]:
             after, heard = rules.hear(entry, self._clock.now(), answer, of_post=of_post)
+            if isinstance(heard, InDoubt) and not of_post:
+                after, heard = rules.carrier_gave_up(after, self._clock.now(), heard)
             return after, (heard, after.contradicted and not entry.contradicted)
 
         heard, contradicted = await self._book.decide(
@@ -144,14 +144,6 @@ class TelecomActivities:
         if isinstance(answer, InDoubt) and answer.alert:
             log.error("carrier_refuses_us", order_id=order_id, why=answer.why, **{ALERT: True})
         return heard
-
-    async def _given_up(self, order_id: str, answer: InDoubt) -> Refused | InDoubt:
-        return await self._book.decide(
-            order_id,
-            lambda record: rules.carrier_gave_up(record.entry, self._clock.now(), answer),
-            kind="carrier_gave_up",
-            detail=_answer_detail,
-        )
 
     async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierSays:
         """The answer, with the moment of the next look where it settles nothing."""
