@@ -38,8 +38,10 @@ UNSTABLE_SECONDS: Final = 40.0
 """A rebalance takes as long as its slowest member: a frozen one 10 s (its session). Longer is the client's wedge."""
 STUCK_SECONDS: Final = 45.0
 STALE_SECONDS: Final = 10.0
+STALLED_SECONDS: Final = 60.0
+"""A partition that has records and gives none. Once per offset: an open transaction looks the same."""
 CLOSE_MS: Final = 5_000
-LAG_EVERY_SECONDS: Final = 5.0
+LOOK_EVERY_SECONDS: Final = 2.0
 MAX_IN_FLIGHT: Final = 2_000
 MIN_IN_FLIGHT_PER_PARTITION: Final = 200
 MAX_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
@@ -93,7 +95,9 @@ class Intake:
         self._polled_at = time.monotonic()
         self._in_poll_since: float | None = None
         self._unstable_since: float | None = None
-        self._next_lag_at = 0.0
+        self._standing: dict[Partition, tuple[int, float]] = {}
+        self._cured: dict[Partition, int] = {}
+        self._next_look_at = 0.0
         self._next_line_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-poll", daemon=True)
@@ -193,6 +197,7 @@ class Intake:
             raise TopicMissing
         self._trouble = None
         self._unstable_since = None
+        self._standing.clear()
         self._polled_at = time.monotonic()
 
     def poll_once(self, consumer: Consumer, commits: Commits) -> None:
@@ -203,7 +208,25 @@ class Intake:
         self._take(fetched)
         commits.when_due()
         self._watch_group(consumer)
-        self._measure(consumer)
+        if self._polled_at >= self._next_look_at:
+            self._next_look_at = self._polled_at + LOOK_EVERY_SECONDS
+            self._watch_progress(consumer, commits)
+            self._measure(consumer)
+
+    def _watch_progress(self, consumer: Consumer, commits: Commits) -> None:
+        """A partition that is read, has records and gives none is the client's fault: a new one cures it."""
+        now = time.monotonic()
+        for partition in consumer.assignment() - consumer.paused():
+            position, end = commits.position(partition), consumer.highwater(partition)
+            if position is None or end is None or position >= end:
+                self._standing.pop(partition, None)
+                continue
+            since_position, since = self._standing.setdefault(partition, (position, now))
+            if since_position != position:
+                self._standing[partition] = (position, now)
+            elif now - since > STALLED_SECONDS and self._cured.get(partition) != position:
+                self._cured[partition] = position
+                raise Wedged(f"partition {partition.partition} gave nothing for {STALLED_SECONDS:g} s")
 
     def _poll(self, consumer: Consumer, timeout_ms: int) -> Mapping[Partition, Sequence[Message]]:
         self._in_poll_since = time.monotonic()
@@ -309,10 +332,6 @@ class Intake:
 
     def _measure(self, consumer: Consumer) -> None:
         self._metrics.gauge("topup_bridge_in_flight").set(self.leases.in_flight)
-        now = time.monotonic()
-        if now < self._next_lag_at:
-            return
-        self._next_lag_at = now + LAG_EVERY_SECONDS
         gauge = self._metrics.gauge("topup_bridge_lag_records")
         gauge.clear()
         for partition, lease in self.leases.held().items():

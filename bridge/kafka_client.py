@@ -15,6 +15,9 @@ REQUEST_TIMEOUT_MS: Final = 15_000
 BOOTSTRAP_TIMEOUT_MS: Final = 5_000
 DELIVERY_TIMEOUT_MS: Final = 30_000
 MAX_BLOCK_MS: Final = 10_000
+FETCH_BYTES: Final = 128 * 1024
+"""Of one partition at once: about 200 orders."""
+ALL_THAT_WAS_FETCHED: Final = 1_000_000
 LARGEST_REQUEST_BYTES: Final = 256 * 1024 * 1024
 """The topic's limit rules, not the client's (1 MiB by default, which refuses a dead letter of 1 MB)."""
 
@@ -102,7 +105,10 @@ def group_member(settings: Settings) -> Consumer:
         "fetch_max_wait_ms": 50 if embedded else 500,
         "max_poll_interval_ms": 60_000,  # a hung member may hold up a rebalance for this long
         "metadata_max_age_ms": 60_000,  # new partitions show after this
-        "max_poll_records": 500,
+        # All that was fetched comes in one poll, and little is fetched at once: a partition that is paused with records
+        # half handed over may never be read again (measured; kafka-python keeps them, and then forgets them).
+        "max_poll_records": ALL_THAT_WAS_FETCHED,
+        "max_partition_fetch_bytes": FETCH_BYTES,  # a larger record comes alone
     }
     return reader(settings, group_id=settings.kafka_group, **timing)
 

@@ -255,6 +255,21 @@ def test_a_lost_connection_is_no_reason_to_leave_the_group(bench: Bench) -> None
     assert not bench.consumer.closed
 
 
+def test_a_partition_that_has_records_and_gives_none_needs_a_new_consumer_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.consumer, "LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(bridge.consumer, "STALLED_SECONDS", 0.0)
+    monkeypatch.setattr(bench.consumer, "highwater", lambda partition: 5)
+    bench.poll()
+    with pytest.raises(Wedged, match="gave nothing"):
+        bench.poll(2)
+    bench.intake.leases.end_all()
+    bench.consumer.give(0, 1)
+    bench.intake._cured[Partition("orders", 1)] = 0
+    bench.poll(3)  # an open transaction looks the same: once is enough
+
+
 def test_a_topic_that_is_missing_says_to_run_setup() -> None:
     bench = Bench()
     bench.consumer.logs.clear()
