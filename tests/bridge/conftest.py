@@ -28,7 +28,6 @@ from adapters.order_book import OrderBook
 from adapters.vault import Vault
 from runtime.clock import SystemClock
 from runtime.settings import load
-from tests.parts.kafka import Kafka
 from tests.parts.process import Program, free_port
 from tests.parts.temporal import Temporal
 
@@ -46,7 +45,7 @@ class Raw(Serializer):
 
 @dataclass
 class Lane:
-    kafka: Kafka
+    kafka: Any
     temporal: Temporal
     client: Client
     topic: str
@@ -57,6 +56,7 @@ class Lane:
     database_url: str
     folder: Path
     partitions: int
+    api_version: tuple[int, ...] | None = None
     bridges: list[Program] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)
 
@@ -129,9 +129,13 @@ class Lane:
 
     # --- Kafka ---
 
+    @property
+    def kafka_options(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.kafka.bootstrap_servers, "api_version": self.api_version}
+
     def producer(self, **options: Any) -> KafkaProducer:
         settings = {"acks": "all", "key_serializer": Raw(), "value_serializer": Raw(), "max_request_size": 8 * 2**20}
-        return KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, **{**settings, **options})
+        return KafkaProducer(**self.kafka_options, **{**settings, **options})
 
     def send(self, records: Iterable["Sent"], **options: Any) -> None:
         """Send, and wait until all are acknowledged."""
@@ -168,13 +172,13 @@ class Lane:
     def committed(self) -> dict[int, int]:
         """Committed offset by partition; without one, the partition is missing."""
         with contextlib.closing(
-            KafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers, group_id=self.group, enable_auto_commit=False)
+            KafkaConsumer(**self.kafka_options, group_id=self.group, enable_auto_commit=False)
         ) as consumer:
             found = {p: consumer.committed(TopicPartition(self.topic, p)) for p in range(self.partitions)}
             return {p: offset for p, offset in found.items() if offset is not None}
 
     def end_offsets(self) -> dict[int, int]:
-        with contextlib.closing(KafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers)) as consumer:
+        with contextlib.closing(KafkaConsumer(**self.kafka_options)) as consumer:
             ends = consumer.end_offsets([TopicPartition(self.topic, p) for p in range(self.partitions)])
             return {tp.partition: end for tp, end in ends.items()}
 
@@ -185,9 +189,7 @@ class Lane:
 
     def dead_letters(self) -> list[Any]:
         """All records of the dead-letter topic, as the client has them."""
-        with contextlib.closing(
-            KafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers, fetch_max_wait_ms=50)
-        ) as consumer:
+        with contextlib.closing(KafkaConsumer(**self.kafka_options, fetch_max_wait_ms=50)) as consumer:
             partitions = [TopicPartition(self.dlq, p) for p in consumer.partitions_for_topic(self.dlq)]
             consumer.assign(partitions)
             ends = consumer.end_offsets(partitions)
@@ -278,14 +280,14 @@ def quiet_client() -> None:
 
 @pytest.fixture
 async def make_lane(
-    kafka: Kafka, temporal_server: Temporal, temporal_client: Client, tmp_path: Path
+    request: pytest.FixtureRequest, temporal_server: Temporal, temporal_client: Client, tmp_path: Path
 ) -> AsyncIterator[Callable[..., Awaitable[Lane]]]:
     lanes: list[Lane] = []
 
-    async def make(*, partitions: int = 3, database_url: str = "", topics: bool = True) -> Lane:
+    async def make(*, partitions: int = 3, database_url: str = "", topics: bool = True, kafka: Any = None) -> Lane:
         name = f"b{next(_numbers)}{secrets.token_hex(3)}"  # the servers may outlive this session
         lane = Lane(
-            kafka=kafka,
+            kafka=kafka or request.getfixturevalue("kafka"),
             temporal=temporal_server,
             client=temporal_client,
             topic=f"orders-{name}",

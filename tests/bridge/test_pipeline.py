@@ -47,7 +47,7 @@ class Bench:
 
     async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - the conditions are states of fakes
+            while not condition():
                 await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,70 @@
+"""The bridge on the embedded broker of the local stack: good for a first run (it proves nothing about a real one)."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import topics
+from bridge.topics import CannotCreate
+from tests.bridge.conftest import Lane, Sent
+from tests.bridge.test_bridge_delivery import ids
+from tests.parts.process import Program
+
+pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
+
+ORDERS, LETTERS = "embedded-orders", "embedded-orders.dlq"
+
+
+@dataclass
+class Embedded:
+    bootstrap_servers: str
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Embedded]:
+    address = tmp_path / "kafka"
+    named = ["--topic", f"{ORDERS}=3", "--topic", f"{LETTERS}=3", "--address-file", str(address)]
+    broker = Program("embedded-kafka", [sys.executable, "-m", "console.stack.mock_kafka", *named])
+    broker.start()
+    while not address.exists():
+        assert broker.running, broker.log_tail()
+    yield Embedded(address.read_text().strip())
+    broker.close()
+
+
+@pytest.fixture
+async def embedded_lane(make_lane: Any, embedded: Embedded) -> Lane:
+    lane = await make_lane(kafka=embedded, topics=False)
+    lane.topic, lane.dlq, lane.api_version = ORDERS, LETTERS, (2, 3)
+    return lane
+
+
+async def test_orders_and_poison_go_their_way_and_a_killed_bridge_is_replaced(embedded_lane: Lane) -> None:
+    lane = embedded_lane
+    first = await lane.ready_bridge(TOPUP_KAFKA_API_VERSION="2.3")
+    lane.send([*lane.orders(100), Sent(None, b"{}"), *lane.orders(10)])
+    await lane.until_started(100)
+    await lane.until_all_committed()
+    assert lane.counts(first) == {"started": 100, "duplicate": 10, "invalid": 1}
+    (letter,) = lane.dead_letters()
+    assert (letter.key, letter.value) == (None, b"{}")
+    first.kill()
+    second = await lane.ready_bridge(TOPUP_KAFKA_API_VERSION="2.3")
+    lane.send(lane.orders(50, first=100))
+    await lane.until_all_committed()
+    assert await lane.started() == ids(lane, 150)
+    assert await lane.terminate(second) == 0
+
+
+async def test_setup_finds_the_topics_or_says_what_could_not_be_made(embedded_lane: Lane, settings_of: Any) -> None:
+    lane = embedded_lane
+    settings = settings_of(lane.environment(TOPUP_KAFKA_API_VERSION="2.3"))
+    assert await asyncio.to_thread(topics.ensure_topics, settings) == []
+    other = settings_of(lane.environment(TOPUP_KAFKA_API_VERSION="2.3", TOPUP_KAFKA_TOPIC="another"))
+    with pytest.raises(CannotCreate, match="no topic another"):
+        await asyncio.to_thread(topics.ensure_topics, other)
