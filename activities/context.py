@@ -1,16 +1,18 @@
 """What every activity needs of its attempt: local or regular, and how to fail so that an operator can read it."""
 
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import NoReturn, Protocol
 
-import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-ALERT: Final = "alert"
-"""Key of log lines that a person must see at once; alert rules match it."""
 
-log = structlog.get_logger("topup.activities")
+class Alert(Protocol):
+    """Calls a person: a log line with `"alert": true` and a count in `topup_alerts_total{alert=kind}`."""
+
+    def __call__(self, kind: str, **fields: str) -> None:
+        """Say what happened, without personal data."""
+        ...
 
 
 def is_local() -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import ALERT, is_local, log, try_again
+from activities.context import Alert, is_local, try_again
 from activities.ports import Book, PaymentProvider, Record
 from orders import book as rules
 from orders.book import RefundForbidden, RefundGranted
@@ -33,10 +33,13 @@ REASON = "The data package could not be delivered"
 class RefundingActivities:
     """Refunds at the configured providers."""
 
-    def __init__(self, providers: Mapping[str, PaymentProvider], book: Book, clock: Clock, scale: float) -> None:
+    def __init__(
+        self, providers: Mapping[str, PaymentProvider], book: Book, clock: Clock, alert: Alert, scale: float
+    ) -> None:
         self._providers = providers
         self._book = book
         self._clock = clock
+        self._alert = alert
         self._scale = scale
 
     @activity.defn(name=steps.REFUND)
@@ -109,7 +112,7 @@ class RefundingActivities:
             detail=lambda _: _answer_detail(answer),
         )
         if isinstance(answer, RefundDenied | RefundHeld) or (isinstance(answer, RefundInDoubt) and answer.alert):
-            log.error("refund_needs_a_person", order_id=order_id, why=answer.why, **{ALERT: True})
+            self._alert("refund_needs_a_person", order_id=order_id, why=answer.why)
         return heard
 
     async def _next_number(self, order_id: str, closed: int) -> int:
@@ -142,7 +145,7 @@ class RefundingActivities:
         wait = scaled(policies.REFUND_LOOKS_SECONDS[1], self._scale)
         if ask.insist and not is_local():
             try_again("RefundHeld", why, after_seconds=wait)
-        log.error("refund_needs_a_person", order_id=ask.order_id, why=why, **{ALERT: True})
+        self._alert("refund_needs_a_person", order_id=ask.order_id, why=why)
         return ProviderSays(answer=RefundHeld(code=code, why=why), sequence=sequence, next_look_seconds=wait)
 
     def _provider(self, record: Record) -> tuple[PaymentProvider | None, str]:

@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.context import ALERT, log
+from activities.context import Alert
 from activities.ports import Record, UnsettledBook
 from orders.clock import Clock
 from orders.identities import workflow_id
@@ -40,11 +40,19 @@ class Reopening:
     """Starts a second run of an order whose latest run is closed or gone, while the book says unsettled."""
 
     def __init__(
-        self, client: Callable[[], Client], book: UnsettledBook, clock: Clock, *, task_queue: str, scale: float
+        self,
+        client: Callable[[], Client],
+        book: UnsettledBook,
+        clock: Clock,
+        alert: Alert,
+        *,
+        task_queue: str,
+        scale: float,
     ) -> None:
         self._client = client
         self._book = book
         self._clock = clock
+        self._alert = alert
         self._task_queue = task_queue
         self._scale = scale
 
@@ -80,7 +88,7 @@ class Reopening:
         order = record.order
         if await self._has_open_run(order.order_id):
             return Reopened.RUNNING
-        log.error("order_had_no_run", order_id=order.order_id, **{ALERT: True})
+        self._alert("order_had_no_run", order_id=order.order_id)
         again = TopUpInput(
             order_id=order.order_id,
             package_id=order.package_id,

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import ALERT, is_local, log, try_again
+from activities.context import Alert, is_local, try_again
 from activities.ports import Book, Carrier
 from orders import book as rules
 from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted
@@ -24,10 +24,13 @@ _LISTENING = "No answer yet; the worker goes on listening, and books it when it 
 class TelecomActivities:
     """Place, query and burn at one carrier."""
 
-    def __init__(self, carrier: Carrier, book: Book, clock: Clock, times: CarrierTimes, scale: float) -> None:
+    def __init__(
+        self, carrier: Carrier, book: Book, clock: Clock, alert: Alert, *, times: CarrierTimes, scale: float
+    ) -> None:
         self._carrier = carrier
         self._book = book
         self._clock = clock
+        self._alert = alert
         self._times = times
         self._scale = scale
         self._posts: set[asyncio.Task[CarrierAnswer]] = set()
@@ -140,9 +143,9 @@ class TelecomActivities:
             order_id, lambda record: rule(record.entry), kind=kind, detail=lambda _: _answer_detail(answer)
         )
         if contradicted:
-            log.error("carrier_contradicts_itself", order_id=order_id, says=answer.kind, **{ALERT: True})
+            self._alert("carrier_contradicts_itself", order_id=order_id, says=answer.kind)
         if isinstance(answer, InDoubt) and answer.alert:
-            log.error("carrier_refuses_us", order_id=order_id, why=answer.why, **{ALERT: True})
+            self._alert("carrier_refuses_us", order_id=order_id, why=answer.why)
         return heard
 
     async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierSays:

@@ -175,7 +175,8 @@ class WeChatPay:
                 now_seconds=now,
             )
         except NotGenuine as flaw:
-            return _unbelieved(reply, flaw)
+            if flaw.flaw != "unsigned" or not _may_be_unsigned(reply):
+                return _unbelieved(reply, flaw)
         members = json_object(reply.body)
         if reply.status == httpx.codes.TOO_MANY_REQUESTS.value or httpx.codes.is_server_error(reply.status):
             return _doubt(reply, f"WeChat Pay answered HTTP {reply.status} {_code_in(reply)}: it can't say now.")
@@ -244,7 +245,7 @@ def _mismatch(members: dict[str, object], request: RefundRequest) -> str:
 
 
 def _refused(said: _Said) -> RefundAnswer:
-    """A verified 3xx or 4xx to the POST."""
+    """A 3xx or 4xx to the POST."""
     code = said.code
     if code == "NOT_ENOUGH":
         why = f"WeChat Pay says NOT_ENOUGH{said.words}: top up the merchant's balance; the refund is then sent again."
@@ -257,7 +258,7 @@ def _refused(said: _Said) -> RefundAnswer:
 
 
 def _query_refused(said: _Said) -> RefundAnswer:
-    """A verified 3xx or 4xx to the query: it refuses the question, so it can't refuse the refund."""
+    """A 3xx or 4xx to the query: it refuses the question, so it can't refuse the refund."""
     code = said.code
     if code == "RESOURCE_NOT_EXISTS" and said.reply.status == httpx.codes.NOT_FOUND.value:
         return RefundUnknown()
@@ -273,11 +274,17 @@ def _unclear(said: _Said) -> RefundInDoubt:
     return _doubt(said.reply, f"{why}, which settles nothing: look the refund up at WeChat Pay.", alert=True)
 
 
+def _may_be_unsigned(reply: Reply) -> bool:
+    """A refusal may come without a signature: WeChat's own libraries verify 2xx answers alone.
+
+    None moves money: "no such refund" sends the same number again, which WeChat knows for one refund; a denial waits
+    for an operator and is asked about on and on. What confirms a refund, or allows another number, is a 2xx.
+    """
+    return httpx.codes.is_client_error(reply.status) and json_object(reply.body) is not None
+
+
 def _unbelieved(reply: Reply, flaw: NotGenuine) -> RefundAnswer:
     """An answer that isn't proven to be WeChat Pay's."""
-    unauthorized = reply.status == httpx.codes.UNAUTHORIZED.value
-    if flaw.flaw == "unsigned" and unauthorized and _code_in(reply) == "SIGN_ERROR":
-        return _misconfigured("SIGN_ERROR", "")
     why = f"WeChat Pay's answer (HTTP {reply.status} {_code_in(reply)}) is not believed: {flaw}."
     # A proxy's unsigned 5xx or 429 passes, and a probe is meant to come; all else needs a person.
     passing = reply.status == httpx.codes.TOO_MANY_REQUESTS.value or httpx.codes.is_server_error(reply.status)

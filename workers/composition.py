@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from activities.context import Alert
 from activities.notifying import NotifyingActivities
 from activities.ports import Carrier, PaymentProvider
 from activities.recording import RecordingActivities
@@ -42,7 +43,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, client: Callable[[], Client]) -> AsyncGenerator[House, None]:
+async def open_house(settings: Settings, client: Callable[[], Client], alert: Alert) -> AsyncGenerator[House, None]:
     """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
     async with AsyncExitStack() as stack:
         clock, scale = SystemClock(), settings.time_scale
@@ -52,13 +53,13 @@ async def open_house(settings: Settings, client: Callable[[], Client]) -> AsyncG
             Tmf622Carrier.open(url=settings.carrier_url, token=settings.carrier_token)
         )
         notifier = await stack.enter_async_context(_notifier(settings))
-        telecom = TelecomActivities(carrier, book, clock, carrier_times(settings), scale)
+        telecom = TelecomActivities(carrier, book, clock, alert, times=carrier_times(settings), scale=scale)
         recording = RecordingActivities(
             book, clock, platforms=notifier.platforms, scale=scale, local_first=settings.local_first
         )
-        refunding = RefundingActivities(await _providers(settings, stack), book, clock, scale)
+        refunding = RefundingActivities(await _providers(settings, stack), book, clock, alert, scale=scale)
         notifying = NotifyingActivities(notifier, book, scale)
-        reopening = Reopening(client, book, clock, task_queue=settings.task_queue, scale=scale)
+        reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
         yield House(
             book=book,
             notifier=notifier,

@@ -9,9 +9,10 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from runtime.process import ProcessContext, run
-from runtime.temporal import check, wait_for_temporal
+from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, House, open_house
-from workers.measuring import MeasuringInterceptor
+from workers.measuring import MeasuringInterceptor, alerting
+from workers.watching import watch
 from workflows.policies import PLACE_ORDER
 
 LOCAL_ACTIVITIES_AT_ONCE = 200
@@ -26,9 +27,9 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 async def work(context: ProcessContext) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
-    async with open_house(context.settings, lambda: client) as house:
+    async with open_house(context.settings, lambda: client, alerting(context.metrics)) as house:
         await context.wait_for("the order book's database", house.book.ping)
-        _watch(context, client, house)
+        watch(context, client, house)
         worker = _worker(context, client, house)
         running = asyncio.create_task(worker.run())
         context.health.started()
@@ -55,22 +56,3 @@ def _worker(context: ProcessContext, client: Client, house: House) -> Worker:
         max_concurrent_local_activities=LOCAL_ACTIVITIES_AT_ONCE,
         graceful_shutdown_timeout=PLACE_ORDER.attempt_timeout(settings.time_scale) + timedelta(seconds=5),
     )
-
-
-def _watch(context: ProcessContext, client: Client, house: House) -> None:
-    async def temporal() -> None:
-        await check(client)
-
-    def platform(name: str) -> None:
-        async def state() -> str:
-            sentence = house.notifier.state(name)
-            if not house.notifier.is_up(name):
-                raise ConnectionError(sentence)
-            return sentence
-
-        context.health.name(f"mqtt:{name}", state)
-
-    context.health.require("temporal", temporal)
-    context.health.require("database", house.book.ping)
-    for name in house.notifier.platforms:
-        platform(name)

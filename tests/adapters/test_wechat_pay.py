@@ -415,9 +415,15 @@ EVERYTHING = {
 
 @each_call
 @pytest.mark.parametrize("what", EVERYTHING)
-async def test_an_unsigned_answer_is_doubt(name: str, what: str) -> None:
+async def test_an_unsigned_answer_settles_nothing(name: str, what: str) -> None:
+    """A refusal is believed without a signature, as WeChat's own libraries do: none moves money."""
     status, body = EVERYTHING[what]
-    assert doubt(await says(name, httpx.Response(status, content=body))).alert == (status < 500)
+    said = await says(name, httpx.Response(status, content=body))
+    if 400 <= status < 500:
+        assert said == await says(name, signed(status, body))
+    else:
+        assert doubt(said).alert == (status < 500)
+    assert not isinstance(said, RefundConfirmed | RefundClosed)
 
 
 @each_call

@@ -177,4 +177,3 @@ async def test_an_order_of_a_merchant_that_is_not_configured_waits_for_an_operat
     result = await world.result(handle, within=timedelta(hours=2))
 
     assert result.outcome == "refunded"
-

@@ -50,17 +50,23 @@ class World:
         self.vault = Vault(bytes(32))
         self.local_first = local_first
         self.task_queue = f"topup-{order.order_id}"
+        self.alerts: list[tuple[str, dict[str, str]]] = []
         self.handles: list[WorkflowHandle[Any, TopUpResult]] = []
 
+    def alert(self, kind: str, **fields: str) -> None:
+        self.alerts.append((kind, fields))
+
     def worker(self) -> Worker:
-        telecom = TelecomActivities(self.carrier, self.book, self.clock, TIMES, 1.0)
+        telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=TIMES, scale=1.0)
         recording = RecordingActivities(
             self.book, self.clock, platforms=self.notifier.platforms, scale=1.0, local_first=self.local_first
         )
-        refunding = RefundingActivities({"wechat": self.wechat}, self.book, self.clock, 1.0)
+        refunding = RefundingActivities({"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0)
         notifying = NotifyingActivities(self.notifier, self.book, 1.0)
         sandbox = SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("pydantic", "tests.workflows.virtual_time")
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(
+                "pydantic", "tests.workflows.virtual_time"
+            )
         )
         return Worker(
             self.env.client,
@@ -93,9 +99,7 @@ class World:
             reopened=reopened,
         )
         start = Start(asked, self.vault.vehicle_hash(order.vehicle.vin))
-        handle = await self.env.client.start_workflow(
-            **start.arguments(self.task_queue), result_type=TopUpResult
-        )
+        handle = await self.env.client.start_workflow(**start.arguments(self.task_queue), result_type=TopUpResult)
         self.handles.append(handle)
         return handle
 
