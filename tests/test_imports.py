@@ -1,0 +1,68 @@
+"""Who may import whom is a contract (`[tool.importlinter]` in pyproject.toml), and our generic names are ours alone."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+CONTRACTS: list[dict[str, Any]] = PROJECT["tool"]["importlinter"]["contracts"]
+
+
+def lint_imports(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=120)
+
+
+def test_every_room_imports_only_what_the_house_allows():
+    checked = lint_imports()
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"Contracts: {len(CONTRACTS)} kept, 0 broken." in checked.stdout
+
+
+def test_every_package_of_the_wheel_is_under_a_contract():
+    under_contract = {room for contract in CONTRACTS for room in contract["source_modules"]}
+
+    assert set(PACKAGES) == set(PROJECT["tool"]["importlinter"]["root_packages"]) == under_contract
+
+
+@pytest.mark.parametrize(
+    ("room", "statement"),
+    [
+        ("orders", "import runtime.clock"),
+        ("workflows", "from activities import ports"),
+        ("activities", "from workflows import top_up_order"),
+        ("adapters", "from activities.ports import Carrier"),
+        ("bridge", "def late():\n    import workers.composition"),
+        ("console", "import simulators.book"),
+        ("simulators", "from orders.identities import workflow_id"),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path: Path, room: str, statement: str):
+    """The contracts would fail if one of these were written: shown on a copy."""
+    for package in PACKAGES:
+        for module in (ROOT / package).rglob("*.py"):
+            copy = tmp_path / module.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(module.read_bytes())
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    (tmp_path / room / "new_module.py").write_text(statement + "\n")
+
+    checked = lint_imports(folder=tmp_path)
+
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    assert f"{room}.new_module" in checked.stdout
+
+
+@pytest.mark.parametrize("name", [*PACKAGES, "tests", "bench"])
+def test_no_other_installed_distribution_owns_one_of_our_top_level_names(name: str):
+    owners = set(packages_distributions().get(name, ())) - {PROJECT["project"]["name"]}
+
+    assert not owners, f"{name} also comes with {owners}: one of the two would hide the other"
