@@ -1,0 +1,1 @@
+"""The benchmark: the whole product on real parts, pinned to two cores, each effect checked in the simulators' books."""

@@ -1,0 +1,189 @@
+"""`python -m bench`: what is measured, in which order, and the exit code."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from bench import machine, report
+from bench.orders import Trouble
+from bench.rounds import Result, RoundFailedError, Rounds, Variant
+from bench.stand import ROOT, Stand, StandChoices
+from bench.versions import versions
+from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
+from simulators.book import BookTamperedError
+from tests.parts.process import PartFailedError, PartMissingError, reaper
+
+COMPARE: Final = "compare"
+TROUBLE: Final = "trouble"
+MEMORY: Final = "memory"
+MEASUREMENTS: Final = (COMPARE, TROUBLE, MEMORY)
+LARGEST_ROUND: Final = 200_000
+
+LOCAL_FIRST: Final = Variant(name="local first")
+REGULAR: Final = Variant(name="all regular", settings={"TOPUP_LOCAL_FIRST": "false"})
+TROUBLES: Final = (
+    Variant(name="5 % lost answers", trouble=Trouble(lost_answers_percent=5)),
+    Variant(name="5 % silent carrier", trouble=Trouble(silent_percent=5)),
+    Variant(name="5 % refused", trouble=Trouble(refused_percent=5), settings={"TOPUP_TIME_SCALE": "0.05"}),
+)
+MEMORY_AT: Final = (0, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 50_000, 100_000)
+
+_EXAMPLES: Final = """examples:
+  python -m bench                                        all three, about 15 minutes
+  python -m bench compare --orders 1000 --pairs 3        this saga and the all-regular one, A B A B A B
+  python -m bench memory --long 20000 --json > m.json    memory over one long run
+  python -m bench compare --temporal-programs DIR        with the real Temporal server on PostgreSQL
+
+Exit code 0: measured, and every effect was right. 1: an effect was wrong, or a round did not come to its end.
+2: something is missing or misspelt.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures orders/s from Kafka to the end of each order on two cores, with every effect checked in "
+        "the simulators' books; CPU time per order; memory of bridge and worker. Loopback only; ends what it starts.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = whole.add_argument
+    add("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; all where none is named")
+    add("--orders", type=_count, default=2000, metavar="N", help="orders per round (2000)")
+    add("--pairs", type=_count, default=2, metavar="N", help="compare: pairs of rounds, one of each saga (2)")
+    add("--long", type=_count, default=20_000, metavar="N", help="memory: orders of the long round (20000)")
+    add("--warm-up", type=_count, default=200, metavar="N", help="orders after each worker's start, not measured (200)")
+    add("--cores", type=_count, default=2, metavar="N", help="cores that everything is pinned to (2)")
+    add("--platforms", type=int, choices=(1, 2), default=1, help="MQTT platforms, each with a broker of its own (1)")
+    add("--database", choices=("postgresql", "sqlite"), default="postgresql", help="of the order book (postgresql)")
+    add("--temporal", metavar="HOST:PORT", help="a server that runs already: neither pinned nor measured")
+    add("--temporal-programs", type=Path, metavar="DIR", help="programs of the real server, see bench/README.md")
+    add("--first-pass", type=_count, default=100, metavar="N", help="TOPUP_BRIDGE_MAX_FIRST_PASS, the gate (100)")
+    add("--books-fsync", action="store_true", help="simulators wait for the disk too")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run and end the process."""
+    options = parser().parse_args(arguments)
+    os.chdir(ROOT)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    try:
+        code = _measure(options)
+    except (PartMissingError, machine.TooFewCoresError, UsageError) as error:
+        say(f"{error}")
+        code = EXIT_CONFIGURATION
+    except (PartFailedError, RoundFailedError, BookTamperedError) as error:
+        say(f"failed: {error}")
+        code = EXIT_FAILED
+    except KeyboardInterrupt:
+        say("interrupted; ending what was started")
+        code = EXIT_INTERRUPTED
+    reaper.close()
+    exit_now(code)
+
+
+class UsageError(Exception):
+    """The command line asks for what can't be done; the text says what to do."""
+
+
+def say(sentence: str) -> None:
+    """One line of progress, on stderr."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {sentence}\n")
+    sys.stderr.flush()
+
+
+def _measure(options: argparse.Namespace) -> int:
+    wanted: list[str] = options.what or list(MEASUREMENTS)
+    if unknown := [word for word in wanted if word not in MEASUREMENTS]:
+        raise UsageError(f"{unknown[0]!r} is no measurement: name {', '.join(MEASUREMENTS)}, or none for all.")
+    if options.temporal and options.temporal_programs:
+        raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
+    cores = machine.choose_cores(options.cores)
+    choices = StandChoices(
+        cores=cores,
+        platforms=options.platforms,
+        temporal_address=options.temporal,
+        temporal_programs=options.temporal_programs,
+        database=options.database,
+        books_fsync=options.books_fsync,
+        first_pass=options.first_pass,
+    )
+    os.sched_setaffinity(0, machine.driver_cores(cores))
+    stand = Stand(choices)
+    about = {**machine.describe(cores, stand.folder), **versions(choices)}
+    about["parameters"] = report.parameters(options)
+    if not options.json:
+        report.show_about(about)
+    say("starting Kafka, databases, Temporal, MQTT, the outside world and the bridge")
+    with stand:
+        results = asyncio.run(_Session(stand, options).run(wanted))
+    text = report.as_json(about, results) if options.json else report.as_text(results)
+    sys.stdout.write(text + "\n")
+    return EXIT_FAILED if any(result.mismatches for result in results) else EXIT_OK
+
+
+class _Session:
+    """The rounds of one call, in their order."""
+
+    def __init__(self, stand: Stand, options: argparse.Namespace) -> None:
+        self._stand = stand
+        self._options = options
+        self._rounds = Rounds(stand, say)
+        self._results: list[Result] = []
+
+    async def run(self, wanted: Sequence[str]) -> list[Result]:
+        """Run all; results in order, those of failed checks among them."""
+        options = self._options
+        if COMPARE in wanted:
+            for _ in range(options.pairs):
+                await self._round(LOCAL_FIRST, options.orders, COMPARE)
+                await self._round(REGULAR, options.orders, COMPARE)
+        if TROUBLE in wanted:
+            for variant in TROUBLES:
+                await self._round(variant, options.orders, TROUBLE)
+        if MEMORY in wanted:
+            await self._round(LOCAL_FIRST, options.long, MEMORY, memory_at=MEMORY_AT)
+        say("checking the books' hash chains")
+        self._rounds.verify_books()
+        return self._results
+
+    async def _round(self, variant: Variant, count: int, kind: str, *, memory_at: Sequence[int] = ()) -> None:
+        say(f"{kind}: {variant.name}: starting a worker")
+        self._stand.start_worker(variant.settings)
+        if strays := self._stand.strays():
+            say(f"warning: not pinned: {', '.join(strays[:5])}")
+        if not memory_at:
+            await self._checked(variant, self._options.warm_up, f"{variant.name}, warm-up")
+        result = await self._checked(variant, count, variant.name, memory_at=memory_at)
+        result.kind = kind
+        self._results.append(result)
+        say(report.one_line(result))
+        self._stand.stop_worker()
+
+    async def _checked(self, variant: Variant, count: int, label: str, *, memory_at: Sequence[int] = ()) -> Result:
+        result = await self._rounds.run(variant, count, memory_at=memory_at, label=label)
+        for sentence in result.mismatches[:10]:
+            say(f"WRONG: {sentence}")
+        return result
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= LARGEST_ROUND:
+        raise argparse.ArgumentTypeError(f"is 1 to {LARGEST_ROUND}")
+    return value
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

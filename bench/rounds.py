@@ -1,0 +1,216 @@
+"""One round: orders into Kafka, wait until the outside world has seen the end of each, measure, check."""
+
+import asyncio
+import contextlib
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from kafka import KafkaAdminClient
+from temporalio.client import Client
+
+from bench.books import Books
+from bench.machine import Memory, busy_seconds
+from bench.orders import BenchOrder, Trouble, make_orders, produce
+from bench.stand import GROUP, TOPIC, Stand
+
+LOOK_SECONDS: Final = 0.25
+SAY_SECONDS: Final = 5.0
+STALLED_SECONDS: Final = 90.0
+"""No order has come to an end for so long: the round has failed."""
+SETTLE_SECONDS: Final = 60.0
+"""Runs close and offsets are committed within this after the last effect."""
+ADMIN_MS: Final = 10_000
+
+
+class RoundFailedError(Exception):
+    """Orders did not come to their end, or a part ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What a round runs with.
+
+    Attributes:
+        settings: of the worker, besides the stand's own.
+        module: what runs it; `console` is the product's own command.
+    """
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    module: str = "console"
+    trouble: Trouble = field(default_factory=Trouble)
+
+
+@dataclass(slots=True)
+class Result:
+    """What a round showed."""
+
+    variant: str
+    orders: int
+    kind: str = ""
+    """The measurement it belongs to."""
+    seconds: float = 0.0
+    """From right before the first record was sent to the last effect in the simulators' books."""
+    half_seconds: float = 0.0
+    """Until the first half of the orders was at its end: what a slow tail leaves out."""
+    cpu_ms_per_order: dict[str, float] = field(default_factory=dict[str, float])
+    foreign_percent: float = 0.0
+    """Share of the pinned cores that others used during the round."""
+    busy_percent: float = 0.0
+    load_average: float = 0.0
+    repeated_notices: int = 0
+    memory: dict[int, dict[str, Memory]] = field(default_factory=dict[int, dict[str, Memory]])
+    """By orders that had come to their end."""
+    mismatches: list[str] = field(default_factory=list[str])
+
+    @property
+    def orders_per_second(self) -> float:
+        """The rate of the whole round."""
+        return self.orders / self.seconds
+
+
+class Rounds:
+    """Runs rounds on one stand, one after the other.
+
+    Args:
+        say: told a sentence now and then.
+    """
+
+    def __init__(self, stand: Stand, say: Callable[[str], None]) -> None:
+        self._stand = stand
+        self._say = say
+        self._books = Books(stand.books, stand.platforms)
+        self._run = int(time.time()) % 100_000_000
+        self._made = 0
+        self._known: set[str] = set()
+        self._producing: threading.Thread | None = None
+
+    async def run(
+        self, variant: Variant, count: int, *, memory_at: Sequence[int] = (), label: str | None = None
+    ) -> Result:
+        """One round with the worker that runs now.
+
+        Raises:
+            RoundFailedError: it did not come to its end.
+        """
+        orders = self._orders(count, variant.trouble)
+        result = Result(variant.name, count, load_average=os.getloadavg()[0])
+        stand, cores = self._stand, self._stand.choices.cores
+        if 0 in memory_at:
+            result.memory[0] = stand.memory()
+        cpu_before, busy_before, wall_before = stand.cpu_seconds(), busy_seconds(cores), time.monotonic()
+        began = await self._produced(orders)
+        await self._until_terminal(orders, result, memory_at, label or variant.name)
+        wall, busy = time.monotonic() - wall_before, busy_seconds(cores) - busy_before
+        ours = sum(after - cpu_before.get(name, 0.0) for name, after in stand.cpu_seconds().items())
+        await self._settled()
+        ended = sorted(self._books.ended_at(order) for order in orders)
+        result.seconds = ended[-1] - began[0]
+        result.half_seconds = statistics.median(ended) - began[0]
+        cpu = stand.cpu_seconds()
+        result.cpu_ms_per_order = {name: (cpu[name] - cpu_before.get(name, 0.0)) * 1000 / count for name in cpu}
+        result.busy_percent = 100 * busy / (wall * len(cores))
+        result.foreign_percent = max(0.0, 100 * (busy - ours) / (wall * len(cores)))
+        result.mismatches = self._books.mismatches(orders) + self._books.strangers(self._known)
+        result.repeated_notices = self._books.repeated_notices(orders)
+        return result
+
+    def verify_books(self) -> None:
+        """Check the hash chains of all books."""
+        self._books.verify_chains()
+
+    def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
+        orders = make_orders(self._run, self._made, count, trouble, self._stand.merchants)
+        self._made += count
+        self._known |= {order.order_id for order in orders}
+        for provider in ("wechat", "alipay"):
+            payments = {
+                order.transaction_id: {
+                    "amount_fen": order.amount_fen,
+                    "out_trade_no": order.order_id,
+                    "merchant_id": order.merchant_id,
+                }
+                for order in orders
+                if order.refused and order.provider == provider
+            }
+            self._stand.tell(provider, "/payments", payments)
+        faults = {order.order_id: order.carrier_fault for order in orders if order.carrier_fault}
+        self._stand.tell("carrier", "/faults", faults)
+        return orders
+
+    async def _produced(self, orders: Sequence[BenchOrder]) -> list[float]:
+        """Start to send; the list gets the moment of the first record."""
+        began: list[float] = []
+        failures: list[BaseException] = []
+        started = threading.Event()
+
+        def note(moment: float) -> None:
+            began.append(moment)
+            started.set()
+
+        def work() -> None:
+            try:
+                produce(self._stand.bootstrap_servers, TOPIC, orders, note)
+            except BaseException as error:  # noqa: BLE001 - carried over to the caller
+                failures.append(error)
+                started.set()
+
+        self._producing = threading.Thread(target=work, name="producer", daemon=True)
+        self._producing.start()
+        await asyncio.to_thread(started.wait)
+        if failures:
+            raise RoundFailedError(f"Kafka did not take the records: {failures[0]}") from failures[0]
+        return began
+
+    async def _until_terminal(
+        self, orders: Sequence[BenchOrder], result: Result, memory_at: Sequence[int], label: str
+    ) -> None:
+        open_orders = {order.order_id: order for order in orders}
+        due = sorted(at for at in memory_at if 0 < at <= len(orders))
+        began = last_news = last_said = time.monotonic()
+        while open_orders:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._books.look()
+            for order_id in [name for name, order in open_orders.items() if self._books.terminal(order)]:
+                del open_orders[order_id]
+                last_news = time.monotonic()
+            done = len(orders) - len(open_orders)
+            while due and done >= due[0]:
+                result.memory[due.pop(0)] = self._stand.memory()
+            now = time.monotonic()
+            if now - last_said >= SAY_SECONDS:
+                last_said = now
+                self._say(f"{label}: {done} of {len(orders)} orders at their end, {done / (now - began):.0f}/s")
+            if fallen := self._stand.fallen():
+                raise RoundFailedError(fallen)
+            if now - last_news > STALLED_SECONDS:
+                some = ", ".join(list(open_orders)[:5])
+                raise RoundFailedError(f"{len(open_orders)} orders have no end ({some}, …) and nothing moves any more.")
+
+    async def _settled(self) -> None:
+        """All runs are closed and all offsets committed: what comes later belongs to the next round."""
+        client = await Client.connect(self._stand.temporal_address)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        query = "WorkflowType = 'TopUpOrder' AND ExecutionStatus = 'Running'"
+        while (running := (await client.count_workflows(query)).count) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is seen by looking
+            await asyncio.sleep(LOOK_SECONDS)
+        if running:
+            raise RoundFailedError(f"{running} runs are still open {SETTLE_SECONDS:.0f} s after the last effect.")
+        while (left := await asyncio.to_thread(self._uncommitted)) and time.monotonic() < deadline:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(LOOK_SECONDS)
+        if left:
+            raise RoundFailedError(f"The bridge has not committed {left} records.")
+        self._books.look()
+
+    def _uncommitted(self) -> int:
+        admin = cast("Any", KafkaAdminClient)(
+            bootstrap_servers=self._stand.bootstrap_servers, request_timeout_ms=ADMIN_MS
+        )
+        with contextlib.closing(admin):
+            offsets: Mapping[Any, Any] = admin.list_group_offsets([GROUP])[GROUP]
+        return self._made - sum(at.offset for at in offsets.values() if at.offset > 0)
