@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from console.demo.show import Options
     from console.stack.local import LocalStack
 
+LAST_WORDS_SECONDS = 1.0
 TIME_SCALE = 0.1
 """Fast, and still slow enough for a small machine: what it takes itself to do is not scaled with the waits."""
 
@@ -35,6 +36,7 @@ def demo(
         float, typer.Option(min=0.01, max=1, help="Waits for the outside world, times this: 40 s become 4 s at 0.1.")
     ] = TIME_SCALE,
     kafka: Annotated[str, typer.Option(help="embedded, apache, or host:port of an empty one.")] = "embedded",
+    mqtt: Annotated[str, typer.Option(help="auto (mosquitto where it is installed) or embedded.")] = "auto",
     keep: Annotated[bool, typer.Option("--keep", help="Leave all running at the end, until Ctrl-C.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON; what happens goes to stderr.")
@@ -48,12 +50,14 @@ def demo(
     from console.demo.screen import Screen  # noqa: PLC0415 - heavy
     from console.demo.show import Options  # noqa: PLC0415 - heavy
     from console.stack.choices import Choices  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import only_one  # noqa: PLC0415 - heavy
+    from console.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
     from console.stack.local import LocalStack  # noqa: PLC0415 - heavy
 
     screen = Screen(to_stderr=as_json)
     folder = Path(".topup") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    choices = Choices(folder=folder, usual_ports=False, time_scale=time_scale, kafka=kafka, legacy_platform=True)
+    choices = Choices(
+        folder=folder, usual_ports=False, time_scale=time_scale, kafka=kafka, mqtt=mqtt, legacy_platform=True
+    )
     options = Options(orders, seed, time_scale)
     with only_one(folder):
         screen.say(
@@ -61,7 +65,7 @@ def demo(
             f"takes {40 * time_scale:g} s here"
         )
         stack = LocalStack(choices, os.environ, screen.say)
-        ok = asyncio.run(_demonstrate(stack, screen, options, keep=keep, as_json=as_json))
+        ok = run(_demonstrate(stack, screen, options, keep=keep, as_json=as_json))
     if ok and not keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -100,7 +104,9 @@ async def _or_part_failed(stack: "LocalStack", running: "Coroutine[Any, Any, Ver
     ended = asyncio.create_task(stack.supervisor.ended())
     try:
         await asyncio.wait((demonstration, ended), return_when=asyncio.FIRST_COMPLETED)
-        if not demonstration.done():
+        if demonstration.done() and demonstration.exception() is not None:
+            await asyncio.wait((ended,), timeout=LAST_WORDS_SECONDS)  # a part that ended says more than who missed it
+        if ended.done():
             raise CommandFailed(str(ended.result()))
         return demonstration.result()
     finally:

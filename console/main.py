@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console import dead_letters, demo_command, orders, processes, stack_command
+from console import dead_letters, demo_command, dev_command, orders, processes
 from console.exits import CommandFailed, Exit, say
 from runtime.exits import exit_now
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.register(app)
-stack_command.register(app)
+dev_command.register(app)
 demo_command.register(app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(dead_letters.app, name="dlq")

@@ -3,12 +3,10 @@
 Nothing here comes from the product's own tables or from Temporal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-Entry = Mapping[str, Any]
-"""One line of a simulator's book: `seq`, `at` (RFC 3339 UTC), `kind`, `data`."""
+from console.stack.world import Entry
 
 _REFUSALS = frozenset({"rejected", "failed", "burnt"})
 

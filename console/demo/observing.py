@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from console.demo.audit import Verdict, audit
-from console.demo.books import Books, Entry
+from console.demo.books import Books
 from console.demo.kafka_records import read_dead_letters
 from console.demo.plan import PlannedOrder
-from console.stack.world import World
+from console.stack.world import Entry, World
 from runtime.settings import Settings
 
 LOOK_SECONDS: Final = 0.5

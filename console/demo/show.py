@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from console.connecting import temporal_client
 from console.demo.audit import Verdict
-from console.demo.books import AtCarrier, AtProvider, Entry
+from console.demo.books import AtCarrier, AtProvider
 from console.demo.kafka_records import Sender
 from console.demo.observing import Observer
 from console.demo.operating import Operator
 from console.demo.plan import Merchant, Plan, PlannedOrder, plan_incident, plan_load
 from console.demo.scenarios import INCIDENT, LOAD
 from console.demo.screen import Screen
+from console.demo.watching import lines
 from console.exits import CommandFailed
 from console.stack.local import LocalStack
 from console.stack.mqtt_parts import CARS, LEGACY
-from console.stack.watching import lines
-from console.stack.world import World
+from console.stack.world import Entry, World
 
 RECORDS_PER_SECOND: Final = 25.0
 ORDERS_ON_THEIR_WAY: Final = 30

@@ -5,9 +5,9 @@ import contextlib
 import fcntl
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from console.exits import CommandFailed, Exit
 from console.stack.local import LocalStack
@@ -15,11 +15,18 @@ from console.stack.supervisor import PartFailed
 from runtime.exits import exit_now
 from runtime.telemetry import configure_logging
 
+T = TypeVar("T")
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
     """Ctrl-C, SIGTERM or a closed terminal; the stack is stopped."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a stack's life to its end; unlike `asyncio.run` it doesn't wait for threads that still talk to a part."""
+    return asyncio.new_event_loop().run_until_complete(work)
 
 
 async def live(stack: LocalStack, work: Callable[[], Awaitable[int]], tell: Callable[[str], None]) -> int:

@@ -63,7 +63,9 @@ class LocalStack:
         self._tell = tell
         self._ports = Ports(usual=choices.usual_ports)
         base = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
-        self.supervisor = Supervisor(self.folder / "logs", base | {"PYTHONUNBUFFERED": "1"})
+        # All of it is on loopback, where no proxy of the caller's network leads.
+        base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
+        self.supervisor = Supervisor(self.folder / "logs", base)
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
         self._http_ports = {

@@ -5,10 +5,11 @@ from typing import Any, Final, Self
 
 import httpx
 
-from console.demo.books import Entry
 from console.exits import CommandFailed
 
 CALL_SECONDS: Final = 20.0
+Entry = Mapping[str, Any]
+"""One line of a simulator's book: `seq`, `at` (RFC 3339 UTC), `kind`, `data`."""
 BOOKS: Final = ("carrier", "wechat", "alipay", "vehicle")
 
 

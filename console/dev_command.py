@@ -1,6 +1,5 @@
 """`topup dev`: the whole product with its surroundings on this machine, until Ctrl-C."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +38,7 @@ def dev(
     """
     from console.demo.screen import Screen  # noqa: PLC0415 - heavy
     from console.stack.choices import Choices  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import only_one  # noqa: PLC0415 - heavy
+    from console.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
     from console.stack.local import LocalStack  # noqa: PLC0415 - heavy
 
     screen = Screen(to_stderr=False)
@@ -47,11 +46,11 @@ def dev(
         folder=folder, usual_ports=True, time_scale=time_scale, kafka=kafka, mqtt=mqtt, database_url=database
     )
     with only_one(folder):
-        asyncio.run(_run(LocalStack(choices, os.environ, screen.say), screen, orders))
+        run(_run(LocalStack(choices, os.environ, screen.say), screen, orders))
 
 
 async def _run(stack: "LocalStack", screen: "Screen", orders_per_minute: int) -> None:
-    from console.stack.everyday import Everyday  # noqa: PLC0415 - heavy
+    from console.demo.everyday import Everyday  # noqa: PLC0415 - heavy
     from console.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
 
     async def work() -> int:

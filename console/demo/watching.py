@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from console.demo.books import Entry
+from console.stack.world import Entry
 
 _AT_CARRIER: Final = {
     "accepted": "taken in by the carrier",

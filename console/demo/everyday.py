@@ -3,19 +3,18 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from console.demo.books import Entry
 from console.demo.kafka_records import Sender, read_dead_letters
 from console.demo.plan import Merchant, Plan, PlannedRecord, plan_sample
 from console.demo.scenarios import LOAD
 from console.demo.screen import Screen
+from console.demo.watching import lines
 from console.exits import CommandFailed
 from console.stack.local import LocalStack
-from console.stack.watching import lines
-from console.stack.world import World
+from console.stack.world import Entry, World
 from runtime.settings import Settings
 
 LOOK_SECONDS: Final = 0.5
@@ -23,6 +22,7 @@ MINUTE_SECONDS: Final = 60.0
 UP_AGAIN_SECONDS: Final = 30.0
 """A part that ends twice within this is broken; starting it again would only hide it."""
 LETTERS_SECONDS: Final = 5.0
+LAST_WORDS_SECONDS: Final = 1.0
 FOR_SAMPLES: Final = tuple(
     scenario
     for scenario in LOAD
@@ -51,12 +51,13 @@ class Everyday:
         Raises:
             CommandFailed: a part ended that can't simply be started again.
         """
-        async with World(self._stack.urls) as world, asyncio.TaskGroup() as group:
-            group.create_task(self._show(world))
-            group.create_task(self._keep_up())
-            group.create_task(self._count_dead_letters())
-            if self._orders_per_minute:
-                group.create_task(self._send_samples(world))
+        try:
+            async with World(self._stack.urls) as world, asyncio.TaskGroup() as group:
+                group.create_task(self._keep_up())
+                for work in (self._show(world), self._count_dead_letters(), self._send_samples(world)):
+                    group.create_task(_with_last_words(work))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
 
     async def _show(self, world: World) -> None:
         await world.new_entries()  # what the books have from earlier starts is no news
@@ -91,7 +92,7 @@ class Everyday:
             self._screen.say(f"{failure.name} is up again")
 
     async def _send_samples(self, world: World) -> None:
-        while True:
+        while self._orders_per_minute:
             await self._send_sample(world)
             await asyncio.sleep(MINUTE_SECONDS / self._orders_per_minute)
 
@@ -106,6 +107,15 @@ class Everyday:
         await world.register_payments(order.provider, plan.payments(order.provider))
         await world.order_faults(order.provider, plan.payment_faults(order.provider))
         await asyncio.to_thread(_send, self._stack.settings, plan.records)
+
+
+async def _with_last_words(work: Coroutine[Any, Any, None]) -> None:
+    """A part that ended says more than who missed it: let it speak first."""
+    try:
+        await work
+    except CommandFailed:
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        raise
 
 
 def _send(settings: Settings, records: Sequence[PlannedRecord]) -> None:
