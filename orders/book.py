@@ -186,10 +186,11 @@ def withdraw_post(entry: Entry, granted: PostGranted) -> tuple[Entry, None]:
     """Give the right back: the connection was never made, so there was no POST (contracts §4).
 
     Only the attempt that holds the right may say so; if another was granted since, nothing changes. The first right
-    takes date and body with it, so that an order that waits out a carrier's outage starts afresh.
+    takes date and body with it, so that an order that waits out a carrier's outage starts afresh. After the carrier's
+    final word the row keeps what was granted: an attempt that thaws then has nothing to give back.
     """
     before = granted.previous
-    if entry.posts != granted.number or entry.last_post_answered_at is not None:
+    if entry.fact is not None or entry.posts != granted.number or entry.last_post_answered_at is not None:
         return entry, None
     return (
         replace(
