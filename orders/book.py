@@ -18,8 +18,10 @@ from orders.outcomes import (
     InDoubt,
     NotFound,
     RefundAnswer,
+    RefundClosed,
     RefundConfirmed,
     RefundDenied,
+    RefundUnknown,
     Refused,
 )
 
@@ -335,7 +337,8 @@ def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry
 def resolve_refunded(entry: Entry, reference: str) -> tuple[Entry, str]:
     """An operator's word that a refund which the provider has definitely refused was paid another way.
 
-    It settles nothing itself: the next query that is refused again does (`hear_refund`), so one is always asked.
+    It settles nothing itself: the next query that shows no refund does (`hear_refund`), so one is always asked. From
+    here on nothing is sent to the provider, which would pay a second time.
     """
     if entry.refund_confirmed_at is not None:
         return entry, ""
@@ -363,15 +366,15 @@ def grant_refund(entry: Entry, now: datetime) -> tuple[Entry, RefundGranted | Re
 
 
 def refund_leaves(entry: Entry, now: datetime, sequence: int) -> tuple[Entry, bool]:
-    """Note that the number is about to be sent. False: another number is in use, send nothing."""
-    if entry.refund_sequence != sequence or entry.refund_confirmed_at is not None:
+    """Note that the number is about to be sent. False: another number is in use, or it was paid; send nothing."""
+    if entry.refund_sequence != sequence or entry.refund_confirmed_at is not None or entry.refund_word:
         return entry, False
     return replace(entry, refund_sent_at=now), True
 
 
 def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:
     """Go on to the next number from one that was seen `CLOSED`: a compare-and-set. Returns the number in use."""
-    if entry.refund_sequence == closed and entry.refund_confirmed_at is None:
+    if entry.refund_sequence == closed and entry.refund_confirmed_at is None and not entry.refund_word:
         entry = replace(entry, refund_sequence=closed + 1, refund_sent_at=None, refund_denied="")
     return entry, entry.refund_sequence
 
@@ -383,7 +386,7 @@ def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer) -> tuple[Entr
     match answer:
         case RefundConfirmed():
             entry = replace(entry, refund_confirmed_at=now, provider_refund_id=answer.provider_refund_id)
-        case RefundDenied() if entry.refund_word:
+        case RefundDenied() | RefundClosed() | RefundUnknown() if entry.refund_word:
             entry = replace(entry, refund_confirmed_at=now, provider_refund_id=entry.refund_word)
             return entry, RefundConfirmed(provider_refund_id=entry.refund_word)
         case RefundDenied():
