@@ -6,6 +6,7 @@ saga"). An intent is written before anything is sent; each effect looks here fir
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -320,14 +321,12 @@ def resolve_delivered(entry: Entry, now: datetime) -> tuple[Entry, str]:
 
 
 def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry, Refused | InDoubt]:
-    """`resolve not_delivered` with the carrier's reference, for an order that `GET` shows and never ends (§3)."""
+    """`resolve not_delivered` with the carrier's reference, for an order that `GET` shows and never ends (§3).
+
+    The note is that of `resolve not_delivered` alone; whether someone had asked for a cancel before does not matter.
+    """
     reference = answer.carrier_order_id
-    given_up = (
-        entry.cancel_reason == RESOLVED_BY_OPERATOR
-        and answer.cause in ("in_flight", "partial")
-        and bool(reference)
-        and reference in entry.resolution_note
-    )
+    given_up = answer.cause in ("in_flight", "partial") and _names(entry.resolution_note, reference)
     if entry.fact is not None or not given_up:
         return entry, answer
     booked = replace(entry, fact="refused", fact_code=RESOLVED_BY_OPERATOR, fact_at=now, carrier_order_id=reference)
@@ -415,8 +414,11 @@ def settle(entry: Entry, now: datetime) -> tuple[Entry, Outcome | None]:
 
 
 def note(entry: Entry, status: Status, reason: str, *, needs_operator: bool) -> tuple[Entry, None]:
-    """Show where an unsettled order stands. Changes nothing that money rests on."""
-    if entry.outcome is not None:
+    """Show where an unsettled order stands. Changes nothing that money rests on.
+
+    Once a refund stands there is no doubt any more: a note of it comes late, from an attempt that was frozen.
+    """
+    if entry.outcome is not None or (entry.refund_sequence and status == "in_doubt"):
         return entry, None
     return replace(
         entry,
@@ -433,6 +435,11 @@ def _empty_counts_from(entry: Entry, times: CarrierTimes) -> datetime:
     if entry.last_post_answered_at is not None:
         return entry.last_post_answered_at + times.visibility_lag
     return entry.last_post_at + times.longest_latency + times.visibility_lag
+
+
+def _names(note: str, reference: str) -> bool:
+    """Whether a note holds the whole reference: `4711` names neither `47110` nor `C-4711`."""
+    return bool(reference) and re.search(rf"(?<![\w-]){re.escape(reference)}(?![\w-])", note) is not None
 
 
 def _timestamp(seconds: float) -> datetime:
