@@ -13,12 +13,13 @@ a success of the other side for a lost answer. PLAN is the JSON of `Plan`.
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
@@ -39,7 +40,8 @@ Fault = Literal["kill", "stop", "lost"]
 
 MIDDLE_SECONDS: Final = 0.3
 """How long after it was sent a request is on its way for sure: the simulator is told to hold it longer."""
-PUBLISH_MIDDLE_SECONDS: Final = 0.001
+PUBLISH_MIDDLE_SECONDS: Final = 0.0
+"""At the loop's next turn: the publish is with the client's thread."""
 _Method = Callable[..., Awaitable[Any]]
 
 
@@ -97,10 +99,17 @@ class Trap:
         """Whether the planned moment is this one, now."""
         return self._armed and (point, when) == (self._plan.point, self._plan.when)
 
-    def middle_in(self, point: str, seconds: float) -> None:
-        """Fire while the call that begins now is on its way."""
-        if self.is_at(point, "middle"):
-            asyncio.get_running_loop().call_later(seconds, self.reach, point, "middle")
+    @contextlib.contextmanager
+    def middle(self, point: str, seconds: float) -> Generator[None]:
+        """Fire while the call within is on its way; not at all if it is quicker."""
+        if not self.is_at(point, "middle"):
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self.reach, point, "middle")
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def install(trap: Trap) -> None:
@@ -169,8 +178,8 @@ async def _http(trap: Trap, original: _Method, request: httpx.Request, **options
     if point is None:
         return await original(request, **options)
     trap.enter(point)
-    trap.middle_in(point, MIDDLE_SECONDS)
-    response: httpx.Response = await original(request, **options)
+    with trap.middle(point, MIDDLE_SECONDS):
+        response: httpx.Response = await original(request, **options)
     if trap.reach(point, "after"):
         await response.aclose()
         raise httpx.ReadError("The answer was lost: planned by the crash matrix.", request=request)
@@ -195,8 +204,8 @@ def http_point(request: httpx.Request) -> str | None:
 async def _publish(trap: Trap, original: _Method, platform: str, notice: Any, *, timeout_seconds: float) -> str:
     point = f"mqtt:{notice.result}"
     trap.enter(point)
-    trap.middle_in(point, PUBLISH_MIDDLE_SECONDS)
-    remark: str = await original(platform, notice, timeout_seconds=timeout_seconds)
+    with trap.middle(point, PUBLISH_MIDDLE_SECONDS):
+        remark: str = await original(platform, notice, timeout_seconds=timeout_seconds)
     if trap.reach(point, "after"):
         raise NotAcknowledged("The PUBACK was lost: planned by the crash matrix.")
     return remark

@@ -206,7 +206,7 @@ class _Run:
             when = "before" if self.cell.acts_late else "after"
             holds = [{**hold, "seconds": HOLD_SECONDS, "when": when}]
             if self.cell.passing > 1:
-                holds.insert(0, {**hold, "seconds": 0, "times": self.cell.passing - 1})
+                holds.insert(0, {**hold, "seconds": 0, "when": when, "times": self.cell.passing - 1})
             (carrier if where == "carrier" else refund).extend(holds)
         await self._world.order_faults("carrier", self.order.order_id, carrier)
         await self._world.order_faults(self.order.payment.provider, self.order.payment.transaction_id, refund)
