@@ -37,6 +37,10 @@ _TYPES: Final = {
 }
 
 
+Work = Callable[[Settings, list[str]], Awaitable[str]]
+"""Makes what a part lacks and adds it to the list, which lives over several tries; returns a sentence."""
+
+
 class CannotMake(Exception):
     """Waiting would not help; the text is a sentence."""
 
@@ -44,7 +48,7 @@ class CannotMake(Exception):
 async def prepare(settings: Settings, wait_seconds: float) -> list[Step]:
     """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order."""
     deadline = time.monotonic() + wait_seconds
-    parts: list[tuple[str, Callable[[Settings], Awaitable[str]], Callable[[BaseException], str]]] = [
+    parts: list[tuple[str, Work, Callable[[BaseException], str]]] = [
         ("database", _database, database_away),
         ("temporal", _temporal, lambda error: temporal_away(settings, error)),
         ("kafka", _kafka, lambda error: kafka_away(settings, error)),
@@ -54,14 +58,17 @@ async def prepare(settings: Settings, wait_seconds: float) -> list[Step]:
 
 async def _prepare(
     part: str,
-    work: Callable[[Settings], Awaitable[str]],
+    work: Work,
     away: Callable[[BaseException], str],
     settings: Settings,
     deadline: float,
 ) -> Step:
+    made: list[str] = []
     while True:
         try:
-            return Step(part, ok=True, says=await asyncio.wait_for(work(settings), ATTEMPT_SECONDS + VISIBLE_SECONDS))
+            return Step(
+                part, ok=True, says=await asyncio.wait_for(work(settings, made), ATTEMPT_SECONDS + VISIBLE_SECONDS)
+            )
         except CannotMake as error:
             return Step(part, ok=False, says=str(error))
         except Exception as error:  # noqa: BLE001 - every part's client has its own errors; all mean "away"
@@ -70,7 +77,7 @@ async def _prepare(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _database(settings: Settings) -> str:
+async def _database(settings: Settings, _made: list[str]) -> str:
     # The schema holds no encrypted value, so `setup` needs no key of the vehicles' data.
     book = OrderBook.open(settings.database_url, Vault(bytes(32)), SystemClock())
     try:
@@ -80,14 +87,12 @@ async def _database(settings: Settings) -> str:
     return "The order book's schema is up to date."
 
 
-async def _temporal(settings: Settings) -> str:
+async def _temporal(settings: Settings, made: list[str]) -> str:
     client = await connect(settings)
     await check(client)
-    made = [
-        *await _ensure_namespace(client),
-        *await _ensure_search_attributes(client),
-        *await _ensure_schedule(client, settings),
-    ]
+    made += await _ensure_namespace(client)
+    made += await _ensure_search_attributes(client)
+    made += await _ensure_schedule(client, settings)
     what = f"made {', '.join(made)}" if made else "all was there"
     return f"Namespace {client.namespace} with its search attributes and the sweep's schedule: {what}."
 
@@ -170,11 +175,11 @@ def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
     return replace(there, action=wanted.action, spec=wanted.spec, policy=wanted.policy)
 
 
-async def _kafka(settings: Settings) -> str:
+async def _kafka(settings: Settings, made: list[str]) -> str:
     from bridge import topics  # noqa: PLC0415 - read when it is used
 
     try:
-        made = await asyncio.to_thread(topics.ensure_topics, settings)
+        made += await asyncio.to_thread(topics.ensure_topics, settings)
     except topics.CannotCreate as error:
         raise CannotMake(str(error)) from error
     what = f"made {' and '.join(made)}" if made else "both were there"

@@ -15,6 +15,7 @@ def settings_for(process: Process) -> Settings:
         CommandFailed: a sentence for each fault; exit code 2.
     """
     configure_logging(level=logging.WARNING)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the command itself says, once, that no broker answers
     try:
         return load(os.environ, process)
     except SettingsError as error:

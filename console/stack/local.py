@@ -21,6 +21,7 @@ from console.stack.ports import LOOPBACK, Ports
 from console.stack.programs import temporal
 from console.stack.supervisor import Part, Supervisor
 from runtime.settings import Settings, load
+from workflows.steps import SEARCH_ATTRIBUTES
 
 CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
@@ -28,14 +29,6 @@ SETUP_SECONDS: Final = 40.0
 KEYS_SECONDS: Final = 30.0
 _FOREIGN: Final = ("TOPUP_", "TEMPORAL_")
 """Variables of the caller's shell that must not reach the stack: they may speak of real systems."""
-_SEARCH_ATTRIBUTES: Final = {
-    "TopUpStatus": "Keyword",
-    "TopUpNeedsOperator": "Bool",
-    "TopUpVehicle": "Keyword",
-    "TopUpPackage": "Keyword",
-    "TopUpPaymentProvider": "Keyword",
-}
-
 Tell = Callable[[str], None]
 
 
@@ -181,7 +174,11 @@ class LocalStack:
         }
         # NORMAL: what was acknowledged outlives the process; only a loss of power could take it.
         pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"]
-        attributes = [word for item in _SEARCH_ATTRIBUTES.items() for word in ("--search-attribute", "=".join(item))]
+        attributes = [
+            word
+            for key in SEARCH_ATTRIBUTES
+            for word in ("--search-attribute", f"{key.name}={key.indexed_value_type.name.capitalize()}")
+        ]  # `topup setup` would make them too; here at the start they cost nothing
         words = [word for option in options.items() for word in option]
         command = [temporal(), "server", "start-dev", *words, *pragmas, *attributes]
         return Part("temporal", command, ready.all_of(ready.accepts(self._temporal_port), ready.accepts(self._ui_port)))

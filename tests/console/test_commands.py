@@ -120,6 +120,7 @@ def test_a_kafka_that_is_away_is_one_sentence_and_1(nowhere):
     done = topup("dlq", "list", environment={"TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere})
     assert done.returncode == 1
     assert nowhere in said(done)
+    assert done.stderr.count("\n") == 1
 
 
 def test_setup_names_each_part_that_is_away_and_does_what_can_be_done(nowhere, tmp_path):
@@ -130,7 +131,7 @@ def test_setup_names_each_part_that_is_away_and_does_what_can_be_done(nowhere, t
     }
     done = topup("setup", "--wait", "0", "--json", environment=environment)
     assert done.returncode == 1
-    said(done)
+    assert said(done) == ""
     steps = {step["part"]: step for step in json.loads(done.stdout)["steps"]}
     assert {part: step["ok"] for part, step in steps.items()} == {"database": True, "temporal": False, "kafka": False}
     assert "TEMPORAL_ADDRESS" in steps["temporal"]["says"]

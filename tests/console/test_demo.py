@@ -23,9 +23,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TEMPORAL_ADDRESS": "temporal.example:7233"}
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that were started for a stack in this folder."""
-    found = []
+def running(folder: Path) -> dict[int, str]:
+    """Processes that were started for a stack in this folder, with their command lines."""
+    found: dict[int, str] = {}
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = command.read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -33,15 +33,15 @@ def processes_of(folder: Path) -> list[str]:
         except OSError:
             continue
         if str(folder) in words or cwd.startswith(str(folder)):
-            found.append(words)
+            found[int(command.parent.name)] = words
     return found
 
 
 def wait_until_none(folder: Path) -> list[str]:
     deadline = time.monotonic() + 15
-    while (left := processes_of(folder)) and time.monotonic() < deadline:
+    while (left := running(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return left
+    return list(left.values())
 
 
 def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
@@ -94,7 +94,7 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path):
     folder = tmp_path / "killed"
     with start(folder, "demo") as demo:
         wait_for_line(demo, "1. The incident")
-        assert len(processes_of(folder)) > 5
+        assert len(running(folder)) > 5
         demo.kill()
         demo.wait(30)
     assert wait_until_none(folder) == []
@@ -128,3 +128,16 @@ def test_dev_goes_on_where_it_was_and_ctrl_c_is_0(tmp_path):
 def settings(folder: Path) -> dict[str, str]:
     lines = (folder / ".topup" / "dev" / "settings.env").read_text().splitlines()
     return dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export TOPUP_PII"))
+
+
+def test_a_worker_that_is_killed_under_dev_is_told_and_started_again(tmp_path):
+    folder = tmp_path / "dev"
+    with start(folder, "dev", "--orders", "0") as dev:
+        wait_for_line(dev, "Ctrl-C ends it")
+        [worker] = [pid for pid, words in running(folder).items() if "console worker" in words and "leash" not in words]
+        os.kill(worker, signal.SIGKILL)
+        wait_for_line(dev, "worker was ended by signal 9")
+        wait_for_line(dev, "worker is up again")
+        dev.send_signal(signal.SIGINT)
+        output = dev.communicate(timeout=60)[0]
+    assert dev.returncode == 0, output
