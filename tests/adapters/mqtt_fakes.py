@@ -151,7 +151,7 @@ async def fake_broker(
     finally:
         server.close()
         broker.drop()
-        while broker.writers:  # noqa: ASYNC110 - their tasks are the server's, not ours to await
+        while broker.writers:
             await asyncio.sleep(0.01)
 
 
@@ -170,7 +170,7 @@ def notice(number: int = 1) -> Notice:
 async def until(condition: Callable[[], object], *, within_seconds: float = 20) -> None:
     """Wait for the condition; fails the test when it does not come."""
     async with asyncio.timeout(within_seconds):
-        while not condition():  # noqa: ASYNC110 - any condition, of anybody
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -1,6 +1,7 @@
 """What brokers can do to us, played by a broker made by hand: every trap of the facts on paho-mqtt, and some more."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -300,6 +301,22 @@ async def test_after_a_dropped_connection_that_was_good_a_publish_waits_for_the_
         assert broker.accepted == 2
 
 
+async def test_who_waited_for_a_slot_of_a_lost_connection_goes_on_with_the_next() -> None:
+    limits = MqttLimits(unacknowledged_most=1)
+    async with fake_broker() as broker, notifier(broker.platform(), limits=limits) as work:
+        await work.publish("fake", notice(1), timeout_seconds=5)
+        broker.on_publish = silence
+        first = asyncio.create_task(refused(work, timeout_seconds=30))
+        await until(lambda: len(broker.published) == 2)
+        second = asyncio.create_task(work.publish("fake", notice(3), timeout_seconds=30))
+        await asyncio.sleep(0.05)
+        broker.on_publish = puback(0)
+        broker.drop()
+        assert "lost the connection" in str(await first)
+        assert await second == ""
+        assert len(broker.published) == 3
+
+
 async def test_each_connection_has_a_client_id_of_its_own() -> None:
     async with fake_broker() as broker:
         async with notifier(broker.platform()) as one, notifier(broker.platform()) as other:
@@ -590,3 +607,22 @@ async def test_a_turn_that_comes_too_late_is_refused_at_once_and_never_sent() ->
         assert errors
         assert all(error.retryable and "takes 2 publishes per second" in str(error) for error in errors)
         assert len(broker.published) == 1 + len(outcomes) - len(errors)
+
+
+async def test_a_turn_that_cannot_come_in_time_is_not_waited_for() -> None:
+    async with fake_broker() as broker, notifier(broker.platform(publishes_per_second=0.001)) as work:
+        await work.publish("fake", notice(), timeout_seconds=5)
+        async with asyncio.timeout(20):
+            assert "no turn came" in str(await refused(work, timeout_seconds=600))
+
+
+async def test_who_waits_for_a_turn_is_told_when_the_platform_goes_down() -> None:
+    async with contextlib.AsyncExitStack() as away:
+        broker = await away.enter_async_context(fake_broker())
+        async with notifier(broker.platform(publishes_per_second=0.01)) as work:
+            await work.publish("fake", notice(), timeout_seconds=5)
+            waiting = asyncio.create_task(refused(work, timeout_seconds=600))
+            await asyncio.sleep(0.05)
+            await away.aclose()
+            async with asyncio.timeout(20):
+                assert "the connection was refused" in str(await waiting)
