@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.context import Alert
 from activities.ports import Book
 from orders import book as rules
 from orders.book import CANCELLED, RESOLVED_BY_OPERATOR, Entry
@@ -25,10 +26,11 @@ class RecordingActivities:
     """
 
     def __init__(
-        self, book: Book, clock: Clock, *, platforms: tuple[str, ...], scale: float, local_first: bool
+        self, book: Book, clock: Clock, alert: Alert, *, platforms: tuple[str, ...], scale: float, local_first: bool
     ) -> None:
         self._book = book
         self._clock = clock
+        self._alert = alert
         self._platforms = platforms
         self._scale = scale
         self._local_first = local_first
@@ -60,13 +62,15 @@ class RecordingActivities:
 
     @activity.defn(name=steps.RECORD_STATUS)
     async def record_status(self, note: StatusNote) -> Recorded:
-        """Show in the book that an order waits, and for what."""
+        """Show in the book that an order waits, and for what; call a person if it waits for one."""
         await self._book.decide(
             note.order_id,
             lambda record: rules.note(record.entry, note.status, note.reason, needs_operator=note.needs_operator),
             kind="status",
             detail=lambda _: {"status": note.status, "reason": note.reason, "needs_operator": note.needs_operator},
         )
+        if note.needs_operator:
+            self._alert("order_needs_operator", order_id=note.order_id, why=note.reason)
         return Recorded()
 
     @activity.defn(name=steps.RECORD_CANCEL)

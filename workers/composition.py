@@ -55,7 +55,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         notifier = await stack.enter_async_context(_notifier(settings))
         telecom = TelecomActivities(carrier, book, clock, alert, times=carrier_times(settings), scale=scale)
         recording = RecordingActivities(
-            book, clock, platforms=notifier.platforms, scale=scale, local_first=settings.local_first
+            book, clock, alert, platforms=notifier.platforms, scale=scale, local_first=settings.local_first
         )
         refunding = RefundingActivities(await _providers(settings, stack), book, clock, alert, scale=scale)
         notifying = NotifyingActivities(notifier, book, scale)

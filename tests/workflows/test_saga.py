@@ -117,6 +117,7 @@ async def test_a_carrier_silent_for_three_days_parks_the_order_and_ends_it_when_
         await world.forward(handle, hours=hours)
     parked = await world.until(handle, "parked")
     assert parked.needs_operator
+    assert ("order_needs_operator", world.order.order_id) in [(kind, f["order_id"]) for kind, f in world.alerts]
     assert world.wechat.calls == []
     assert (await world.entry()).first_pass is False
 

@@ -59,7 +59,12 @@ class World:
     def worker(self) -> Worker:
         telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=TIMES, scale=1.0)
         recording = RecordingActivities(
-            self.book, self.clock, platforms=self.notifier.platforms, scale=1.0, local_first=self.local_first
+            self.book,
+            self.clock,
+            self.alert,
+            platforms=self.notifier.platforms,
+            scale=1.0,
+            local_first=self.local_first,
         )
         refunding = RefundingActivities({"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0)
         notifying = NotifyingActivities(self.notifier, self.book, 1.0)
