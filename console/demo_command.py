@@ -59,12 +59,12 @@ def demo(
         folder=folder, usual_ports=False, time_scale=time_scale, kafka=kafka, mqtt=mqtt, legacy_platform=True
     )
     options = Options(orders, seed, time_scale)
+    stack = LocalStack(choices, os.environ, screen.say)
     with only_one(folder):
         screen.say(
             f"time runs {1 / time_scale:g} times as fast as it would (scale {time_scale:g}): a carrier that takes 40 s "
             f"takes {40 * time_scale:g} s here"
         )
-        stack = LocalStack(choices, os.environ, screen.say)
         ok = run(_demonstrate(stack, screen, options, keep=keep, as_json=as_json))
     if ok and not keep:
         shutil.rmtree(folder, ignore_errors=True)
