@@ -6,7 +6,7 @@ It never looks into the product's tables or Temporal, so it finds what the produ
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from console.demo.books import AtCarrier, AtProvider, Books, DeadLetter, NoticeSeen, SentRecord
@@ -74,6 +74,15 @@ class Verdict:
     def ok(self) -> bool:
         """Whether all is as it must be."""
         return not self.violations
+
+
+def with_violations(verdict: Verdict, found: Sequence[Violation]) -> Verdict:
+    """The verdict with what only a look at the right moment could show."""
+    rows = tuple(
+        replace(row, violations=[*row.violations, *(one for one in found if one.scenario == row.scenario)])
+        for row in verdict.rows
+    )
+    return Verdict(rows, (*verdict.violations, *found))
 
 
 def audit(orders: Sequence[PlannedOrder], books: Books, platforms: Sequence[str]) -> Verdict:

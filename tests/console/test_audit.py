@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from console.demo.audit import Verdict, audit
+from console.demo.audit import Verdict, Violation, audit, with_violations
 from console.demo.books import AtCarrier, AtProvider, Books, DeadLetter, NoticeSeen, Refunded, SentRecord
 from console.demo.plan import Merchant, Plan, PlannedOrder, plan_load
 from console.demo.scenarios import LOAD, NOTICES_OF
@@ -91,6 +91,13 @@ def test_a_repeat_of_the_same_bytes_is_no_violation(plan):
     books.notices.append(books.notices[0])
     books.dead_letters.append(books.dead_letters[0])
     assert verdict(plan, books).ok
+
+
+def test_what_was_seen_in_passing_spoils_the_verdict_and_its_row(plan):
+    late = Violation("refused", "T1", "told too late")
+    found = with_violations(verdict(plan, right_books(plan)), [late])
+    assert found.violations == (late,)
+    assert [row.scenario for row in found.rows if not row.ok] == ["refused"]
 
 
 def two_carrier_orders(plan: Plan, books: Books) -> str:
