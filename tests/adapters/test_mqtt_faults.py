@@ -227,9 +227,9 @@ async def test_a_hung_platform_does_not_delay_another() -> None:
     async with (
         fake_broker(on_connect=None) as hung,
         fake_broker() as good,
-        notifier(hung.platform("old"), good.platform("new")) as work,
+        notifier(hung.platform("old"), good.platform("new"), limits=MqttLimits(connect_seconds=5)) as work,
     ):
-        stuck = [asyncio.create_task(refused(work, "old", timeout_seconds=3)) for _ in range(20)]
+        stuck = [asyncio.create_task(refused(work, "old", timeout_seconds=30)) for _ in range(20)]
         for number in range(50):
             assert await work.publish("new", notice(number), timeout_seconds=5) == ""
         assert not any(task.done() for task in stuck)
@@ -329,7 +329,7 @@ async def test_each_connection_has_a_client_id_of_its_own() -> None:
 
 async def test_a_connection_that_never_proves_itself_is_not_hammered() -> None:
     """Let in, then thrown off at once, as by a client with the same ID: the pause between attempts grows."""
-    limits = MqttLimits(back_off_first_seconds=0.2, back_off_longest_seconds=30)
+    limits = MqttLimits(back_off_first_seconds=1, back_off_longest_seconds=30)
     async with (
         fake_broker(on_connect=connack() + disconnect(0x8E)) as broker,
         notifier(broker.platform(), limits=limits) as work,
