@@ -11,14 +11,19 @@ READ_BYTES: Final = 65_536
 
 
 class Door:
-    """Passes bytes to `url` once it is open. Used on one event loop."""
+    """Passes bytes to `url` once it is open. Used on one event loop.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: with host and port.
+        port: where it opens; a free one if not given.
+    """
+
+    def __init__(self, url: str, *, port: int | None = None) -> None:
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
         self._behind = (parts.hostname, parts.port)
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"{parts.scheme}://127.0.0.1:{self.port}"
         self._opening: asyncio.Task[asyncio.Server] | None = None
         self._passing: set[asyncio.Task[None]] = set()

@@ -106,7 +106,7 @@ class World:
 
     def unique(self, stem: str) -> str:
         """A name that no other cell has, nor another session on the same servers."""
-        return f"{stem}{self._name}{next(self._numbers):05}"
+        return f"{stem}{self._name}N{next(self._numbers):05}"
 
     def database(self, *, on_postgres: bool = False) -> str:
         """The URL of a migrated order book: an SQLite file of its own, or the shared PostgreSQL one."""

@@ -1,0 +1,262 @@
+"""Drills with the real bridge on a real Kafka: killed, frozen and lied to between record and commit; the incident."""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, closing
+from datetime import timedelta
+from typing import Any, Final
+
+import kafka as kafka_python
+
+from adapters.order_book import UnknownOrder
+from orders.paid_order import PaidOrder
+from tests.parts.kafka import Kafka
+from tests.parts.mosquitto import Mosquitto
+from tests.parts.process import Program, free_port
+from tests.reliability.audit import Paid, Seen
+from tests.reliability.cells import REFUSED
+from tests.reliability.crashing_process import Fault, When
+from tests.reliability.doors import Door
+from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, thaw, until
+from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
+from tests.reliability.world import PLATFORM
+
+RECORDS_ADD_UP: Final = "records in = runs + duplicates"
+NO_OPERATOR: Final = "no operator is needed"
+AT_ONCE: Final = "told at once, whatever another platform does"
+PARTITIONS: Final = 2
+CLIENT: Final[Any] = kafka_python
+"""kafka-python, whose types are partly unknown."""
+SCALE: Final = 0.05
+INCIDENT_SCALE: Final = 0.1
+OLD: Final = "old"
+AT_ONCE_SECONDS: Final = 3.0
+ECHO_SECONDS: Final = 6.0
+
+POINTS: Final[Sequence[tuple[str, Fault, When]]] = (
+    ("book:claim", "kill", "before"),
+    ("book:claim", "kill", "middle"),
+    ("book:claim", "kill", "after"),
+    ("book:claim", "lost", "after"),
+    ("book:claim", "stop", "after"),
+    ("temporal:start", "kill", "before"),
+    ("temporal:start", "kill", "after"),
+    ("temporal:start", "lost", "after"),
+    ("temporal:start", "stop", "before"),
+    ("temporal:start", "stop", "after"),
+    ("kafka:commit", "kill", "before"),
+    ("kafka:commit", "kill", "after"),
+    ("kafka:commit", "stop", "before"),
+)
+"""Between claim and start, between start and commit."""
+
+
+class Topic:
+    """The Kafka side of a lane: topics and a group of its own."""
+
+    def __init__(self, kafka: Kafka, name: str) -> None:
+        self._kafka = kafka
+        self.name, self._dlq, self._group = name, f"{name}.dlq", f"group-{name}"
+        for topic in (self.name, self._dlq):
+            kafka.create_topic(topic, PARTITIONS)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The bridge's settings for it."""
+        return {
+            "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers,
+            "TOPUP_KAFKA_TOPIC": self.name,
+            "TOPUP_KAFKA_DLQ_TOPIC": self._dlq,
+            "TOPUP_KAFKA_GROUP": self._group,
+        }
+
+    async def send(self, orders: Sequence[PaidOrder], *, times: int = 1) -> None:
+        """Each order's record, so many times over, acknowledged."""
+        await asyncio.to_thread(self._send, orders, times)
+
+    async def counts(self) -> tuple[bool, int]:
+        """Whether all is committed, and how many dead letters there are."""
+        return await asyncio.to_thread(self._counts)
+
+    def _send(self, orders: Sequence[PaidOrder], times: int) -> None:
+        with closing(CLIENT.KafkaProducer(bootstrap_servers=self._kafka.bootstrap_servers, acks="all")) as producer:
+            sent = [
+                producer.send(self.name, key=order.order_id.encode(), value=_record(order))
+                for _ in range(times)
+                for order in orders
+            ]
+            for future in sent:
+                future.get(timeout=30)
+
+    def _counts(self) -> tuple[bool, int]:
+        options = {"bootstrap_servers": self._kafka.bootstrap_servers, "group_id": self._group}
+        with closing(CLIENT.KafkaConsumer(**options, enable_auto_commit=False)) as consumer:
+            partitions = [CLIENT.TopicPartition(self.name, number) for number in range(PARTITIONS)]
+            ends = consumer.end_offsets(partitions)
+            committed = all(not end or consumer.committed(partition) == end for partition, end in ends.items())
+            dead = consumer.end_offsets([CLIENT.TopicPartition(self._dlq, number) for number in range(PARTITIONS)])
+            return committed, sum(dead.values())
+
+
+def _record(order: PaidOrder) -> bytes:
+    return order.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def bridge_drill(kafka: Kafka, point: str, fault: Fault, when: When) -> Drill:
+    """The bridge at one point; the worker is well."""
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        topic = await asyncio.to_thread(Topic, kafka, runner.world.unique("orders-"))
+        lane = runner.lane(result.name, stack, scale=SCALE, **topic.settings)
+        orders = [await runner.order(lane, provider, end="delivered") for provider in ("wechat", "alipay")]
+        refused = [await runner.order(lane, provider, end="refunded") for provider in ("wechat", "alipay")]
+        for order, _ in refused:
+            await runner.world.order_faults("carrier", order.order_id, [REFUSED])
+        both = orders + refused
+        await topic.send([order for order, _ in both], times=2)
+        await lane.process("worker")
+        plan = lane.plan(fault, when, point)
+        crasher = await lane.process("bridge", plan)
+        await lane.until_fired(plan, crasher)
+        result.report.add(COMES_ABOUT, result.name, ())
+        fired_at = time.monotonic()
+        if fault != "lost":
+            await lane.process("bridge")
+        await _ended(lane, [order for order, _ in both], result)
+        result.healed_seconds = time.monotonic() - fired_at
+        if fault == "stop":
+            thaw(crasher)
+            await asyncio.sleep(ECHO_SECONDS)
+        for _, paid in both:
+            await runner.judge(result, lane, paid)
+        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, lane, both))
+
+    return drill
+
+
+async def _ended(lane: Lane, orders: Sequence[PaidOrder], result: Shown) -> None:
+    """Wait until each order has its end and its run has told the car."""
+
+    async def all_ended() -> bool:
+        try:
+            return all([(await lane.book.read(order.order_id)).entry.outcome for order in orders])
+        except UnknownOrder:
+            return False
+
+    await until(all_ended, "every order has an end in the book", HEAL_SECONDS)
+    for order in orders:
+        await lane.result(order)
+    result.report.add(ENDS, result.name, ())
+
+
+async def _records(topic: Topic, lane: Lane, both: Sequence[tuple[PaidOrder, Paid]]) -> list[str]:
+    async def committed() -> bool:
+        return (await topic.counts())[0]
+
+    sentences: list[str] = []
+    try:
+        await until(committed, "all offsets are committed", 40)
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is the sentence
+        sentences.append(str(error))
+    dead = (await topic.counts())[1]
+    if dead:
+        sentences.append(f"{dead} records went to the dead letters")
+
+    async def seen() -> Counter[str]:
+        runs = Counter([run.id async for run in lane.client.list_workflows(f"TaskQueue = '{lane.queue}'")])
+        return runs if len(runs) == len(both) else Counter()
+
+    runs: Counter[str] = await until(seen, "the runs are visible", 20)
+    sentences += [f"{name} has {count} runs" for name, count in runs.items() if count != 1]
+    return sentences
+
+
+def incident_drill(kafka: Kafka, mosquitto: Mosquitto, *, kill_worker: bool) -> Drill:
+    """The incident: one record three times, the carrier takes 40 s and fails, the old MQTT platform hangs.
+
+    Args:
+        kafka: the broker.
+        mosquitto: what the old platform is once it is back.
+        kill_worker: -9 for the worker while the carrier is slow.
+    """
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        world = runner.world
+        topic = await asyncio.to_thread(Topic, kafka, world.unique("orders-"))
+        hung = await _hung_broker(stack)
+        brokers = [{"name": PLATFORM, "url": world.mosquitto.url}, {"name": OLD, "url": hung.url, "version": "3.1.1"}]
+        changes = {"TOPUP_MQTT_BROKERS": json.dumps(brokers), **topic.settings}
+        lane = runner.lane(result.name, stack, scale=INCIDENT_SCALE, **changes)
+        lane.platforms = (PLATFORM, OLD)
+        order, paid = await runner.order(lane, "wechat", end="refunded")
+        slow = {"kind": "delay", "seconds": 40 * INCIDENT_SCALE}
+        await world.order_faults("carrier", order.order_id, [slow, {"kind": "failed"}])
+        worker = await lane.process("worker")
+        await lane.process("bridge")
+        await topic.send([order], times=3)
+        if kill_worker:
+            await lane.until_books(lambda books: posted(books, order, "post"), "the carrier has the POST")
+            await asyncio.to_thread(worker.kill)
+            await lane.process("worker")
+        await lane.until_books(
+            lambda books: len(books.seen([paid])[0].notices) >= 2,
+            "both notices on the live platform while the old one hangs",
+            HEAL_SECONDS,
+        )
+        result.report.add(COMES_ABOUT, result.name, ())
+        if not kill_worker:
+            result.report.add(AT_ONCE, result.name, _late(world.books.seen([paid])[0]))
+        back_at = time.monotonic()
+        await _bring_back(runner, hung, mosquitto, stack)
+        await lane.result(order)
+        result.healed_seconds = time.monotonic() - back_at
+        result.report.add(ENDS, result.name, ())
+        await runner.judge(result, lane, paid)
+        asked_for = [event for event in await lane.book.events(order.order_id) if event.detail.get("needs_operator")]
+        result.report.add(NO_OPERATOR, result.name, [str(event.detail) for event in asked_for])
+        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, lane, [(order, paid)]))
+
+    return drill
+
+
+class _Hung:
+    """The old platform's address; behind it first nothing that answers."""
+
+    def __init__(self, port: int, program: Program) -> None:
+        self.port = port
+        self.url = f"mqtt://127.0.0.1:{port}"
+        self.program = program
+
+
+async def _hung_broker(stack: AsyncExitStack) -> _Hung:
+    port = free_port()
+    command = [sys.executable, "-m", "simulators", "hung-broker", "--port", str(port)]
+    program = Program("hung-broker", command, listens_on=port)
+    stack.callback(program.close)
+    await asyncio.to_thread(program.start)
+    return _Hung(port, program)
+
+
+async def _bring_back(runner: Runner, hung: _Hung, mosquitto: Mosquitto, stack: AsyncExitStack) -> None:
+    """The old platform answers again, on its port, with the cars listening behind it."""
+    await runner.world.add_broker(OLD, mosquitto.url)
+    await runner.world.until_subscribed(OLD)
+    await asyncio.to_thread(hung.program.kill)
+    door = Door(mosquitto.url, port=hung.port)
+    stack.callback(door.close)
+    door.open()
+
+
+def _late(seen: Seen) -> list[str]:
+    """Notices that came later than at once after what they tell of."""
+    told: Mapping[str, Any] = {entry.data["result"]: entry.at for entry in reversed(seen.notices)}
+    happened = {"failed": seen.refused_at, "refunded": seen.at_provider("refunded")[0].at}
+    return [
+        f"the notice {result} came {(told[result] - at).total_seconds():.1f} s after its event"
+        for result, at in happened.items()
+        if at is not None and told[result] - at > timedelta(seconds=AT_ONCE_SECONDS)
+    ]

@@ -1,0 +1,126 @@
+"""The whole matrix: every cell and every drill by name, and the part of it that continuous integration runs."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.parts.kafka import Kafka
+from tests.parts.mosquitto import Mosquitto
+from tests.reliability import hands
+from tests.reliability.bridging import POINTS, bridge_drill, incident_drill
+from tests.reliability.cells import STORIES, Cell, full, planned
+from tests.reliability.crashing_process import Fault, When
+from tests.reliability.running import Drill, Runner, Shown
+
+Job = Callable[[Runner], Awaitable[Shown]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What drills need beside the world."""
+
+    kafka: Kafka | None
+    old_platform: Mosquitto | None
+
+
+BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault, when in POINTS)
+INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
+NEVER_STARTED = "sweep / claimed and never started"
+HAND_NAMES: Final = tuple(f"sweep / {hand} while {state.name}" for state in hands.STATES for hand in hands.HANDS)
+FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
+DRILL_NAMES: Final = (*BRIDGE_NAMES, INCIDENT, INCIDENT_AND_KILL, NEVER_STARTED, *HAND_NAMES, *FORGOTTEN)
+
+
+def whole(seed: int, parts: Parts) -> dict[str, Job]:
+    """All jobs of one seed, the longest first."""
+    jobs = {f"{name} / seed {seed}": job for name, job in drills(parts).items()}
+    cells = sorted(full(seed), key=lambda cell: (cell.fault != "stop", cell.story.scale))
+    return jobs | {cell.name: _cell_job(cell) for cell in cells}
+
+
+def drills(parts: Parts) -> dict[str, Job]:
+    """The drills by name; without Kafka those of the bridge are missing."""
+    found: dict[str, Drill] = {}
+    if parts.kafka is not None:
+        for name, (point, fault, when) in zip(BRIDGE_NAMES, POINTS, strict=True):
+            found[name] = bridge_drill(parts.kafka, point, fault, when)
+        if parts.old_platform is not None:
+            found[INCIDENT] = incident_drill(parts.kafka, parts.old_platform, kill_worker=False)
+            found[INCIDENT_AND_KILL] = incident_drill(parts.kafka, parts.old_platform, kill_worker=True)
+    found[NEVER_STARTED] = hands.never_started_drill()
+    pairs = [(state, hand) for state in hands.STATES for hand in hands.HANDS]
+    found |= {name: hands.hand_drill(*pair) for name, pair in zip(HAND_NAMES, pairs, strict=True)}
+    found |= {FORGOTTEN[0]: hands.forgotten_drill("delivered"), FORGOTTEN[1]: hands.forgotten_drill("refunded")}
+    return {name: _drill_job(name, drill) for name, drill in found.items()}
+
+
+def _cell_job(cell: Cell) -> Job:
+    return lambda runner: runner.cell(cell)
+
+
+def _drill_job(name: str, drill: Drill) -> Job:
+    return lambda runner: runner.drill(name, drill)
+
+
+# --- continuous integration ------------------------------------------------------------------------------------------
+
+_CI_DRILLS: Final = (
+    INCIDENT,
+    NEVER_STARTED,
+    *FORGOTTEN,
+    "sweep / terminate while placing",
+    "sweep / delete while in doubt",
+    "sweep / terminate while burning",
+    "sweep / delete while parked",
+    "sweep / terminate while refunding",
+    "bridge / kill middle book:claim",
+    "bridge / kill before temporal:start",
+    "bridge / kill after temporal:start",
+    "bridge / stop before temporal:start",
+    "bridge / lost after temporal:start",
+)
+_CI_FAULTS: Final[Sequence[tuple[str, str, Fault, When]]] = (
+    ("delivered", "carrier:post", "lost", "after"),
+    ("delivered", "book:post_intent", "lost", "after"),
+    ("delivered", "carrier:post", "stop", "before"),
+    ("delivered", "book:post", "stop", "middle"),
+    ("refunded by WeChat", "refund:send", "lost", "after"),
+    ("refunded by WeChat", "refund:send", "stop", "before"),
+    ("refunded by Alipay", "refund:send", "lost", "after"),
+    ("refunded by Alipay", "refund:send", "stop", "before"),
+    ("burnt", "carrier:cancel", "lost", "after"),
+    ("burnt", "carrier:cancel", "stop", "before"),
+)
+
+
+def representative(parts: Parts) -> dict[str, Job]:
+    """Each point once with kill -9 (a book's after its commit, a request's in its middle), some of the rest."""
+    all_drills = drills(parts)
+    jobs = {name: all_drills[name] for name in _CI_DRILLS if name in all_drills}
+    return jobs | {cell.name: _cell_job(cell) for cell in _ci_cells()}
+
+
+def representative_names() -> Sequence[str]:
+    """Their names, known without any part."""
+    return [*_CI_DRILLS, *(cell.name for cell in _ci_cells())]
+
+
+def _ci_cells() -> Iterator[Cell]:
+    seen: set[tuple[str, int, str]] = set()
+    by_name = {story.name: story for story in STORIES}
+    for name, point, fault, when in _CI_FAULTS:
+        yield planned(Cell(story=by_name[name], point=point, when=when, fault=fault), seed=1)
+    for story in STORIES:
+        for point, passings in story.points.items():
+            who = story.provider if point.startswith("refund:") else ""  # each provider has an adapter of its own
+            for passing in passings:
+                if (point, passing, who) not in seen:
+                    seen.add((point, passing, who))
+                    when: When = "after" if point.startswith("book:") else "middle"
+                    yield planned(Cell(story=story, point=point, when=when, fault="kill", passing=passing), seed=1)
+
+
+def assert_complete(jobs: Mapping[str, Job]) -> None:
+    """Every name that tests are made of is a job."""
+    missing = set(representative_names()) - set(jobs)
+    assert not missing, missing
