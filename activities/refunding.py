@@ -1,6 +1,7 @@
 """The steps at the payment provider: send the refund, ask for it. Same number and amount until it is confirmed."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from temporalio import activity
@@ -81,7 +82,7 @@ class RefundingActivities:
         if provider is None:
             return self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
         answer = await self._ask(provider, record, entry.refund_sequence)
-        if isinstance(answer, RefundUnknown) and self._sent_seconds_ago(record) < scaled(
+        if isinstance(answer, RefundUnknown) and self._seconds_since(entry.refund_sent_at) < scaled(
             policies.REFUND_AGAIN_SECONDS, self._scale
         ):
             answer = RefundInDoubt(why="The provider doesn't show the refund yet; it was sent less than a minute ago.")
@@ -125,8 +126,10 @@ class RefundingActivities:
 
     async def _says(self, ask: ProviderAsk, answer: RefundAnswer, sequence: int) -> ProviderSays:
         """The answer as a result; a failed attempt, with the moment of the next, where nothing is to be decided."""
-        record = await self._book.read(ask.order_id)
-        pace = refund_pace_seconds(self._sent_seconds_ago(record), self._scale)
+        entry = (await self._book.read(ask.order_id)).entry
+        # What waits for a person is asked about ever more rarely; what was just sent is looked for soon.
+        waits = isinstance(answer, RefundHeld | RefundDenied)
+        pace = refund_pace_seconds(self._seconds_since(entry.refund_at if waits else entry.refund_sent_at), self._scale)
         wait = max(pace, getattr(answer, "retry_after_seconds", None) or 0)
         says = ProviderSays(answer=answer, sequence=sequence, next_look_seconds=wait)
         asking = activity.info().activity_type == steps.QUERY_REFUND
@@ -173,9 +176,8 @@ class RefundingActivities:
             reason=REASON,
         )
 
-    def _sent_seconds_ago(self, record: Record) -> float:
-        sent_at = record.entry.refund_sent_at
-        return 0.0 if sent_at is None else (self._clock.now() - sent_at).total_seconds()
+    def _seconds_since(self, at: datetime | None) -> float:
+        return 0.0 if at is None else (self._clock.now() - at).total_seconds()
 
     def _http_seconds(self) -> float:
         return scaled(policies.REFUND_MONEY.call_seconds, self._scale)

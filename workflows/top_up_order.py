@@ -110,7 +110,7 @@ class TopUpOrder:
         while True:
             match says.answer:
                 case Completed() | Refused():
-                    self._view.calm()
+                    self._view.carrier_has_spoken()
                     return says.answer
                 case NotFound(may_post=True):
                     evidence = says.answer if says.answer.posts else None
@@ -188,6 +188,7 @@ class TopUpOrder:
     async def _wait_out_contradiction(self, why: str) -> None:
         """The carrier has taken its refusal back before any refund was sent: only an operator's word goes on."""
         self._contradicted = True
+        self._view.carrier_has_spoken(final=False)
         await self._view.enter("parked", why, needs_operator=True)
         await self._steps.pause(policies.LABEL_SECONDS, f"PARKED: {why} Then Send an Update > resolve")
 

@@ -33,6 +33,7 @@ class View:
         self.needs_operator = False
         self.notices: dict[str, dict[str, str]] = {}
         self._trouble_since: float | None = None
+        self._word_known = False
 
     def state(self) -> TopUpState:
         """The answer of the query `status`."""
@@ -82,9 +83,10 @@ class View:
             return Stage(f"REFUND WAITS FOR YOU: {self.reason}", LABEL_SECONDS)
         return self._stage("payment provider", None, None)
 
-    def calm(self) -> None:
-        """The trouble is over; the next one is measured from its own beginning."""
+    def carrier_has_spoken(self, *, final: bool = True) -> None:
+        """The carrier's word is known (or taken back): the next trouble is another one."""
         self._trouble_since = None
+        self._word_known = final
 
     def _stage(self, whom: str, then_seconds: float | None, then: Callable[[], Awaitable[None]] | None) -> Stage:
         now = workflow.time()
@@ -101,31 +103,42 @@ class View:
         return Stage(label, max(left, 1.0), then)
 
     def _details(self) -> str:
+        """Markdown: where it stands, what to do, then only the commands that are valid now."""
+        heading = f"### {self.status}" + (f": {self.reason}" if self.reason else "")
+        return "\n".join([heading, "", *self._advice()])
+
+    def _advice(self) -> list[str]:
         order_id = self._order.order_id
-        lines = [f"### {self.status}" + (f": {self.reason}" if self.reason else "")]
-        word = '{"operator": "YOUR NAME", "note": "WHY"}'
-        match self.status:
-            case "in_doubt" | "placing":
-                lines += [
-                    "The carrier has not settled this order; the saga goes on asking. Nothing is refunded in doubt.",
-                    f"- now: `topup orders retry {order_id}` (Send an Update > `retry_now`: `{word}`)",
-                    f"- cancel and refund: `topup orders cancel {order_id}`",
-                ]
-            case "parked":
-                said = '{"operator": "YOUR NAME", "note": "CARRIER\'S REFERENCE", "outcome": "delivered"}'
-                lines += [
-                    f"Ask the carrier what became of `{order_id}`, then Send an Update > `resolve`:",
-                    f"- it has delivered: `{said}`",
-                    '- it has not and never will: the same with `"outcome": "not_delivered"`',
-                    f"- or `topup orders resolve {order_id} --outcome delivered --note …`",
-                ]
-            case "refunding":
-                lines += [f"The refund is under way: `topup orders retry {order_id}` asks again now."]
-                if self.needs_operator:
-                    lines += [
-                        "If it can never be paid there and you have paid it another way, Send an Update > `resolve`:",
-                        '- `{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "refunded"}`',
-                    ]
-            case "delivered" | "refunded":
-                lines += ["Nothing is to be done."]
-        return "\n".join(lines)
+        if self.status in ("delivered", "refunded"):
+            return ["Nothing is to be done."]
+        if self._word_known:
+            return [
+                "The carrier will not deliver; the refund is under way, and the saga goes on asking.",
+                "",
+                *self._now(),
+                *([] if self.status != "parked" else _resolve("you have paid it another way", "refunded", order_id)),
+            ]
+        if self.status == "parked":
+            return [
+                f"Ask the carrier what became of `{order_id}`, then Send an Update > `resolve`, or:",
+                "",
+                *_resolve("it has delivered", "delivered", order_id),
+                *_resolve("it has not and never will (with its reference)", "not_delivered", order_id),
+            ]
+        return [
+            "The carrier has not settled this order; the saga goes on asking. Nothing is refunded in doubt.",
+            "",
+            *self._now(),
+            f"- cancel, and refund unless it is delivered: `topup orders cancel {order_id}`",
+        ]
+
+    def _now(self) -> list[str]:
+        signed = '{"operator": "YOUR NAME", "note": "WHY"}'
+        return [
+            f"- ask again now: `topup orders retry {self._order.order_id}`, or Send an Update > `retry_now`: `{signed}`"
+        ]
+
+
+def _resolve(when: str, outcome: str, order_id: str) -> list[str]:
+    pasted = f'{{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "{outcome}"}}'
+    return [f"- {when}: `topup orders resolve {order_id} --outcome {outcome} --note REFERENCE`, or `{pasted}`"]
