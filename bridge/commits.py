@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 
 
 class Commits:
-    """Commits what is complete, of one consumer. On the poll thread, but for `send` (any thread)."""
+    """Commits what is complete, of one consumer. On the poll thread, but for `before_a_rebalance`."""
 
     def __init__(self, consumer: Consumer, leases: Leases) -> None:
         self._consumer = consumer
@@ -40,10 +40,19 @@ class Commits:
         if offsets:
             self._next_at = now + COMMIT_EVERY_SECONDS
             self._sent_at = now
-            self.send(offsets)
+            self._send(offsets)
 
-    def send(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit without waiting for the answer."""
+    def before_a_rebalance(self) -> None:
+        """Commit without waiting for the answer. On the client's IO thread, where the position can't be asked."""
+        offsets = {
+            partition: offset
+            for partition, lease in self._leases.held().items()
+            if (offset := lease.committable()) is not None and offset != lease.committed
+        }
+        if offsets:
+            self._send(offsets)
+
+    def _send(self, offsets: Mapping[Partition, int]) -> None:
         self._consumer.commit_async({p: commit_of(offset) for p, offset in offsets.items()}, callback=self._on_answer)
 
     def now(self, timeout_ms: int) -> None:
@@ -91,7 +100,8 @@ def begin_at_the_earliest(consumer: Consumer, error: NoOffsetForPartitionError) 
     """The group has never committed here: its first record is the first there is."""
     partitions = set(error.args[0]) & consumer.assignment()
     _log.info("no committed offset", partitions=sorted(p.partition for p in partitions), begins="earliest")
-    consumer.seek_to_beginning(*partitions)
+    if partitions:  # without an argument it would mean all
+        consumer.seek_to_beginning(*partitions)
 
 
 def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int | None], metrics: Metrics) -> None:

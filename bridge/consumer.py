@@ -47,7 +47,6 @@ MIN_IN_FLIGHT_PER_PARTITION: Final = 200
 MAX_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
-LINE_EVERY_SECONDS: Final = 60.0
 
 assert POLL_MS / 1000 < STALE_SECONDS < STUCK_SECONDS
 
@@ -98,7 +97,6 @@ class Intake:
         self._standing: dict[Partition, tuple[int, float]] = {}
         self._cured: dict[Partition, int] = {}
         self._next_look_at = 0.0
-        self._next_line_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-poll", daemon=True)
 
@@ -189,7 +187,7 @@ class Intake:
         """Subscribe; the polls that follow join the group."""
         listener = LeaseListener(
             self.leases,
-            commit=commits.send,
+            commit=commits.before_a_rebalance,
             assigned=lambda partitions: self._pause_unreadable(consumer, partitions),
         )
         consumer.subscribe([self._topic], listener=listener)
@@ -295,7 +293,7 @@ class Intake:
             commits.now(CLOSE_MS)
         with suppress(Exception):
             consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
-        self.leases.end_all()
+        self.leases.assign(())
         self._state = ""
 
     def _find_unreadable(self, positions: Mapping[Partition, int]) -> None:
@@ -325,10 +323,8 @@ class Intake:
             self._trouble = f"Kafka at {servers} is away ({reason}); start it, or correct its address."
         else:
             self._trouble = f"Reading from Kafka at {servers} broke off ({reason}); it is begun anew."
-        now = time.monotonic()
-        if now >= self._next_line_at or not isinstance(error, KafkaError | TopicMissing):
-            _log.warning("waiting", part="Kafka", reason=reason, sentence=self._trouble)
-            self._next_line_at = now + LINE_EVERY_SECONDS
+        if not isinstance(error, KafkaError | TopicMissing):  # those are said once a minute while they last
+            _log.warning("consumer anew", reason=reason, sentence=self._trouble)
 
     def _measure(self, consumer: Consumer) -> None:
         self._metrics.gauge("topup_bridge_in_flight").set(self.leases.in_flight)

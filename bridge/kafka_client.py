@@ -2,11 +2,12 @@
 
 from typing import Any, Final, cast
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
-from bridge.kafka_types import Consumer, Producer
+from bridge.kafka_types import Admin, Consumer, Producer
 from runtime.settings import Settings
 
 EMBEDDED_API_VERSION: Final = (2, 3)
@@ -110,7 +111,10 @@ def group_member(settings: Settings) -> Consumer:
         "max_poll_records": ALL_THAT_WAS_FETCHED,
         "max_partition_fetch_bytes": FETCH_BYTES,  # a larger record comes alone
     }
-    return reader(settings, group_id=settings.kafka_group, **timing)
+    # Eager: `bridge.leases` relies on hearing of all partitions at each assignment.
+    return reader(
+        settings, group_id=settings.kafka_group, partition_assignment_strategy=[RangePartitionAssignor], **timing
+    )
 
 
 def writer(settings: Settings) -> Producer:
@@ -134,3 +138,12 @@ def writer(settings: Settings) -> Producer:
         "value_serializer": _Raw(),
     }
     return cast("Producer", KafkaProducer(**connection(settings), **options))
+
+
+def administrator(settings: Settings) -> Admin:
+    """A client for topics and their settings.
+
+    Raises:
+        KafkaError: no broker answers.
+    """
+    return cast("Admin", KafkaAdminClient(**connection(settings)))

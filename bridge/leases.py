@@ -43,26 +43,28 @@ class Leases:
         self._lock = threading.Lock()
         self._held: dict[Partition, Lease] = {}
 
-    def begin(self, partitions: Collection[Partition]) -> None:
-        """They were assigned. One that is held already goes on (cooperative assignment)."""
+    def assign(self, partitions: Collection[Partition]) -> None:
+        """These are all that is held from now on; one that was held before goes on with what it has in flight."""
         with self._lock:
+            gone = self._held.keys() - set(partitions)
+            ended = [self._held.pop(partition) for partition in gone]
             for partition in partitions:
-                self._held.setdefault(Partition(*partition), Lease(*partition))
+                if partition not in self._held:
+                    self._held[partition] = Lease(*partition)
+        for lease in ended:
+            lease.end()
 
-    def end(self, partitions: Collection[Partition], *, read_again: bool = True) -> dict[Partition, int]:
-        """They were taken away; what is still to be committed for them."""
-        with self._lock:
-            ended = {p: lease for p in partitions if (lease := self._held.pop(Partition(*p), None))}
-        return {p: last for p, lease in ended.items() if (last := lease.end(read_again=read_again)) is not None}
-
-    def end_all(self) -> dict[Partition, int]:
-        """The membership is over; what is still to be committed."""
-        return self.end(list(self.held()))
+    def end(self, partitions: Collection[Partition]) -> None:
+        """They were lost."""
+        self.assign(self.held().keys() - set(partitions))
 
     def renew(self, partition: Partition) -> None:
         """Reading goes on further back: what was read before no longer moves the watermark, but must still be done."""
-        self.end([partition], read_again=False)
-        self.begin([partition])
+        with self._lock:
+            before = self._held.get(partition)
+            self._held[partition] = Lease(*partition)
+        if before is not None:
+            before.end(read_again=False)
 
     def held(self) -> Mapping[Partition, Lease]:
         """A snapshot."""
@@ -87,34 +89,32 @@ class Leases:
 class LeaseListener(ConsumerRebalanceListener):
     """Keeps the leases as the group coordinator says. Runs on the client's IO thread: it waits for nothing.
 
+    With an eager assignor the client announces *all* partitions as revoked and then keeps its position in those that
+    come back (measured: nothing uncommitted is read again). So only what is not assigned again is gone.
+
     Args:
         leases: are kept.
-        commit: commits without waiting; waiting here holds up heartbeats (measured: a poll of 30 s).
-        assigned: told what came.
+        commit: commits what is complete, without waiting, which would hold up heartbeats (measured: a poll of 30 s).
+        assigned: told what there is now.
     """
 
     def __init__(
-        self,
-        leases: Leases,
-        *,
-        commit: Callable[[Mapping[Partition, int]], None],
-        assigned: Callable[[Collection[Partition]], None],
+        self, leases: Leases, *, commit: Callable[[], None], assigned: Callable[[Collection[Partition]], None]
     ) -> None:
         self._leases = leases
         self._commit = commit
         self._assigned = assigned
 
     def on_partitions_revoked(self, revoked: Collection[Partition]) -> None:
-        """Fence them and commit the watermark; what is in flight is not waited for (starting twice is a no-op)."""
-        last = self._leases.end(revoked)
-        if last:
-            self._commit(last)
+        """A rebalance begins: commit, so that whoever comes next reads little again. Nothing in flight is awaited."""
+        if revoked:
+            self._commit()
 
     def on_partitions_assigned(self, assigned: Collection[Partition]) -> None:
-        """Begin to hold them."""
-        self._leases.begin(assigned)
+        """These are all that is held from now on."""
+        self._leases.assign(assigned)
         self._assigned(assigned)
 
     def on_partitions_lost(self, lost: Collection[Partition]) -> None:
-        """Fence them; another member has them by now, so nothing is committed."""
+        """Another member has them by now, so nothing is committed; what comes back is read from the commit on."""
         self._leases.end(lost)

@@ -8,7 +8,7 @@ from collections import deque
 
 
 class Watermark:
-    """The contiguous low watermark of one partition in one assignment. Pure; not thread-safe."""
+    """The contiguous low watermark of one partition in one lease. Pure; not thread-safe."""
 
     def __init__(self) -> None:
         self._order: deque[int] = deque()
@@ -53,7 +53,7 @@ class Watermark:
 
 
 class Lease:
-    """One partition in one assignment, from assigned to revoked. Thread-safe.
+    """One partition for as long as this process holds it without a break. Thread-safe.
 
     The event loop completes records, the poll thread delivers and commits, the client's IO thread ends the lease.
     """
@@ -109,12 +109,10 @@ class Lease:
         with self._lock:
             return self._watermark.committable(position) if self._live else None
 
-    def end(self, *, read_again: bool = True) -> int | None:
-        """Fence the lease. Returns the last offset to commit where that is more than was committed."""
+    def end(self, *, read_again: bool = True) -> None:
+        """Fence the lease: nothing that completes later moves its watermark, and nothing more is committed."""
         with self._lock:
-            last = self._watermark.committable() if self._live else None
             self._live = False
             self._read_again = read_again
             self._sizes.clear()
             self._bytes = 0
-        return None if last == self.committed else last

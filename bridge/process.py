@@ -1,6 +1,7 @@
 """The bridge process: its composition root, its readiness, and its end (`topup bridge`, `python -m bridge`)."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
@@ -8,6 +9,7 @@ from temporalio.client import Client
 
 from adapters.order_book import ClaimResult, OrderBook, UnknownOrder
 from adapters.vault import Vault
+from bridge.broker_watch import BrokerWatch
 from bridge.consumer import Intake
 from bridge.dead_letters import DeadLetters
 from bridge.gate import Gate
@@ -29,6 +31,7 @@ SETTLE_SECONDS: Final = 15.0
 LEAVE_SECONDS: Final = 15.0
 """Poll, commit and close, each bounded (`bridge.consumer`)."""
 WATCH_EVERY_SECONDS: Final = 1.0
+LINE_EVERY_SECONDS: Final = 60.0
 
 assert START_SECONDS < SETTLE_SECONDS
 
@@ -42,6 +45,8 @@ def main() -> NoReturn:
 
 async def run(context: ProcessContext) -> int:
     """Read, claim, start and commit until `context.stop`; the exit code."""
+    # The client says several times a second that its broker is away; the bridge says it, once a minute.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     settings = context.settings
     vault = Vault(settings.pii_key)
     book = OrderBook.open(settings.database_url, vault, SystemClock())
@@ -65,6 +70,7 @@ class Bridge:
         self._loop = asyncio.get_running_loop()
         self._limit = settings.bridge_max_first_pass
         self._intake = Intake(settings, self._deliver, context.metrics)
+        self._broker = BrokerWatch(settings)
         self._outages = Outages(context.metrics, on_away=self._hold, on_back=self._intake.release)
         self._dead_letters = DeadLetters(settings, SystemClock().now)
         self._gate = Gate(book.first_pass_count, self._limit)
@@ -89,6 +95,7 @@ class Bridge:
         working = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
             asyncio.create_task(self._watch(), name="watch"),
+            asyncio.create_task(self._broker.run(), name="broker-watch"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         health.started()
@@ -117,10 +124,13 @@ class Bridge:
             self._intake.hold(part)
 
     async def _check_kafka(self) -> str:
-        trouble = self._intake.trouble()
+        trouble = self._trouble_with_kafka()
         if trouble is not None:
             raise Unavailable(trouble)
         return self._intake.remark()
+
+    def _trouble_with_kafka(self) -> str | None:
+        return self._broker.trouble or self._intake.trouble()
 
     async def _check_temporal(self) -> None:
         self._raise_if_away("temporal")
@@ -143,14 +153,17 @@ class Bridge:
 
     async def _watch(self) -> None:
         up = self._context.metrics.gauge("topup_part_up").labels("kafka")
-        said: str | None = ""
+        was_well: bool | None = None
+        said_at = 0.0
         while True:
             self._intake.watch_once()
-            trouble = self._intake.trouble()
-            up.set(0 if trouble else 1)
-            if trouble != said:
-                _log.info("intake", sentence=trouble or self._intake.remark())
-                said = trouble
+            trouble = self._trouble_with_kafka()
+            well = trouble is None
+            up.set(1 if well else 0)
+            now = self._loop.time()
+            if well is not was_well or (not well and now - said_at > LINE_EVERY_SECONDS):
+                _log.log(logging.INFO if well else logging.WARNING, "intake", sentence=trouble or self._intake.remark())
+                was_well, said_at = well, now
             await asyncio.sleep(WATCH_EVERY_SECONDS)
 
 

@@ -1,13 +1,13 @@
 """Makes the topics that are missing; one that is there stays as it is (contracts §9)."""
 
 import contextlib
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
-from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from bridge.kafka_client import EMBEDDED_API_VERSION, connection
+from bridge.kafka_client import EMBEDDED_API_VERSION, administrator
+from bridge.kafka_types import Admin
 from orders.errors import TopUpError, Unavailable
 from runtime.settings import Settings
 from runtime.telemetry import get_logger
@@ -27,26 +27,6 @@ class CannotCreate(TopUpError):
     """Topics are missing and could not be made; waiting would not help."""
 
 
-class Admin(Protocol):
-    """The methods of `KafkaAdminClient` in use."""
-
-    def list_topics(self) -> list[str]:
-        """Their names."""
-        ...
-
-    def create_topics(self, new_topics: dict[str, dict[str, Any]], *, wait_for_metadata: bool) -> object:
-        """Make topics."""
-        ...
-
-    def describe_configs(self, config_resources: list[Any], *, config_filter: str) -> dict[str, Any]:
-        """Settings by type, name and key."""
-        ...
-
-    def close(self) -> None:
-        """Disconnect."""
-        ...
-
-
 def ensure_topics(settings: Settings) -> list[str]:
     """Make the source and the dead-letter topic where they are missing; the names of those made. Blocks.
 
@@ -55,7 +35,7 @@ def ensure_topics(settings: Settings) -> list[str]:
         CannotCreate: the broker refused; names what is missing.
     """
     try:
-        admin = cast("Admin", KafkaAdminClient(**connection(settings)))
+        admin = administrator(settings)
     except KafkaError as error:
         raise Unavailable(
             f"Kafka at {settings.kafka_bootstrap_servers} is away ({in_one_line(error)}): start it, or correct "

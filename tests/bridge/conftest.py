@@ -107,6 +107,11 @@ class Lane:
     def readyz(self, bridge: Program) -> dict[str, Any]:
         return json.loads(self.get(bridge, "readyz"))
 
+    def readyz_partitions(self, bridge: Program) -> list[int]:
+        """The partitions that the bridge holds, as `/readyz` shows them."""
+        (kafka,) = (check for check in self.readyz(bridge)["checks"] if check["name"] == "kafka")
+        return json.loads(kafka["sentence"].removeprefix("Partitions ").partition("]")[0] + "]")
+
     def metrics(self, bridge: Program, name: str) -> dict[str, float]:
         """Label values → value of one metric; `""` for one without labels."""
         found: dict[str, float] = {}

@@ -135,6 +135,7 @@ class FakeConsumer:
         self.positions: dict[Partition, int] = dict.fromkeys(self.logs, 0)
         self.first: dict[Partition, int] = dict.fromkeys(self.logs, 0)
         self.commits: list[dict[Partition, int]] = []
+        self.committed: dict[Partition, int] = {}
         self.commit_answer: object = None
         self.answers_commits = True
         self.raises: Exception | None = None
@@ -161,16 +162,22 @@ class FakeConsumer:
     def partitions_for_topic(self, topic: str) -> set[int]:
         return {partition.partition for partition in self.logs}
 
-    def give(self, *partitions: int) -> None:
+    def rebalance(self, *partitions: int) -> None:
+        """As kafka-python does it with an eager assignor: all are revoked, and what comes back keeps its position."""
         new = {Partition(self.topic, n) for n in partitions}
-        self.owned |= new
-        self.paused_now -= new
-        self.listener.on_partitions_assigned(new)
+        self.listener.on_partitions_revoked(set(self.owned))
+        self._hold(new)
 
-    def take_away(self, *partitions: int, lost: bool = False) -> None:
-        gone = {Partition(self.topic, n) for n in partitions}
-        (self.listener.on_partitions_lost if lost else self.listener.on_partitions_revoked)(gone)
-        self.owned -= gone
+    def lose(self) -> None:
+        self.listener.on_partitions_lost(set(self.owned))
+        self.owned, self.paused_now = set(), set()
+
+    def _hold(self, new: set[Partition]) -> None:
+        for partition in new - self.owned:
+            self.positions[partition] = self.committed.get(partition, self.first[partition])
+        self.owned = new
+        self.paused_now &= new
+        self.listener.on_partitions_assigned(new)
 
     def assignment(self) -> set[Partition]:
         return set(self.owned)
@@ -238,6 +245,8 @@ class FakeConsumer:
 
     def _note(self, offsets: Mapping[Partition, Any]) -> None:
         self.commits.append({partition: committed.offset for partition, committed in offsets.items()})
+        if not isinstance(self.commit_answer, BaseException):
+            self.committed.update(self.commits[-1])
 
     def close(self, *, autocommit: bool, timeout_ms: int) -> None:
         assert not autocommit

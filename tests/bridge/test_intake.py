@@ -61,7 +61,7 @@ def commit_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench() -> Bench:
     made = Bench()
-    made.consumer.give(0, 1)
+    made.consumer.rebalance(0, 1)
     return made
 
 
@@ -131,28 +131,46 @@ def test_with_nothing_in_flight_the_position_is_committed_so_that_the_lag_of_mar
     assert committed(bench)[0] == 5
 
 
-def test_revoked_partitions_commit_what_is_complete_and_count_nothing_later(bench: Bench) -> None:
+def test_a_rebalance_commits_what_is_complete_and_what_comes_back_goes_on_where_it_was(bench: Bench) -> None:
     bench.consumer.append(0, 0, 1, 2)
     bench.poll()
     bench.taken[0].complete()
-    bench.consumer.take_away(0, 1)
+    bench.consumer.rebalance(0)
     assert committed(bench)[0] == 1
     bench.taken[1].complete()
-    bench.consumer.give(0, 1)
-    bench.consumer.positions[Partition("orders", 0)] = 1
+    bench.poll(2)
+    assert committed(bench)[0] == 2
+    bench.taken[2].complete()
+    bench.poll(2)
+    assert committed(bench)[0] == 3
+    assert len(bench.taken) == 3  # the client keeps its position: nothing comes a second time
+
+
+def test_a_partition_that_went_away_counts_nothing_later_and_is_read_again_when_it_returns(bench: Bench) -> None:
+    bench.consumer.append(0, 0, 1, 2)
+    bench.poll()
+    bench.taken[0].complete()
+    bench.consumer.rebalance(1)
+    bench.taken[1].complete()
+    bench.poll(2)
+    assert committed(bench)[0] == 1
+    bench.consumer.rebalance(0, 1)
     bench.poll(2)
     assert committed(bench)[0] == 1
     assert [record.offset for record in bench.taken] == [0, 1, 2, 1, 2]
     assert [record.lease.read_again for record in bench.taken] == [True] * 3 + [False] * 2
 
 
-def test_lost_partitions_commit_nothing(bench: Bench) -> None:
+def test_lost_partitions_commit_nothing_and_are_read_again_from_the_commit_on(bench: Bench) -> None:
     bench.consumer.append(0, 0, 1)
     bench.poll(2)
     bench.taken[0].complete()
     before = list(bench.consumer.commits)
-    bench.consumer.take_away(0, 1, lost=True)
+    bench.consumer.lose()
     assert bench.consumer.commits == before
+    bench.consumer.rebalance(0, 1)
+    bench.poll()
+    assert [record.offset for record in bench.taken] == [0, 1, 0, 1]
 
 
 def test_a_hold_pauses_all_and_polls_on_and_a_new_assignment_is_paused_again(bench: Bench) -> None:
@@ -162,8 +180,8 @@ def test_a_hold_pauses_all_and_polls_on_and_a_new_assignment_is_paused_again(ben
     bench.poll()
     assert bench.consumer.paused_now == bench.consumer.owned
     bench.intake.release("temporal")
-    bench.consumer.take_away(0, 1)
-    bench.consumer.give(0, 1)
+    bench.consumer.lose()
+    bench.consumer.rebalance(0, 1)
     bench.poll()
     assert bench.consumer.paused_now == bench.consumer.owned
     assert bench.taken == []
@@ -260,13 +278,12 @@ def test_a_partition_that_has_records_and_gives_none_needs_a_new_consumer_once(
 ) -> None:
     monkeypatch.setattr(bridge.consumer, "LOOK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(bridge.consumer, "STALLED_SECONDS", 0.0)
-    monkeypatch.setattr(bench.consumer, "highwater", lambda partition: 5)
+    monkeypatch.setattr(bench.consumer, "highwater", lambda partition: 5 if partition.partition == 0 else 0)
     bench.poll()
     with pytest.raises(Wedged, match="gave nothing"):
         bench.poll(2)
-    bench.intake.leases.end_all()
-    bench.consumer.give(0, 1)
-    bench.intake._cured[Partition("orders", 1)] = 0
+    bench.consumer.lose()
+    bench.consumer.rebalance(0, 1)
     bench.poll(3)  # an open transaction looks the same: once is enough
 
 
@@ -280,7 +297,7 @@ def test_a_topic_that_is_missing_says_to_run_setup() -> None:
 
 
 def test_a_topic_that_vanishes_is_noticed(bench: Bench) -> None:
-    bench.consumer.take_away(0, 1)
+    bench.consumer.rebalance()
     bench.consumer.logs.clear()
     with pytest.raises(TopicMissing):
         bench.poll()
@@ -329,15 +346,15 @@ def test_a_record_that_cannot_be_decoded_is_told_from_other_trouble(bench: Bench
 def test_an_unreadable_partition_stays_paused_and_unready_and_the_others_go_on(bench: Bench) -> None:
     bad = Partition("orders", 0)
     bench.intake._unreadable[bad] = "CorruptRecordError at offset 3"
-    bench.consumer.take_away(0, 1)
-    bench.consumer.give(0, 1)
+    bench.consumer.lose()
+    bench.consumer.rebalance(0, 1)
     assert bench.consumer.paused_now == {bad}  # before any poll could fetch it
     bench.consumer.append(0, 3)
     bench.consumer.append(1, 0)
     bench.poll()
     assert [record.partition for record in bench.taken] == [1]
     assert "Partition 0 of orders stands still" in (bench.intake.trouble() or "")
-    bench.consumer.take_away(0)
+    bench.consumer.rebalance(1)
     assert bench.intake.trouble() is None  # it is another bridge's trouble now
 
 
@@ -380,7 +397,7 @@ def test_a_stop_commits_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def joined(timeout_ms: int, max_records: int | None = None) -> Any:
         if not bench.consumer.owned:
-            bench.consumer.give(0)
+            bench.consumer.rebalance(0)
         found = poll(timeout_ms, max_records)
         for record in bench.taken:
             record.complete()

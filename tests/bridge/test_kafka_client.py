@@ -48,3 +48,36 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
         await asyncio.to_thread(intake.stop, 20)
         waiting.put(None)
         worker.join()
+
+
+async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partitions_that_come_back(
+    make_lane: Any, settings_of: Any
+) -> None:
+    """What `bridge.leases` is built on: revoked and assigned again, nothing uncommitted is read a second time."""
+    lane = await make_lane(partitions=2)
+    await asyncio.to_thread(lane.send, lane.orders(40))
+    taken: list[Record] = []
+    first = Intake(settings_of(lane.environment()), taken.extend, Metrics())
+    second = Intake(settings_of(lane.environment()), lambda _: None, Metrics())
+    first.start()
+    try:
+        await lane.until(lambda: len(taken) == 40, "all records were read, and none is complete")
+        second.start()
+        await lane.until(lambda: len(second.leases.held()) == 1, "the second member has a partition")
+        (kept,) = first.leases.held().values()
+        mine = [record for record in taken if record.partition == kept.partition]
+        assert kept.in_flight == len(mine)
+        assert all(record.lease is kept for record in mine)
+        assert {record.lease.read_again for record in taken if record.partition != kept.partition} == {True}
+        await asyncio.to_thread(second.stop, 20)
+        await lane.until(lambda: len(first.leases.held()) == 2, "the first member has both again")
+        await lane.until(lambda: len(taken) == 80 - len(mine), "the partition that was away is read again")
+        await asyncio.sleep(1)
+        assert len([record for record in taken if record.partition == kept.partition]) == len(mine)
+        assert all(offset == 0 for offset in lane.committed().values())
+        for record in taken:
+            record.complete()
+        await lane.until_all_committed(10)
+    finally:
+        await asyncio.to_thread(first.stop, 20)
+        await asyncio.to_thread(second.stop, 20)

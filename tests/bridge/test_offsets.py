@@ -71,47 +71,52 @@ def test_a_lease_that_ended_counts_no_completion_and_commits_nothing() -> None:
         lease.deliver(offset, 10)
     lease.complete(1)
     assert lease.in_flight_bytes == 10
-    assert lease.end() == 2
+    assert lease.committable() == 2
+    lease.end()
     lease.complete(2)
     assert lease.committable() is None
-    assert lease.end() is None
     assert not lease.live
     assert lease.read_again
     assert lease.in_flight_bytes == 0
 
 
-def test_a_lease_that_ends_has_nothing_to_commit_where_all_was_committed() -> None:
-    lease = Lease("orders", 0)
-    lease.deliver(1, 10)
-    lease.complete(1)
-    lease.committed = 2
-    assert lease.end() is None
-
-
-def test_a_partition_that_comes_back_begins_a_lease_of_its_own() -> None:
+def test_a_partition_that_was_away_begins_a_lease_of_its_own() -> None:
     leases, partition = Leases(), Partition("orders", 0)
-    leases.begin([partition])
+    leases.assign([partition])
     first = leases.held()[partition]
     first.deliver(5, 1)
-    assert leases.end([partition]) == {partition: 5}
-    leases.begin([partition])
+    leases.assign([])
+    assert leases.held() == {}
+    leases.assign([partition])
     second = leases.held()[partition]
     second.deliver(5, 1)
     first.complete(5)
     assert second.committable() == 5
 
 
-def test_a_partition_that_is_kept_keeps_its_lease() -> None:
-    leases, partition = Leases(), Partition("orders", 0)
-    leases.begin([partition])
-    lease = leases.held()[partition]
-    leases.begin([partition, Partition("orders", 1)])
-    assert leases.held()[partition] is lease
+def test_a_partition_that_is_kept_keeps_its_lease_and_one_that_is_not_loses_it() -> None:
+    leases, kept, gone = Leases(), Partition("orders", 0), Partition("orders", 1)
+    leases.assign([kept, gone])
+    before = leases.held()
+    leases.assign([kept, Partition("orders", 2)])
+    assert leases.held()[kept] is before[kept]
+    assert before[kept].live
+    assert not before[gone].live
+    assert before[gone].read_again
+
+
+def test_lost_partitions_end_and_no_others() -> None:
+    leases, kept, lost = Leases(), Partition("orders", 0), Partition("orders", 1)
+    leases.assign([kept, lost])
+    before = leases.held()
+    leases.end([lost])
+    assert leases.held() == {kept: before[kept]}
+    assert not before[lost].live
 
 
 def test_records_of_a_renewed_lease_still_have_to_be_done() -> None:
     leases, partition = Leases(), Partition("orders", 0)
-    leases.begin([partition])
+    leases.assign([partition])
     lease = leases.held()[partition]
     leases.renew(partition)
     assert not lease.live
