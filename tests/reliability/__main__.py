@@ -88,9 +88,13 @@ async def _run_all(runner: Runner, jobs: dict[str, Job], logs: Path | None) -> l
         for violation in result.report.violations:
             sys.stderr.write(f"            {violation.rule}: {violation.sentence} ({violation.order_id})\n")
         if result.logs and logs is not None:
-            logs.mkdir(parents=True, exist_ok=True)
-            (logs / f"{len(results)}.log").write_text(f"{result.name}\n{result.logs}")
+            await asyncio.to_thread(_keep, logs / f"{len(results)}.log", f"{result.name}\n{result.logs}")
     return results
+
+
+def _keep(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 async def judge_whole(runner: Runner) -> Report:

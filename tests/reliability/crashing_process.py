@@ -77,7 +77,7 @@ class Trap:
         """A point begins."""
         if point == self._plan.point:
             self._passed += 1
-            self._armed = self._passed == self._plan.passing
+            self._armed |= self._passed == self._plan.passing
             self.reach(point, "before")
 
     def reach(self, point: str, when: When) -> bool:

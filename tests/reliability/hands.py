@@ -23,8 +23,8 @@ from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, until
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, insist_on_update
 from workflows import sweep
 
-HANDS: Final = ("terminate", "delete")
 Hand = Literal["terminate", "delete"]
+HANDS: Final[Sequence[Hand]] = ("terminate", "delete")
 TOUCHES_NOTHING: Final = "a settled order's second run touches nothing outside"
 NO_SECOND_RUN: Final = "a settled order's second record is a duplicate"
 DELETED_SECONDS: Final = 120.0

@@ -26,9 +26,11 @@ class Parts:
 BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault, when in POINTS)
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 NEVER_STARTED = "sweep / claimed and never started"
-HAND_NAMES: Final = tuple(f"sweep / {hand} while {state.name}" for state in hands.STATES for hand in hands.HANDS)
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
-DRILL_NAMES: Final = (*BRIDGE_NAMES, INCIDENT, INCIDENT_AND_KILL, NEVER_STARTED, *HAND_NAMES, *FORGOTTEN)
+
+
+def _hand_name(hand: hands.Hand, state: hands.State) -> str:
+    return f"sweep / {hand} while {state.name}"
 
 
 def whole(seed: int, parts: Parts) -> dict[str, Job]:
@@ -48,8 +50,9 @@ def drills(parts: Parts) -> dict[str, Job]:
             found[INCIDENT] = incident_drill(parts.kafka, parts.old_platform, kill_worker=False)
             found[INCIDENT_AND_KILL] = incident_drill(parts.kafka, parts.old_platform, kill_worker=True)
     found[NEVER_STARTED] = hands.never_started_drill()
-    pairs = [(state, hand) for state in hands.STATES for hand in hands.HANDS]
-    found |= {name: hands.hand_drill(*pair) for name, pair in zip(HAND_NAMES, pairs, strict=True)}
+    for state in hands.STATES:
+        for hand in hands.HANDS:
+            found[_hand_name(hand, state)] = hands.hand_drill(state, hand)
     found |= {FORGOTTEN[0]: hands.forgotten_drill("delivered"), FORGOTTEN[1]: hands.forgotten_drill("refunded")}
     return {name: _drill_job(name, drill) for name, drill in found.items()}
 

@@ -1,0 +1,43 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+
+from tests.parts.kafka import Kafka
+from tests.parts.mosquitto import Mosquitto
+from tests.parts.postgres import Postgres
+from tests.parts.temporal import Temporal
+from tests.reliability.matrix import Parts, representative
+from tests.reliability.running import Runner, Shown
+from tests.reliability.world import World
+
+AT_ONCE = 10
+"""A job mostly waits (10 s for Temporal to give a dead worker's task to another); ten keep two cores busy."""
+
+
+@pytest.fixture(scope="session")
+async def runner(temporal_server: Temporal, mosquitto: Mosquitto, postgres: Postgres) -> AsyncIterator[Runner]:
+    """The runner, on a world of this session."""
+    world = World(temporal_server, mosquitto, postgres)
+    await world.start()
+    yield Runner(world, await temporal_server.connect(), at_once=AT_ONCE)
+    await world.close()
+
+
+@pytest.fixture(scope="session")
+async def jobs(
+    request: pytest.FixtureRequest, runner: Runner, kafka: Kafka
+) -> AsyncIterator[Mapping[str, "asyncio.Task[Shown]"]]:
+    """The selected jobs, all under way side by side, by name."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    wanted = {item.callspec.params.get("job") for item in items if hasattr(item, "callspec")}
+    old_platform = await asyncio.to_thread(Mosquitto().start)
+    all_jobs = representative(Parts(kafka, old_platform))
+    tasks = {name: asyncio.ensure_future(job(runner)) for name, job in all_jobs.items() if name in wanted}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    old_platform.close()
