@@ -25,6 +25,7 @@ class Story:
             leaves time for what this story is about, small enough to be quick.
         end: what it must come to; `either` where the crash may take so long that the order is burnt instead.
         points: point → the passings at which faults fire.
+        faults: which faults fire there; all that make sense, if not given.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Story:
     refund: Sequence[Mapping[str, Any]] = ()
     hand: Hand = ""
     away: bool = False
+    faults: Sequence[tuple[Fault, When]] = ()
 
 
 ONCE = (1,)
@@ -50,6 +52,22 @@ STORIES: tuple[Story, ...] = (
             ("book:post_intent", "carrier:post", "book:post", "book:settle", "book:notice_delivered", "mqtt:delivered"),
             ONCE,
         ),
+    ),
+    Story(
+        name="slow",
+        says="the carrier takes 40 s, then sells",
+        scale=0.1,
+        end="delivered",
+        carrier=({"kind": "delay", "seconds": 4},),
+        points=dict.fromkeys(("book:status", "carrier:get", "book:post"), ONCE),
+    ),
+    Story(
+        name="burnt under a zombie",
+        says="frozen between its right to POST and the POST; thawed when the order is burnt and refunded",
+        scale=0.02,
+        end="refunded",
+        points={"carrier:post": ONCE},
+        faults=(("stop", "before"),),
     ),
     Story(
         name="doubted",
@@ -150,7 +168,7 @@ STORIES: tuple[Story, ...] = (
         end="refunded",
         carrier=({"kind": "async", "state": "inProgress", "then": "never"},),
         hand="resolve",
-        points=dict.fromkeys(("book:resolve", "book:carrier_gave_up"), ONCE),
+        points={"book:resolve": ONCE, "book:query": (2, 3)},
     ),
 )
 BY_NAME: Mapping[str, Story] = {story.name: story for story in STORIES}
@@ -171,17 +189,20 @@ class Cell:
     acts_late: bool = False
     """For the middle of a request: the other side acts after the fault, not before."""
     on_postgres: bool = False
+    then: str = ""
+    """The point after whose first passing by the next process that one is killed too, if it comes there."""
 
     @property
     def name(self) -> str:
         """Readable, and the same for the same cell."""
         again = f"#{self.passing}" if self.passing > 1 else ""
-        return f"{self.story.name} / {self.fault} {self.when} {self.point}{again} / seed {self.seed}"
+        then = f", then after {self.then}" if self.then else ""
+        return f"{self.story.name} / {self.fault} {self.when} {self.point}{again}{then} / seed {self.seed}"
 
     @property
     def end(self) -> End:
         """What must come of it."""
-        slow_enough = self.scale >= self.story.scale and self.fault != "stop"
+        slow_enough = self.scale >= self.story.scale and self.fault != "stop" and not self.then
         return self.story.end if self.story.end == "refunded" or slow_enough else "either"
 
     @property
@@ -190,15 +211,31 @@ class Cell:
         return self.point.startswith(("carrier:", "refund:"))
 
 
+PAIRS_PER_STORY = 3
+
+
 def full(seed: int) -> list[Cell]:
-    """Each boundary and each middle × each fault that makes sense there."""
-    return [planned(cell, seed) for story in STORIES for cell in _cells(story)]
+    """Each boundary and each middle × each fault that makes sense there; and some pairs of kills."""
+    singles = [planned(cell, seed) for story in STORIES for cell in _cells(story)]
+    return singles + [pair for story in STORIES for pair in _pairs(story, seed)]
+
+
+def _pairs(story: Story, seed: int) -> Iterator[Cell]:
+    """Killed at one point, and the next process again at the same one or at a later one."""
+    draw = random.Random(f"{seed} {story.name}")
+    points = list(story.points)
+    for number in range(0 if story.faults else PAIRS_PER_STORY):
+        first = draw.randrange(len(points))
+        then = draw.choice(points[first:])
+        cell = Cell(story=story, point=points[first], when="after", fault="kill", then=then)
+        passing = draw.choice(story.points[points[first]])
+        yield replace(planned(cell, seed), passing=passing, scale=max(story.scale, 0.02 * (number + 1)))
 
 
 def _cells(story: Story) -> Iterator[Cell]:
     for point, passings in story.points.items():
         for passing in passings:
-            for fault, when in _faults(point):
+            for fault, when in story.faults or _faults(point):
                 yield Cell(story=story, point=point, when=when, fault=fault, passing=passing)
 
 
@@ -218,11 +255,17 @@ def planned(cell: Cell, seed: int) -> Cell:
     return replace(
         cell,
         seed=seed,
-        scale=cell.story.scale if seed == 1 else draw.choice((0.02, 0.05, 0.1, cell.story.scale)),
-        thaw="soon" if _holds_a_lock(cell) else draw.choice(("taken over", "settled")),
+        scale=cell.story.scale if seed == 1 or cell.story.faults else draw.choice((0.02, 0.05, 0.1, cell.story.scale)),
+        thaw=_thaw(cell, draw),
         acts_late=draw.random() < 0.5,
         on_postgres=draw.random() < 0.2,
     )
+
+
+def _thaw(cell: Cell, draw: random.Random) -> Thaw:
+    if cell.story.faults:
+        return "settled"
+    return "soon" if _holds_a_lock(cell) else draw.choice(("taken over", "settled"))
 
 
 def _holds_a_lock(cell: Cell) -> bool:

@@ -8,7 +8,8 @@ from tests.parts.kafka import Kafka
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.postgres import Postgres
 from tests.parts.temporal import Temporal
-from tests.reliability.matrix import Parts, representative
+from tests.reliability.matrix import Parts, representative, representative_names
+from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Runner, Shown
 from tests.reliability.world import World
 
@@ -26,6 +27,30 @@ async def runner(temporal_server: Temporal, mosquitto: Mosquitto, postgres: Post
 
 
 @pytest.fixture(scope="session")
+async def caught(
+    request: pytest.FixtureRequest, temporal_server: Temporal
+) -> AsyncIterator[Mapping[str, "asyncio.Task[Shown]"]]:
+    """The selected mutants, each in its cell, on a world of their own: their orders must not count."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    wanted = {item.callspec.params.get("mutant") for item in items if hasattr(item, "callspec")}
+    broker = await asyncio.to_thread(Mosquitto().start)
+    world = World(temporal_server, broker, None)
+    await world.start()
+    runner = Runner(world, await temporal_server.connect(), at_once=len(MUTANTS))
+    tasks = {
+        name: asyncio.create_task(runner.cell(mutant.cell, mutant=name))
+        for name, mutant in MUTANTS.items()
+        if name in wanted
+    }
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    await world.close()
+    broker.close()
+
+
+@pytest.fixture(scope="session")
 async def jobs(
     request: pytest.FixtureRequest, runner: Runner, kafka: Kafka
 ) -> AsyncIterator[Mapping[str, "asyncio.Task[Shown]"]]:
@@ -35,6 +60,7 @@ async def jobs(
     wanted = {item.callspec.params.get("job") for item in items if hasattr(item, "callspec")}
     old_platform = await asyncio.to_thread(Mosquitto().start)
     all_jobs = representative(Parts(kafka, old_platform))
+    assert set(all_jobs) == set(representative_names())
     tasks = {name: asyncio.ensure_future(job(runner)) for name, job in all_jobs.items() if name in wanted}
     yield tasks
     for task in tasks.values():

@@ -1,8 +1,9 @@
-"""`python -m tests.reliability.crashing_process worker|bridge PLAN`: the production process, with one fault in it.
+"""`python -m tests.reliability.crashing_process worker|bridge PLAN [MUTANT]`: the production process, with one fault.
 
 The fault is put around the adapters' methods in this process alone, so production code has no switch for it. It fires
 once, at the given passing of a point: the process kills itself (-9), freezes itself (SIGSTOP, all threads), or takes
-a success of the other side for a lost answer. PLAN is the JSON of `Plan`.
+a success of the other side for a lost answer. PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of
+`tests.reliability.mutants`, makes the product wrong, to see that it is caught.
 
 | point | is | `middle` is |
 |---|---|---|
@@ -233,8 +234,13 @@ def _around_commits(trap: Trap) -> None:
 
 def main() -> NoReturn:
     """Install the fault, then run the production process."""
-    process, text = sys.argv[1:]
-    install(Trap(Plan(**json.loads(text))))
+    process, text, *mutants = sys.argv[1:]
+    if mutants:
+        from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
+
+        MUTANTS[mutants[0]].apply()
+    if text != "-":
+        install(Trap(Plan(**json.loads(text))))
     if process == "bridge":
         bridge.process.main()
     workers.process.main(os.environ)

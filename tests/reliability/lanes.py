@@ -48,6 +48,8 @@ class Lane:
         self.scale = scale
         self.queue = world.unique("queue-")
         self.platforms: tuple[str, ...] = (PLATFORM,)
+        self.mutant = ""
+        """The mistake that this lane's processes make (`tests.reliability.mutants`)."""
         database_url = world.database(on_postgres=on_postgres)
         self.environment = world.environment(queue=self.queue, database_url=database_url, scale=scale, **changes)
         self.book = open_book(database_url)
@@ -59,8 +61,9 @@ class Lane:
     async def process(self, name: str, plan: Plan | None = None) -> Program:
         """A started `worker` or `bridge`: the production process, or with a fault in it."""
         module = {"worker": "workers", "bridge": "bridge"}[name]
-        crashing = ["tests.reliability.crashing_process", name, plan.text()] if plan else [module]
-        command = [sys.executable, "-m", *crashing]
+        mutant = [self.mutant] if self.mutant else []
+        crashing = ["tests.reliability.crashing_process", name, plan.text() if plan else "-", *mutant]
+        command = [sys.executable, "-m", *(crashing if plan or mutant else [module])]
         program = Program(f"{name}-{self.queue}-{len(self._programs)}", command, env=self.environment)
         self._programs.append(program)
         await asyncio.to_thread(program.start)

@@ -59,13 +59,13 @@ class Runner:
         self._lanes: dict[str, list[Lane]] = {}
         self._places = asyncio.Semaphore(at_once)
 
-    async def cell(self, cell: Cell) -> Shown:
-        """One cell of the matrix."""
+    async def cell(self, cell: Cell, *, mutant: str = "") -> Shown:
+        """One cell of the matrix, with the product or with a mutant of it."""
 
         async def drill(_: Runner, result: Shown, stack: AsyncExitStack) -> None:
-            await _through(self, cell, result, stack)
+            await _through(self, cell, result, stack, mutant)
 
-        return await self.drill(cell.name, drill)
+        return await self.drill(f"{cell.name} / {mutant}" if mutant else cell.name, drill)
 
     async def drill(self, name: str, drill: Drill) -> Shown:
         """Run it when there is room; what the product does wrong stands in the report."""
@@ -106,13 +106,14 @@ class Runner:
         result.report.add(AGREES, paid.order_id, await lane.compare(paid, books, said))
 
 
-async def _through(runner: Runner, cell: Cell, result: Shown, stack: AsyncExitStack) -> None:
+async def _through(runner: Runner, cell: Cell, result: Shown, stack: AsyncExitStack, mutant: str) -> None:
     """One cell, from claim to audit."""
     changes: dict[str, str] = {}
     door = stack.enter_context(contextlib.closing(Door(runner.world.url("carrier")))) if cell.story.away else None
     if door is not None:
         changes["TOPUP_CARRIER_URL"] = door.url
     lane = runner.lane(result.name, stack, scale=cell.scale, on_postgres=cell.on_postgres, **changes)
+    lane.mutant = mutant
     order, paid = await runner.order(
         lane,
         cell.story.provider,
@@ -157,6 +158,8 @@ async def _heal(lane: Lane, cell: Cell, order: PaidOrder, crasher: Program) -> T
     """A fresh process goes on; a frozen one is thawed when the seed says, and watched."""
     if cell.fault == "lost":
         return await lane.result(order)
+    if cell.then:
+        await _kill_again(lane, cell, order)
     await lane.process("worker")
     if cell.fault == "kill":
         return await lane.result(order)
@@ -170,6 +173,16 @@ async def _heal(lane: Lane, cell: Cell, order: PaidOrder, crasher: Program) -> T
             ended = await lane.result(order)
     await asyncio.sleep(ECHO_SECONDS + 0.2 * scaled(LATENCY_SECONDS, cell.scale))
     return ended
+
+
+async def _kill_again(lane: Lane, cell: Cell, order: PaidOrder) -> None:
+    """The next process is killed too, unless the order ends without passing that point again."""
+    plan = lane.plan("kill", "after", cell.then)
+    second = await lane.process("worker", plan)
+    ended = asyncio.create_task(lane.result(order))
+    while second.running and not ended.done():
+        await asyncio.sleep(0.1)
+    ended.cancel()
 
 
 async def _play_the_hand(lane: Lane, cell: Cell, order: PaidOrder, paid: Paid) -> None:

@@ -39,7 +39,9 @@ class World:
     """Simulators on the given servers. `start`, then use, then `close`.
 
     Args:
-        extra_brokers: further MQTT platforms of the vehicles, by name.
+        temporal: shared by all lanes, each with a task queue of its own.
+        mosquitto: the cars' MQTT platform.
+        postgres: for the order books of some lanes; without it they are all SQLite files.
     """
 
     def __init__(self, temporal: Temporal, mosquitto: Mosquitto, postgres: Postgres | None) -> None:

@@ -1,0 +1,162 @@
+"""Wrong products, made by patches in one process: the matrix is worth what it catches.
+
+Each mutant is a mistake that somebody might make, one rule of the auditor that must break, and a cell that shows it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import activities.notifying
+import orders.book
+from activities.notifying import NotifyingActivities
+from activities.recording import RecordingActivities
+from adapters.carrier_tmf622 import Tmf622Carrier
+from adapters.order_book import OrderBook
+from orders.outcomes import InDoubt, Refused
+from tests.reliability.cells import BY_NAME, Cell
+from tests.reliability.crashing_process import Fault, When
+from workflows.steps import NoticeAsk, NoticeSays, Stand
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mistake.
+
+    Attributes:
+        apply: makes it in this process.
+        rule: what the auditor must find broken.
+        cell: where.
+    """
+
+    apply: Callable[[], None]
+    rule: str
+    cell: Cell
+
+
+def _patch(owner: Any, name: str, value: Any) -> None:
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more: correct the mutant"
+    setattr(owner, name, value)
+
+
+def _posts_without_asking() -> None:
+    read, grant, granted = RecordingActivities.read_order, orders.book.grant_post, orders.book._granted  # pyright: ignore[reportPrivateUsage]
+
+    async def read_order(self: RecordingActivities, order_id: str) -> Stand:
+        return (await read(self, order_id)).model_copy(update={"posts": 0})
+
+    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+        if entry.posts and entry.fact is None:
+            return granted(entry, entry, now, times)
+        return grant(entry, now, times, make_body, evidence)
+
+    _patch(RecordingActivities, "read_order", _as(read, read_order))
+    _patch(orders.book, "grant_post", grant_post)
+
+
+def _posts_before_the_intent() -> None:
+    decide: Any = OrderBook.decide
+
+    async def forgetful(self: OrderBook, order_id: str, rule: Any, *, kind: str, detail: Any) -> Any:
+        def forget(record: Any) -> Any:
+            return record.entry, rule(record)[1]
+
+        return await decide(self, order_id, forget if kind == "post_intent" else rule, kind=kind, detail=detail)
+
+    _patch(OrderBook, "decide", forgetful)
+
+
+def _new_body_for_each_post() -> None:
+    grant = orders.book.grant_post
+
+    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+        after, answer = grant(entry, now, times, make_body, evidence)
+        if isinstance(answer, orders.book.PostGranted):
+            answer = replace(answer, body=make_body(now + times.completion_window))
+        return after, answer
+
+    _patch(orders.book, "grant_post", grant_post)
+
+
+def _takes_a_500_for_a_refusal() -> None:
+    submit = Tmf622Carrier.submit
+
+    async def hasty(self: Tmf622Carrier, body: bytes, *, timeout_seconds: float) -> Any:
+        answer = await submit(self, body, timeout_seconds=timeout_seconds)
+        return Refused(code="FAILED") if isinstance(answer, InDoubt) else answer
+
+    _patch(Tmf622Carrier, "submit", hasty)
+
+
+def _burns_at_once() -> None:
+    def at_once(entry: Any, _times: Any) -> Any:
+        return entry.claimed_at
+
+    _patch(orders.book, "burn_allowed_from", at_once)
+
+
+def _takes_not_found_for_burnt() -> None:
+    async def imagined(_self: Tmf622Carrier, _serial: str, *, timeout_seconds: float) -> Refused:
+        del timeout_seconds
+        return Refused(code="CANCELLED", burnt=True)
+
+    _patch(Tmf622Carrier, "cancel", imagined)
+
+
+def _dates_each_notice_anew() -> None:
+    compose: Any = activities.notifying.compose
+
+    def dated(**members: Any) -> Any:
+        return compose(**(members | {"at": datetime.now(UTC)}))
+
+    _patch(activities.notifying, "compose", dated)
+
+
+def _tells_nobody() -> None:
+    async def silent(self: NotifyingActivities, ask: NoticeAsk) -> NoticeSays:
+        del self
+        return NoticeSays(states=dict.fromkeys(ask.platforms, "acknowledged"))
+
+    _patch(NotifyingActivities, "notify_vehicle", _as(NotifyingActivities.notify_vehicle, silent))
+
+
+def _as(original: Any, replacement: Any) -> Any:
+    """The replacement under the original's activity definition."""
+    replacement.__dict__.update(original.__dict__)
+    definition = replace(original.__dict__["__temporal_activity_definition"], fn=replacement)
+    replacement.__dict__["__temporal_activity_definition"] = definition
+    return replacement
+
+
+def _cell(story: str, fault: Fault, when: When, point: str, **circumstances: Any) -> Cell:
+    scale = BY_NAME[story].scale
+    return Cell(story=BY_NAME[story], point=point, when=when, fault=fault, scale=scale, **circumstances)
+
+
+MUTANTS: Final[Mapping[str, Mutant]] = {
+    "posts again without asking": Mutant(
+        _posts_without_asking, "asked between two POSTs", _cell("delivered", "kill", "middle", "carrier:post")
+    ),
+    "posts before the intent is in the book": Mutant(
+        _posts_before_the_intent, "one body per serial", _cell("delivered", "kill", "middle", "carrier:post")
+    ),
+    "makes the body anew for each POST": Mutant(
+        _new_body_for_each_post, "one body per serial", _cell("posted again", "kill", "before", "carrier:get")
+    ),
+    "takes a 500 for a refusal": Mutant(
+        _takes_a_500_for_a_refusal, "exactly one end", _cell("doubted", "kill", "after", "book:refund_intent")
+    ),
+    "burns before the date": Mutant(
+        _burns_at_once, "burnt late enough", _cell("cancelled", "lost", "after", "book:cancel_requested")
+    ),
+    "takes not found for burnt": Mutant(
+        _takes_not_found_for_burnt,
+        "refund only after refusal or burn",
+        _cell("burnt", "kill", "after", "book:burn"),
+    ),
+    "dates each notice anew": Mutant(
+        _dates_each_notice_anew, "the car is told", _cell("delivered", "kill", "after", "mqtt:delivered")
+    ),
+    "tells nobody": Mutant(_tells_nobody, "the car is told", _cell("delivered", "kill", "after", "book:post")),
+}

@@ -1,0 +1,17 @@
+"""The matrix catches a product that is wrong: each mutant breaks, in a real run, the rule that it should."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from tests.reliability.mutants import MUTANTS
+from tests.reliability.running import Shown
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_a_wrong_product_is_caught(mutant: str, caught: Mapping[str, "asyncio.Task[Shown]"]) -> None:
+    shown = await caught[mutant]
+    assert MUTANTS[mutant].rule in {violation.rule for violation in shown.report.violations}, shown.report.violations
