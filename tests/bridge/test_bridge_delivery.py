@@ -47,12 +47,12 @@ async def test_each_paid_order_gets_one_run(lane: Lane) -> None:
     assert lane.counts(bridge) == {"started": 300}
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-async def test_every_codec_of_kafka_is_read(lane: Lane, codec: str) -> None:
-    lane.send(lane.orders(20), compression_type=codec)
+async def test_every_codec_of_kafka_is_read(lane: Lane) -> None:
+    for n, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
+        lane.send(lane.orders(20, first=20 * n), compression_type=codec)
     await lane.ready_bridge()
     await lane.until_all_committed()
-    assert await lane.started() == ids(lane, 20)
+    assert await lane.started() == ids(lane, 80)
 
 
 async def test_a_bridge_killed_in_the_middle_of_a_batch_loses_and_doubles_nothing(lane: Lane) -> None:
