@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -111,7 +117,7 @@ async def update(client: Client, order_id: str, name: str, message: Mapping[str,
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise CommandFailed(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
-    except (RPCError, TimeoutError) as error:
+    except (RPCError, RPCTimeoutOrCancelledError, TimeoutError) as error:
         after = f"see with `topup orders show {order_id}` whether it was taken before you send it again."
         raise _failed(error, order_id, after=after) from error
     return str(answer) if isinstance(answer, str) and answer else f"{name} is under way for order {order_id}."
@@ -148,7 +154,7 @@ async def described(handle: WorkflowHandle[Any, Any]) -> Any:
         return await handle.describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
 
 
-def _failed(error: RPCError | TimeoutError, about: str, after: str = "") -> CommandFailed:
+def _failed(error: RPCError | RPCTimeoutOrCancelledError | TimeoutError, about: str, after: str = "") -> CommandFailed:
     """The one place where an answer of Temporal becomes a sentence."""
     code = error.status if isinstance(error, RPCError) else RPCStatusCode.DEADLINE_EXCEEDED
     text = " ".join(str(error).split())[:300]

@@ -88,6 +88,12 @@ class Observer:
         notices = {(notice.platform, notice.id) for notice in books.notices}
         return Counts(len(self.orders), delivered, refunded, len(notices), len(books.dead_letters))
 
+    def ended(self) -> set[str]:
+        """The orders that were delivered or refunded."""
+        books = self.books
+        delivered = {order_id for order_id, seen in books.carrier.items() if seen.sold}
+        return delivered | {seen.out_trade_no for seen in books.payments.values() if seen.refunds}
+
     def verdict(self, platforms: Sequence[str]) -> Verdict:
         """The audit as of now."""
         return audit(self.orders, self.books, platforms)

@@ -14,6 +14,7 @@ from console.stack.world import World
 
 OPERATOR: Final = "demo"
 LOOK_SECONDS: Final = 0.5
+TRIES: Final = 5
 NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 
 
@@ -76,7 +77,16 @@ class Operator:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _update(self, order: PlannedOrder, name: str, message: dict[str, str]) -> None:
-        try:
-            await runs.update(self._client, order.order_id, name, message)
-        except CommandFailed as failure:  # the audit tells whether it mattered
-            self._say(f"operator: {name} for {order.order_id} was refused: {failure.sentences[0]}")
+        """As a person would: again, where nobody answered. Whether it mattered in the end the audit tells."""
+        said = ""
+        for _ in range(TRIES):
+            try:
+                await runs.update(self._client, order.order_id, name, message)
+            except CommandFailed as failure:
+                said = failure.sentences[0]
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return
+            if self._books.payments[order.transaction_id].refunds:  # done already, whoever did it
+                return
+        self._say(f"operator: {name} for {order.order_id} was refused: {said}")

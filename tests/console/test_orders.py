@@ -151,10 +151,13 @@ async def test_a_cancel_reaches_the_run_and_a_second_one_says_that_nothing_is_op
     assert "completed; a cancel would change nothing" in said(done)
 
 
-async def test_without_a_worker_an_answer_is_not_waited_for_without_end(order, monkeypatch):
-    done = await order.topup("show", order.order_id)
-    assert done.returncode == 1
-    assert "No worker answered" in done.stdout or "no poller" in done.stdout.lower()
+async def test_without_a_worker_an_answer_is_not_waited_for_without_end(order):
+    shown, updated = await asyncio.gather(
+        order.topup("show", order.order_id), order.topup("retry", order.order_id, "--note", "x")
+    )
+    assert (shown.returncode, updated.returncode) == (1, 1)
+    for sentence in (shown.stdout, said(updated)):
+        assert "No worker answered" in sentence or "no poller" in sentence.lower()
 
 
 async def test_an_order_that_temporal_does_not_know_is_a_sentence(order):
