@@ -60,7 +60,7 @@ async def query(provider: Alipay, desk: Desk) -> RefundAnswer:
 async def known(provider: Alipay, desk: Desk) -> RefundAnswer:
     """The first answer to a query that knows the refund."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while isinstance(said := await query(provider, desk), RefundUnknown):  # noqa: ASYNC110 - another process's
+        while isinstance(said := await query(provider, desk), RefundUnknown):
             await asyncio.sleep(0.05)
     return said
 

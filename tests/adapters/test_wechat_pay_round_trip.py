@@ -61,7 +61,7 @@ async def query(provider: WeChatPay, desk: Desk) -> RefundAnswer:
 async def ended(provider: WeChatPay, desk: Desk) -> RefundAnswer:
     """The first answer to a query that says more than that the refund is under way."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while isinstance(said := await query(provider, desk), RefundAccepted):  # noqa: ASYNC110 - another process's
+        while isinstance(said := await query(provider, desk), RefundAccepted):
             await asyncio.sleep(0.05)
     return said
 

@@ -68,7 +68,7 @@ async def get(port: object, path: str) -> httpx.Response:
 
 async def until_ready(port: object) -> None:
     async with asyncio.timeout(20):
-        while (await get(port, "/readyz")).status_code != 200:  # noqa: ASYNC110 - it is another process
+        while (await get(port, "/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 
 

@@ -17,7 +17,7 @@ from tests.simulators.processes import start
 
 async def until_done(alipay: AlipayClient, trade_no: str, request_no: str) -> dict[str, Any]:
     async with asyncio.timeout(10):
-        while "refund_status" not in (  # noqa: ASYNC110  # it happens in another process
+        while "refund_status" not in (  # it happens in another process
             content := alipay.verified(await alipay.query(trade_no, request_no))
         ):
             await asyncio.sleep(0.02)

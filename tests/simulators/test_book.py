@@ -151,7 +151,7 @@ async def test_a_restarted_carrier_remembers_all_it_answered(book_path: Path, nu
     assert (await carrier.post(body_of(burnt))).json()["rejectionReason"]["code"] == "CANCELLED"
     assert (await carrier.post(body_of(sold, package="CT-DATA-1GB-30D"))).status_code == 409
     async with asyncio.timeout(10):
-        while await carrier.states(in_flight) != ["completed"]:  # noqa: ASYNC110  # it happens in another process
+        while await carrier.states(in_flight) != ["completed"]:  # it happens in another process
             await asyncio.sleep(0.02)
     summary = (await carrier.http.get("/book/summary")).json()
     assert {order_id: summary[order_id]["sold"] for order_id in (sold, burnt, refused, in_flight)} == {
@@ -179,7 +179,7 @@ async def test_a_simulator_ends_at_once_with_requests_that_hang(book_path: Path,
     await carrier.fault(slow["externalId"], {"kind": "delay", "seconds": 600})
     calls = [asyncio.create_task(carrier.post(body)) for body in (hanging, slow)]
     async with asyncio.timeout(5):
-        while len(await carrier.kinds(slow["externalId"])) < 1:  # noqa: ASYNC110  # it happens in another process
+        while len(await carrier.kinds(slow["externalId"])) < 1:  # it happens in another process
             await asyncio.sleep(0.02)
     code, seconds = await asyncio.to_thread(simulator.stop, number)
     assert code == 0

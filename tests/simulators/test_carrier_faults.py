@@ -11,7 +11,7 @@ from tests.simulators.carrier_client import CarrierClient, body_of, new_order_id
 
 async def wait_for_state(carrier: CarrierClient, order_id: str, state: str) -> None:
     async with asyncio.timeout(10):
-        while await carrier.states(order_id) != [state]:  # noqa: ASYNC110  # it happens in another process
+        while await carrier.states(order_id) != [state]:  # it happens in another process
             await asyncio.sleep(0.02)
 
 
@@ -49,7 +49,7 @@ async def test_a_delay_before_acting_hides_the_order_and_one_after_does_not(carr
         await carrier.fault(body["externalId"], {"kind": "delay", "seconds": 20, "when": when})
         post = asyncio.create_task(carrier.post(body))
         async with asyncio.timeout(5):
-            while "post" not in await carrier.kinds(body["externalId"]):  # noqa: ASYNC110  # as above
+            while "post" not in await carrier.kinds(body["externalId"]):  # as above
                 await asyncio.sleep(0.02)
         seen[when] = await carrier.states(body["externalId"])
         assert (await post).json()["state"] == "completed"

@@ -63,7 +63,7 @@ class Cars:
 
     async def until_subscribed(self, *names: str) -> None:
         async with asyncio.timeout(20):
-            while {(await self.brokers()).get(name) for name in names} != {"subscribed"}:  # noqa: ASYNC110  # by itself
+            while {(await self.brokers()).get(name) for name in names} != {"subscribed"}:  # by itself
                 await asyncio.sleep(0.05)
 
     async def brokers(self) -> dict[str, str]:
@@ -157,7 +157,7 @@ async def test_what_is_no_notice_is_booked_as_malformed(cars: Cars, mosquitto: M
     before = await count()
     await publish(mosquitto.port, topic % "A", payload)
     async with asyncio.timeout(10):
-        while await count() < before + 2:  # noqa: ASYNC110  # it happens in another process
+        while await count() < before + 2:  # it happens in another process
             await asyncio.sleep(0.05)
 
 
@@ -203,7 +203,7 @@ async def test_what_is_not_on_the_disk_is_not_acknowledged(
 
     async def until(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110  # paho's thread does it
+            while not holds():  # paho's thread does it
                 await asyncio.sleep(0.02)
 
     first, second = vehicle(), vehicle()

@@ -25,7 +25,7 @@ from tests.simulators.processes import start
 
 async def until(wechat: WechatClient, refund_no: str, status: str) -> dict[str, Any]:
     async with asyncio.timeout(10):
-        while (answer := await wechat.query(refund_no)).json().get("status") != status:  # noqa: ASYNC110  # by itself
+        while (answer := await wechat.query(refund_no)).json().get("status") != status:  # by itself
             await asyncio.sleep(0.02)
     return answer.json()
 
