@@ -168,7 +168,7 @@ STORIES: tuple[Story, ...] = (
         end="refunded",
         carrier=({"kind": "async", "state": "inProgress", "then": "never"},),
         hand="resolve",
-        points={"book:resolve": ONCE, "book:query": (2, 3)},
+        points={"book:resolve": ONCE, "book:query": (2,)},
     ),
 )
 BY_NAME: Mapping[str, Story] = {story.name: story for story in STORIES}
@@ -243,6 +243,8 @@ def _faults(point: str) -> Iterator[tuple[Fault, When]]:
     for when in ("before", "middle", "after"):
         yield "kill", when
     yield "lost", "after"
+    if point.startswith(("carrier:", "refund:")):
+        yield "term", "middle"
     yield "stop", "before"
     yield "stop", "after"
     if not point.startswith("mqtt:"):

@@ -1,9 +1,11 @@
 """`python -m tests.reliability.crashing_process worker|bridge PLAN [MUTANT]`: the production process, with one fault.
 
 The fault is put around the adapters' methods in this process alone, so production code has no switch for it. It fires
-once, at the given passing of a point: the process kills itself (-9), freezes itself (SIGSTOP, all threads), or takes
-a success of the other side for a lost answer. PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of
-`tests.reliability.mutants`, makes the product wrong, to see that it is caught.
+once, at the given passing of a point: the process kills itself (-9), freezes itself (SIGSTOP, all threads), tells
+itself to stop (SIGTERM), or takes a success of the other side for a lost answer.
+
+PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of `tests.reliability.mutants`, makes the product wrong, to
+see that it is caught.
 
 | point | is | `middle` is |
 |---|---|---|
@@ -37,7 +39,7 @@ from adapters.order_book import OrderBook
 from orders.errors import NotAcknowledged, Unavailable
 
 When = Literal["before", "middle", "after"]
-Fault = Literal["kill", "stop", "lost"]
+Fault = Literal["kill", "stop", "lost", "term"]
 
 MIDDLE_SECONDS: Final = 0.3
 """How long after it was sent a request is on its way for sure: the simulator is told to hold it longer."""
@@ -92,6 +94,8 @@ class Trap:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case "term":
+                os.kill(os.getpid(), signal.SIGTERM)
             case "lost":
                 return True
         return False

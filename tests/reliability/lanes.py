@@ -84,7 +84,7 @@ class Lane:
             if not self._marker.exists():
                 return False
             match plan.fault:
-                case "kill":
+                case "kill" | "term":
                     return not program.running
                 case "stop":
                     return is_stopped(program)
@@ -98,8 +98,9 @@ class Lane:
             if not program.running and not self._marker.exists():
                 raise NotShown(f"the process ended with {program.wait(1)} before the fault")
             await asyncio.sleep(0.05)
-        if plan.fault == "kill" and (code := program.wait(1)) != -signal.SIGKILL:
-            raise NotShown(f"the process ended with {code} instead of SIGKILL")
+        wanted = {"kill": -signal.SIGKILL, "term": 0}
+        if plan.fault in wanted and (code := program.wait(1)) != wanted[plan.fault]:
+            raise NotShown(f"the process ended with {code} instead of {wanted[plan.fault]}")
 
     # --- orders ---
 

@@ -161,7 +161,7 @@ async def _heal(lane: Lane, cell: Cell, order: PaidOrder, crasher: Program) -> T
     if cell.then:
         await _kill_again(lane, cell, order)
     await lane.process("worker")
-    if cell.fault == "kill":
+    if cell.fault != "stop":
         return await lane.result(order)
     match cell.thaw:
         case "settled":
