@@ -20,12 +20,19 @@ FROZEN_BROKER_SECONDS = 15
 
 
 @pytest.fixture
-async def thawed(kafka: Kafka, temporal_server: Process, postgres: Postgres) -> AsyncIterator[None]:
+async def thawed(kafka: Kafka, temporal_server: Process) -> AsyncIterator[None]:
     """Whatever happens, the shared servers go on after the test."""
     yield
-    for part in (kafka, temporal_server, postgres):
+    for part in (kafka, temporal_server):
         if part.ours:
             part.thaw()
+
+
+@pytest.fixture
+async def thawed_postgres(postgres: Postgres) -> AsyncIterator[Postgres]:
+    yield postgres
+    if postgres.ours:
+        postgres.thaw()
 
 
 def sentence(lane: Lane, bridge: Any, check: str) -> str:
@@ -148,7 +155,8 @@ async def test_a_bridge_frozen_for_longer_than_its_session_goes_on_beside_the_on
         assert await lane.terminate(bridge) == 0
 
 
-async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, postgres: Postgres, thawed: None) -> None:
+async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, thawed_postgres: Postgres) -> None:
+    postgres = thawed_postgres
     lane = await make_lane(database_url=postgres.create_database())
     bridge = await lane.ready_bridge()
     lane.send(lane.orders(1000))
