@@ -80,7 +80,7 @@ STORIES: tuple[Story, ...] = (
     Story(
         name="posted again",
         says="the carrier says 500 and did nothing: GET, then the same body again",
-        scale=0.1,
+        scale=0.15,
         end="delivered",
         carrier=({"kind": "error", "act": False},),
         points={

@@ -85,7 +85,9 @@ _CI_DRILLS: Final = (
 _CI_FAULTS: Final[Sequence[tuple[str, str, Fault, When]]] = (
     ("delivered", "carrier:post", "lost", "after"),
     ("delivered", "book:post_intent", "lost", "after"),
+    ("delivered", "carrier:post", "term", "middle"),
     ("delivered", "carrier:post", "stop", "before"),
+    ("burnt under a zombie", "carrier:post", "stop", "before"),
     ("delivered", "book:post", "stop", "middle"),
     ("refunded by WeChat", "refund:send", "lost", "after"),
     ("refunded by WeChat", "refund:send", "stop", "before"),

@@ -16,7 +16,7 @@ from tests.parts.process import Program
 from tests.reliability.audit import Paid, Report, audit
 from tests.reliability.cells import HOLD_SECONDS, Cell
 from tests.reliability.doors import Door
-from tests.reliability.lanes import LATENCY_SECONDS, Lane, NotShown, posted, shown, thaw
+from tests.reliability.lanes import HEAL_SECONDS, LATENCY_SECONDS, Lane, NotShown, posted, shown, thaw, until
 from tests.reliability.world import World
 from workflows.policies import scaled
 from workflows.steps import TopUpResult
@@ -192,12 +192,17 @@ async def _play_the_hand(lane: Lane, cell: Cell, order: PaidOrder, paid: Paid) -
             await lane.until_books(lambda books: posted(books, order, "post"), "a POST")
             await lane.handle(order).cancel()
         case "resolve":
-            books = await lane.until_books(lambda books: posted(books, order, "get"), "a GET")
+            await until(lambda: _asked(lane, order), "the carrier was asked, and its answer booked", HEAL_SECONDS)
+            books = await lane.world.refresh()
             reference = books.seen([paid])[0].at_carrier("accepted")[0].data["id"]
             word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
             await insist_on_update(lane, order, "resolve", word)
         case "":
             pass
+
+
+async def _asked(lane: Lane, order: PaidOrder) -> bool:
+    return any(event.kind == "query" for event in await lane.book.events(order.order_id))
 
 
 async def insist_on_update(lane: Lane, order: PaidOrder, name: str, word: Mapping[str, str]) -> None:
