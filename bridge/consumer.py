@@ -43,7 +43,9 @@ STALLED_SECONDS: Final = 60.0
 CLOSE_MS: Final = 5_000
 LOOK_EVERY_SECONDS: Final = 2.0
 MAX_IN_FLIGHT: Final = 2_000
+"""Some seconds of work, over all partitions; what a crash makes the next bridge read again."""
 MIN_IN_FLIGHT_PER_PARTITION: Final = 200
+"""As much as one fetch brings, so that one busy partition isn't slowed by many idle ones."""
 MAX_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -143,7 +145,13 @@ class Intake:
         return None
 
     def watch_once(self) -> None:
-        """Free a poll that doesn't come back: the client spins behind a record that it can't decode (measured)."""
+        """Free a poll that doesn't come back: the client spins behind a record that it can't decode (measured).
+
+        Raises:
+            RuntimeError: the poll thread ended by itself, which only a new process cures.
+        """
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            raise RuntimeError("the poll thread ended")
         since = self._in_poll_since
         thread_id = self._thread.ident
         if since is None or thread_id is None or time.monotonic() - since < STUCK_SECONDS:
@@ -155,6 +163,11 @@ class Intake:
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(PollStuck):  # raised a moment too late, after its poll had come back
+                self._memberships()
+
+    def _memberships(self) -> None:
         pause_seconds = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = time.monotonic()

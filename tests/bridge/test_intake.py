@@ -1,5 +1,6 @@
 """The poll thread's steps, on a fake member of the group: caps, holds, commits, rebalances, jumps, wedges."""
 
+import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -440,6 +441,16 @@ def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytes
     until(lambda: bench.intake._in_poll_since is not None)
     until(lambda: (bench.intake.watch_once(), polls > 1)[1])
     assert bench.intake.stop(10)
+
+
+def test_a_poll_thread_that_ended_by_itself_ends_the_process() -> None:
+    bench = Bench()
+    intake = Intake(bench.settings, bench.taken.extend, bench.metrics)
+    intake._thread = threading.Thread(target=lambda: None)
+    intake.start()
+    intake._thread.join()
+    with pytest.raises(RuntimeError, match="poll thread ended"):
+        intake.watch_once()
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:
