@@ -40,6 +40,8 @@ class House:
     notifier: MqttNotifier
     telecom: TelecomActivities
     activities: Sequence[Callable[..., Any]]
+    notices: Sequence[Callable[..., Any]]
+    """What runs on the notices' own queue as well."""
 
 
 @asynccontextmanager
@@ -65,6 +67,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
             notifier=notifier,
             telecom=telecom,
             activities=activities_of(telecom, recording, refunding, notifying, reopening),
+            notices=(notifying.notify_vehicle,),
         )
 
 

@@ -1,9 +1,12 @@
 """Measures every attempt of a step, and counts the ends, for `/metrics`."""
 
+import logging
 import time
+from asyncio import CancelledError
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.context import Alert
@@ -21,6 +24,15 @@ def alerting(metrics: Metrics) -> Alert:
         log.error(kind, alert=True, **fields)
 
     return alert
+
+
+def is_unexpected(record: logging.LogRecord) -> bool:
+    """For the SDK's log of failed attempts: false for those that are only to be tried again (`activities.context`).
+
+    Temporal shows each with its sentence; as log lines with stack traces they were the worker's loudest.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ApplicationError | CancelledError)
 
 
 class MeasuringInterceptor(Interceptor):

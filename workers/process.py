@@ -1,6 +1,7 @@
 """The worker process (`topup worker`, `python -m workers`): runs workflows and activities until it is told to stop."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import NoReturn
@@ -11,9 +12,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, House, open_house
-from workers.measuring import MeasuringInterceptor, alerting
+from workers.measuring import MeasuringInterceptor, alerting, is_unexpected
 from workers.watching import watch
-from workflows.policies import PLACE_ORDER
+from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
+from workflows.steps import notices_queue
 
 LOCAL_ACTIVITIES_AT_ONCE = 200
 WORKFLOW_TASKS_AT_ONCE = 100
@@ -26,23 +28,25 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 
 async def work(context: ProcessContext) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
+    logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
     async with open_house(context.settings, lambda: client, alerting(context.metrics)) as house:
         await context.wait_for("the order book's database", house.book.ping)
         watch(context, client, house)
-        worker = _worker(context, client, house)
-        running = asyncio.create_task(worker.run())
+        workers = (_orders_worker(context, client, house), _notices_worker(context, client, house))
+        running = [asyncio.create_task(worker.run()) for worker in workers]
         context.health.started()
         stopped = asyncio.create_task(context.stop.wait())
-        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()  # a worker ends by itself only by raising
-        await worker.shutdown()
+        await asyncio.wait({*running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            if task.done():
+                task.result()  # a worker ends by itself only by raising
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
         await house.telecom.drain()
     return 0
 
 
-def _worker(context: ProcessContext, client: Client, house: House) -> Worker:
+def _orders_worker(context: ProcessContext, client: Client, house: House) -> Worker:
     settings = context.settings
     return Worker(
         client,
@@ -55,4 +59,16 @@ def _worker(context: ProcessContext, client: Client, house: House) -> Worker:
         max_concurrent_activities=settings.worker_max_activities,
         max_concurrent_local_activities=LOCAL_ACTIVITIES_AT_ONCE,
         graceful_shutdown_timeout=PLACE_ORDER.attempt_timeout(settings.time_scale) + timedelta(seconds=5),
+    )
+
+
+def _notices_worker(context: ProcessContext, client: Client, house: House) -> Worker:
+    settings = context.settings
+    return Worker(
+        client,
+        task_queue=notices_queue(settings.task_queue),
+        activities=house.notices,
+        interceptors=[MeasuringInterceptor(context.metrics)],
+        max_concurrent_activities=settings.worker_max_activities,
+        graceful_shutdown_timeout=NOTIFY_PLATFORM.attempt_timeout(settings.time_scale),
     )

@@ -44,6 +44,8 @@ class Step(Generic[R]):
     summary: str
     activity_id: str | None = None
     local: bool = True
+    task_queue: str | None = None
+    """Where its regular activity runs; None: where the run does."""
 
 
 class Steps:
@@ -140,6 +142,7 @@ class Steps:
             step.arg,
             result_type=step.result,
             activity_id=step.activity_id,
+            task_queue=step.task_queue,
             start_to_close_timeout=step.policy.attempt_timeout(self.scale),
             schedule_to_close_timeout=step.policy.whole_timeout(),
             retry_policy=step.policy.retry(self.scale),

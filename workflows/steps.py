@@ -183,6 +183,14 @@ REFUND_ID: Final = "refund"
 """Likewise to the payment provider."""
 
 
+def notices_queue(task_queue: str) -> str:
+    """The task queue of the notices that did not go out at once.
+
+    A queue and slots of their own: however many hang on a dead platform, no step of the money waits behind them.
+    """
+    return f"{task_queue}-notices"
+
+
 def notice_activity_id(result: NoticeResult, platform: str) -> str:
     """Activity ID of one platform's notice (contracts §3)."""
     return f"notify-{result}-{platform}"

@@ -238,6 +238,7 @@ class TopUpOrder:
             policy=policies.NOTIFY_PLATFORM,
             summary=f"notice {result} on {platform}",
             activity_id=steps.notice_activity_id(result, platform),
+            task_queue=steps.notices_queue(workflow.info().task_queue),
         )
         try:
             says = await self._steps.insist(step, lambda: self._renotify)

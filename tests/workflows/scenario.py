@@ -28,3 +28,8 @@ def scenario(story: Story) -> Callable[..., Any]:
     pytest.mark.parametrize("local_first", [True, False], ids=["local-first", "all-regular"])(test)
     pytest.mark.scenario.with_args(story)(test)
     return test
+
+
+def story_of(test: Callable[..., Any]) -> Story:
+    """The story that `@scenario` made `test` of."""
+    return next(mark.args[0] for mark in test.pytestmark if mark.name == "scenario")  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """A worker of the real saga and activities, on the real server and a real order book, with the outside world faked."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -28,7 +30,7 @@ from runtime.temporal import DATA_CONVERTER
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
 from tests.workflows.virtual_time import VirtualClock, VirtualTime
 from workers.composition import WORKFLOWS, activities_of
-from workflows.steps import Start, TopUpInput, TopUpResult, TopUpState, Word
+from workflows.steps import Start, TopUpInput, TopUpResult, TopUpState, Word, notices_queue
 
 TIMES = CarrierTimes(
     longest_latency=timedelta(seconds=60), visibility_lag=timedelta(seconds=15), completion_window=timedelta(minutes=5)
@@ -56,7 +58,7 @@ class World:
     def alert(self, kind: str, **fields: str) -> None:
         self.alerts.append((kind, fields))
 
-    def worker(self) -> Worker:
+    def workers(self) -> tuple[Worker, Worker]:
         telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=TIMES, scale=1.0)
         recording = RecordingActivities(
             self.book,
@@ -73,7 +75,7 @@ class World:
                 "pydantic", "tests.workflows.virtual_time"
             )
         )
-        return Worker(
+        orders = Worker(
             self.env.client,
             task_queue=self.task_queue,
             workflows=WORKFLOWS,
@@ -82,17 +84,26 @@ class World:
             interceptors=[VirtualTime()],
             max_cached_workflows=self.cached,
         )
+        notices = Worker(
+            self.env.client,
+            task_queue=notices_queue(self.task_queue),
+            activities=[notifying.notify_vehicle],
+            interceptors=[VirtualTime()],
+        )
+        return orders, notices
 
     cached = 1000
 
     async def work(self) -> None:
         """Start the worker (again)."""
-        self._working = self.worker()
-        await self._working.__aenter__()
+        self._working = self.workers()
+        for worker in self._working:
+            await worker.__aenter__()
 
     async def rest(self) -> None:
         """Stop the worker; the server goes on."""
-        await self._working.__aexit__(None, None, None)
+        for worker in self._working:
+            await worker.__aexit__(None, None, None)
 
     async def start(self, *, reopened: bool = False) -> WorkflowHandle[Any, TopUpResult]:
         order = self.order
@@ -121,7 +132,8 @@ class World:
             done, _ = await asyncio.wait({waiting}, timeout=0.15)
             if done:
                 break
-            await self.env.fast_forward(handle, stride)
+            with contextlib.suppress(RPCError):  # it may have ended in this moment
+                await self.env.fast_forward(handle, stride)
             passed, stride = passed + stride, stride * 1.5
         return await asyncio.wait_for(waiting, WAIT_SECONDS)
 
