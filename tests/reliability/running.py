@@ -24,6 +24,8 @@ from workflows.steps import TopUpResult
 TAKEN_OVER_SECONDS: Final = 13.0
 """After so long a frozen worker's task has gone to another: Temporal's limit is 10 s."""
 SOON_SECONDS: Final = 6.0
+FROZEN_SECONDS: Final = 60.0
+"""The longest freeze."""
 ECHO_SECONDS: Final = 2.5
 """How long a thawed process is watched for late effects, beside what is scaled."""
 COMES_ABOUT: Final = "the planned fault comes about"
@@ -165,14 +167,23 @@ async def _heal(lane: Lane, cell: Cell, order: PaidOrder, crasher: Program) -> T
         return await lane.result(order)
     match cell.thaw:
         case "settled":
-            ended = await lane.result(order)
+            await _settled_within(lane, order, FROZEN_SECONDS)
             thaw(crasher)
+            ended = await lane.result(order)
         case "taken over" | "soon":
             await asyncio.sleep(TAKEN_OVER_SECONDS if cell.thaw == "taken over" else SOON_SECONDS)
             thaw(crasher)
             ended = await lane.result(order)
     await asyncio.sleep(ECHO_SECONDS + 0.2 * scaled(LATENCY_SECONDS, cell.scale))
     return ended
+
+
+async def _settled_within(lane: Lane, order: PaidOrder, seconds: float) -> None:
+    """Wait for the end, but not for ever: the polls that a frozen worker has open may each swallow a task."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and (await lane.book.read(order.order_id)).entry.outcome is None:
+        await asyncio.sleep(0.3)
+    await asyncio.sleep(1)
 
 
 async def _kill_again(lane: Lane, cell: Cell, order: PaidOrder) -> None:
