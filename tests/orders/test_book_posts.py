@@ -197,7 +197,7 @@ def test_only_the_attempt_that_holds_the_last_right_can_give_it_back():
 
 
 def test_a_right_that_comes_back_after_the_carriers_final_word_changes_nothing():
-    """Seen by the exploration: a frozen attempt that thaws into a refused connection long after the burn."""
+    """As of a frozen attempt that thaws into a refused connection long after the burn."""
     entry, right = granted(claimed())
     for word in (COMPLETED, REFUSED, BURNT):
         ended, _ = book.hear(entry, at(320), word)

@@ -1,0 +1,474 @@
+"""Every state that one order can get into: the real rules of the book, driven by all interleavings of its activities.
+
+Carrier, provider, operators and clock are free to do what contracts §3 to §5 let them do. Any activity may start at any
+moment, with any evidence that an activity has ever returned: so nothing here rests on the saga's own order of steps.
+An attempt may stay where it is for ever (it died) or go on at any later moment (it was frozen, or its run is gone).
+
+What costs one of the few `faults` of an exploration: an attempt beside others that have not ended, a request that is
+late or lost, an answer that is lost or says 5xx. Cancel, `resolve`, time, lag and slow carriers are free.
+
+Invariants, checked in every state (`Broken`):
+    M1 sold at most once · M2 paid back at most once · M3 never sold and paid back
+    R4 a refund request only on a definite refusal or a confirmed burn that is true at the carrier
+    B5 the book's fact and outcome agree with the world, and a fact once written stays
+    P6 one body is on its way per order · P7 a further POST is granted only after a `GET` that was asked after the last
+    grant · C8 no POST is granted after a cancel, a burn intent or a refund intent
+    and no rule raises.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from random import Random
+from typing import Any, NamedTuple
+
+from orders import book
+from orders.book import BurnGranted, Entry, PostGranted, RefundGranted
+from orders.outcomes import (
+    Completed,
+    InDoubt,
+    NotFound,
+    RefundAccepted,
+    RefundAnswer,
+    RefundClosed,
+    RefundConfirmed,
+    RefundDenied,
+    RefundInDoubt,
+    RefundUnknown,
+    Refused,
+)
+from tests.orders.entries import START, TIMES, at, body_of, claimed
+
+KINDS = ("place", "query", "burn", "refund")
+TICKS = (0, 76, 241, 316, 400)
+"""Seconds: POST allowed; latency + lag over; date - latency passed; date + lag passed; all over for a date that was
+fixed at the second tick, too. No step is shorter than the lag, so what happens within one tick is what lags."""
+MOST_GRANTS = 3
+MOST_REFUND_NUMBERS = 3
+REFERENCE = "C-4711"
+
+SAYS: dict[str, Completed | Refused | InDoubt] = {
+    "completed": Completed(carrier_order_id=REFERENCE),
+    "rejected": Refused(code="SIM_SUSPENDED", carrier_order_id=REFERENCE),
+    "cancelled": Refused(code="CANCELLED", burnt=True),
+    "in flight": InDoubt(cause="in_flight", why="works on it", carrier_order_id=REFERENCE),
+    "hangs": InDoubt(cause="in_flight", why="works on it", carrier_order_id=REFERENCE),
+    "409": InDoubt(cause="answered", why="HTTP 409"),
+    "500": InDoubt(cause="answered", why="HTTP 500"),
+    "nothing": InDoubt(cause="unanswered", why="no answer"),
+}
+PROVIDER_SAYS: dict[str, RefundAnswer] = {
+    "-": RefundUnknown(),
+    "processing": RefundAccepted(),
+    "success": RefundConfirmed(provider_refund_id="P"),
+    "closed": RefundClosed(),
+    "abnormal": RefundDenied(code="ABNORMAL", why="can't pay it out"),
+    "refused": RefundDenied(code="TRADE_HAS_FINISHED", why="can't refund it"),
+    "nothing": RefundInDoubt(why="no answer"),
+}
+
+
+_MOMENTS = ("burn_at", "fact_at", "refund_at", "refund_sent_at", "refund_confirmed_at", "settled_at")
+_NO_DOUBT: dict[str, Any] = {
+    **dict.fromkeys(("body", "completion_date", "last_post_at", "last_post_answered_at", "carrier_not_before")),
+    "posts": 0,
+    "burn_at": None,
+    "cancel_reason": "",
+    "resolution_note": "",
+    "fact_code": "",
+}
+"""What no rule looks at any more once the carrier's final word is booked."""
+
+
+class Attempt(NamedTuple):
+    """One attempt of an activity: what it does next, with what it has in hand."""
+
+    kind: str
+    step: str
+    hand: tuple[Any, ...] = ()
+
+
+class World(NamedTuple):
+    """One state. `row` is the number of an entry (`Exploration.entries`); the last line is for the invariants alone."""
+
+    row: int
+    tick: int = 0
+    carrier: str = "-"
+    body: bytes = b""
+    since: int = 0
+    sold: int = 0
+    provider: tuple[str, ...] = ("-",) * MOST_REFUND_NUMBERS
+    bank: int = 0
+    late: tuple[tuple[str, Any], ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    evidence: tuple[tuple[int, int], ...] = ()
+    closed: int = 0
+    faults: int = 0
+    grants: int = 0
+    asked: bool = True
+    on_its_way: bytes = b""
+
+
+class Broken(Exception):
+    """An invariant doesn't hold; the text ends with the path to it."""
+
+
+Moves = Iterator[tuple[str, World]]
+
+
+class Exploration:
+    """Breadth first from a claimed order, so that the first broken invariant is reached by a shortest path.
+
+    Args:
+        faults: how many faults a path may have.
+        kinds: the activities that start; fewer leave room for more faults.
+        one_transaction: False: a place attempt reads the row in one step and writes it in the next (a mutant of the
+            adapter, not of a rule).
+    """
+
+    def __init__(self, *, faults: int, kinds: tuple[str, ...] = KINDS, one_transaction: bool = True) -> None:
+        self.faults = faults
+        self.kinds = kinds
+        self.one_transaction = one_transaction
+        self.entries: list[Entry] = []
+        self.rights: list[PostGranted] = []
+        self.parents: dict[World, tuple[World, str] | None] = {}
+        self._rows: dict[Entry, int] = {}
+        self._decided: dict[Any, tuple[int, Any]] = {}
+
+    def explore(self) -> None:
+        """Walk all states.
+
+        Raises:
+            Broken: in one of them an invariant doesn't hold.
+        """
+        start = World(self._row_of(claimed()))
+        self.parents[start] = None
+        queue = deque([start])
+        while queue:
+            world = queue.popleft()
+            try:
+                for words, untidy in self.moves(world):
+                    after = self._tidy(untidy)
+                    if after not in self.parents:
+                        self.parents[after] = (world, words)
+                        self.check(after)
+                        queue.append(after)
+            except Broken as broken:
+                raise Broken(f"{broken}\n{self.path_to(world)}") from None
+
+    def sample(self, chance: Random, *, walks: int, steps: int) -> None:
+        """Walk at random: for more faults than all paths can be walked with.
+
+        Raises:
+            Broken: in one of the states an invariant doesn't hold.
+        """
+        for _ in range(walks):
+            world, told = World(self._row_of(claimed())), list[str]()
+            for _ in range(steps):
+                self.parents.setdefault(world, None)
+                try:
+                    words, world = chance.choice(list(self.moves(world)) or [("nothing", world)])
+                    told.append(words)
+                    world = self._tidy(world)
+                    self.check(world)
+                except Broken as broken:
+                    raise Broken("\n".join([str(broken), *told])) from None
+
+    def path_to(self, world: World) -> str:
+        """What led there, a line per step."""
+        lines = [f"{world}\n{self.entries[world.row]}"]
+        while (step := self.parents[world]) is not None:
+            world, words = step
+            lines.append(f"t={TICKS[world.tick]:<4} {words}")
+        return "\n".join(reversed(lines))
+
+    def check(self, world: World) -> None:
+        """The invariants of a state."""
+        entry = self.entries[world.row]
+        paid_back = world.provider.count("success") + world.bank
+        _hold("M1", world.sold <= 1)
+        _hold("M2", paid_back <= 1)
+        _hold("M3", not (world.sold and paid_back))
+        _hold("B5 sold", entry.fact != "sold" or world.sold == 1)
+        _hold("B5 refused", entry.fact not in ("refused", "burnt") or not world.sold)
+        _hold("B5 delivered", entry.outcome != "delivered" or world.sold == 1)
+        _hold("B5 refunded", entry.outcome != "refunded" or paid_back == 1)
+
+    # --- the book -----------------------------------------------------------------------------------------------
+
+    def decide(self, world: World, rule: Callable[..., Any], *arguments: Any, of_post: int = 0) -> tuple[World, Any]:
+        """One transaction: a rule on the row as it is now. Rules are pure, so each question is asked once."""
+        question = (rule, world.row, arguments, of_post)
+        if question not in self._decided:
+            before = self.entries[world.row]
+            try:
+                after, answer = rule(before, *arguments, of_post=of_post) if of_post else rule(before, *arguments)
+            except Exception as error:
+                raise Broken(f"{getattr(rule, '__name__', rule)} raises {error!r}") from error
+            _hold("B5 a fact stays", before.fact in (None, after.fact))
+            _hold("B5 an end stays", before.outcome is None or before == after)
+            self._decided[question] = self._row_of(after), answer
+        row, answer = self._decided[question]
+        return world._replace(row=row), answer
+
+    def _row_of(self, entry: Entry) -> int:
+        """Entries that differ only in moments and words on which no rule decides are one."""
+        changes: dict[str, Any] = {name: START for name in _MOMENTS if getattr(entry, name) is not None}
+        if entry.fact is not None:
+            changes |= _NO_DOUBT
+        entry = replace(entry, reason="", burn_reason="", carrier_order_id="", **changes)
+        if entry.cancel_reason:
+            entry = replace(entry, cancel_reason=book.CANCELLED)
+        if entry not in self._rows:
+            self._rows[entry] = len(self.entries)
+            self.entries.append(entry)
+        return self._rows[entry]
+
+    def _tidy(self, world: World) -> World:
+        """Forget what can change nothing any more: all of the doubt, once both sides have their final word."""
+        late = tuple(
+            (kind, what)
+            for kind, what in world.late
+            if (world.provider[what - 1] if kind == "refund" else world.carrier) == "-"
+        )
+        world = world._replace(late=late, since=world.since if world.since == world.tick else -1)
+        if self.entries[world.row].fact is None or world.carrier in ("-", "in flight"):
+            return world
+        return world._replace(
+            tick=len(TICKS) - 1,
+            since=-1,
+            body=b"",
+            evidence=(),
+            grants=MOST_GRANTS,
+            asked=True,
+            on_its_way=b"",
+            attempts=tuple(attempt for attempt in world.attempts if attempt.kind == "refund"),
+        )
+
+    # --- what can happen next -----------------------------------------------------------------------------------
+
+    def moves(self, world: World) -> Moves:
+        """Every next state, in words."""
+        yield from self._starts(world)
+        for index, attempt in enumerate(world.attempts):
+            rest = world._replace(attempts=world.attempts[:index] + world.attempts[index + 1 :])
+            step = {"place": self._place, "query": self._query, "burn": self._burn, "refund": self._refund}
+            for words, after in step[attempt.kind](rest, attempt):
+                yield f"{attempt.kind}: {words}", after
+        for index, (kind, what) in enumerate(world.late):
+            rest = world._replace(late=world.late[:index] + world.late[index + 1 :])
+            for words, after, _ in _arrives(rest, kind, what):
+                yield f"a late {kind}: {words}", after
+        yield from self._operators(world)
+        yield from _surroundings(world)
+
+    def _starts(self, world: World) -> Moves:  # noqa: C901 - one arm per activity
+        """Any activity, at any moment. One beside another costs a fault: the other is frozen, or its run is gone."""
+        now, entry = at(TICKS[world.tick]), self.entries[world.row]
+        settled, _ = self.decide(world, book.settle, now)
+        if settled.row != world.row:
+            yield "settle", settled
+        if world.attempts and world.faults == self.faults:
+            return
+        cost = world._replace(faults=world.faults + 1) if world.attempts else world
+        for kind in self.kinds:
+            if kind == "place" and world.grants < MOST_GRANTS and self.one_transaction:
+                yield from self._takes_a_right(cost, world.row)
+            elif kind == "place" and world.grants < MOST_GRANTS and entry.posts == 0:
+                yield "place reads the row", _with(cost, "place", "write", world.row)
+            elif kind == "query" and entry.fact is None:
+                yield "query starts", _with(cost, "query", "send", entry.posts, world.tick, world.grants)
+            elif kind == "burn":
+                after, answer = self.decide(cost, book.grant_burn, now, TIMES)
+                if isinstance(answer, BurnGranted):
+                    yield "burn starts", _with(after, "burn", "send")
+            elif kind == "refund":
+                after, answer = self.decide(cost, book.grant_refund, now)
+                if isinstance(answer, RefundGranted):
+                    yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
+
+    def _takes_a_right(self, world: World, row: int) -> Moves:
+        """`row`: the row as the attempt has read it; with one transaction, as it is now."""
+        now, before = at(TICKS[world.tick]), self.entries[world.row]
+        for proof in (None, *world.evidence):
+            evidence = proof and NotFound(posts=proof[0], asked_at=at(TICKS[proof[1]]).timestamp())
+            after, answer = self.decide(world._replace(row=row), book.grant_post, now, TIMES, body_of, evidence)
+            if isinstance(answer, PostGranted):
+                _hold("P7", before.posts == 0 or world.asked)
+                _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
+                if answer not in self.rights:
+                    self.rights.append(answer)
+                after = after._replace(grants=world.grants + 1, asked=False)
+                yield f"place gets POST {answer.number}", _with(after, "place", "send", self.rights.index(answer))
+
+    # --- the activities, a step at a time; what they do is what `activities` does ----------------------------------
+
+    def _place(self, world: World, attempt: Attempt) -> Moves:
+        now = at(TICKS[world.tick])
+        if attempt.step == "write":
+            yield from self._takes_a_right(world, attempt.hand[0])
+        elif attempt.step == "send":
+            right = self.rights[attempt.hand[0]]
+            back, _ = self.decide(world, book.withdraw_post, right)
+            yield "no connection", back._replace(asked=True) if back.row != world.row else back
+            _hold("P6", world.on_its_way in (b"", right.body))
+            sent = world._replace(on_its_way=right.body)
+            for words, after, answer in _arrives(sent, "POST", right.body):
+                yield words, _with(after, "place", "hear", right.number, answer)
+                for lost in self._fault(after):
+                    yield f"{words}; the answer is lost", _with(lost, "place", "hear", right.number, "nothing")
+            for fault in self._fault(sent):
+                late = fault._replace(late=(*fault.late, ("POST", right.body)))
+                yield "the POST is late or lost", _with(late, "place", "hear", right.number, "nothing")
+                yield "HTTP 500, nothing done", _with(fault, "place", "hear", right.number, "500")
+        else:
+            number, answer = attempt.hand
+            yield f"hears {answer}", self.decide(world, book.hear, now, SAYS[answer], of_post=number)[0]
+
+    def _query(self, world: World, attempt: Attempt) -> Moves:
+        now = at(TICKS[world.tick])
+        if attempt.step == "send":
+            posts, tick, grants = attempt.hand
+            asked = world._replace(asked=world.asked or grants == world.grants)
+            if world.carrier == "-" or world.since == world.tick:
+                yield "GET, empty", _with(asked, "query", "hear", "empty", posts, tick)
+            if world.carrier != "-":
+                yield f"GET, {world.carrier}", _with(asked, "query", "hear", world.carrier)
+            return
+        answer = attempt.hand[0]
+        if answer == "empty":
+            posts, tick = attempt.hand[1:]
+            empty = NotFound(posts=posts, asked_at=at(TICKS[tick]).timestamp())
+            world, weighed = self.decide(world, book.weigh_empty, now, TIMES, empty)
+            if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and posts:
+                world = world._replace(evidence=tuple(sorted({**dict(world.evidence), posts: tick}.items())))
+        else:
+            world, heard = self.decide(world, book.hear, now, SAYS[answer])
+            if isinstance(heard, InDoubt):
+                world, _ = self.decide(world, book.carrier_gave_up, now, heard)
+        yield f"hears {answer}", world
+
+    def _burn(self, world: World, attempt: Attempt) -> Moves:
+        if attempt.step == "send":
+            for words, after, answer in _arrives(world, "cancel", None):
+                yield words, _with(after, "burn", "hear", answer)
+            for fault in self._fault(world):
+                yield "the cancel is late or lost", fault._replace(late=(*fault.late, ("cancel", None)))
+        else:
+            answer = attempt.hand[0]
+            yield f"hears {answer}", self.decide(world, book.hear, at(TICKS[world.tick]), SAYS[answer])[0]
+
+    def _refund(self, world: World, attempt: Attempt) -> Moves:
+        """Ask first unless the intent is fresh; a new number only from one that was seen `CLOSED` twice."""
+        now, number = at(TICKS[world.tick]), attempt.hand[0]
+        if attempt.step == "ask":
+            yield "asks", _with(world, "refund", "asked", number, world.provider[number - 1])
+        elif attempt.step == "asked":
+            world, heard = self.decide(world, book.hear_refund, now, PROVIDER_SAYS[attempt.hand[1]])
+            if isinstance(heard, RefundClosed) and world.closed < number:
+                yield "sees CLOSED", world._replace(closed=number)
+                return
+            if isinstance(heard, RefundClosed):
+                world, number = self.decide(world, book.close_refund_number, number)
+            if isinstance(heard, RefundClosed | RefundUnknown) and number <= MOST_REFUND_NUMBERS:
+                world = _with(world, "refund", "leave", number)
+            yield f"hears {heard.kind}", world
+        elif attempt.step == "leave":
+            world, leaves = self.decide(world, book.refund_leaves, now, number)
+            yield f"leaves: {leaves}", _with(world, "refund", "send", number) if leaves else world
+        elif attempt.step == "send":
+            _hold("R4", self.entries[world.row].fact in ("refused", "burnt") and not world.sold)
+            for words, after, answer in _arrives(world, "refund", number):
+                yield words, _with(after, "refund", "hear", answer)
+            for fault in self._fault(world):
+                late = fault._replace(late=(*fault.late, ("refund", number)))
+                yield "the refund is late or lost", _with(late, "refund", "hear", "nothing")
+        else:
+            answer = attempt.hand[0]
+            yield f"hears {answer}", self.decide(world, book.hear_refund, now, PROVIDER_SAYS[answer])[0]
+
+    def _fault(self, world: World) -> Iterator[World]:
+        if world.faults < self.faults:
+            yield world._replace(faults=world.faults + 1)
+
+    # --- operators: what they say is true when they say it ----------------------------------------------------------
+
+    def _operators(self, world: World) -> Moves:
+        now, entry = at(TICKS[world.tick]), self.entries[world.row]
+        words: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
+        if not entry.cancel_reason:
+            words.append(("cancel", book.request_cancel, (book.CANCELLED,)))
+        if world.sold:
+            words.append(("delivered", book.resolve_delivered, (now,)))
+        elif not entry.resolution_note and world.carrier in ("in flight", "hangs"):  # elsewhere it is a cancel
+            note = f"{REFERENCE} is given up" if world.carrier == "hangs" else "not delivered so far"
+            words.append(("not delivered", book.request_cancel, (book.RESOLVED_BY_OPERATOR, note)))
+        for name, rule, arguments in words:
+            after, _ = self.decide(world, rule, *arguments)
+            if after.row != world.row:
+                yield f"operator: {name}", after
+        on_its_way = any(kind == "refund" for kind, _ in world.late) or any(
+            attempt.kind == "refund" and attempt.step == "send" for attempt in world.attempts
+        )
+        if not entry.refund_word and not on_its_way and not {"processing", "success"} & set(world.provider):
+            after, refusal = self.decide(world, book.resolve_refunded, "bank transfer")
+            if not refusal:
+                yield "operator: paid by bank", after._replace(bank=world.bank + 1)
+
+
+# --- the outside world -------------------------------------------------------------------------------------------
+
+
+def _arrives(world: World, kind: str, what: Any) -> Iterator[tuple[str, World, str]]:
+    """A request reaches the other side: what happens there, and what it answers."""
+    carrier, fresh = world.carrier, world.since == world.tick
+    if kind == "refund":
+        status = world.provider[what - 1]
+        if status == "-":
+            yield "the provider refuses the refund", world, "refused"
+            status = "processing"
+        taken = (*world.provider[: what - 1], status, *world.provider[what:])
+        yield "the provider takes it in", world._replace(provider=taken), "processing"
+    elif kind == "cancel":
+        if carrier == "-":
+            yield "the carrier burns the serial", world._replace(carrier="cancelled", since=world.tick), "cancelled"
+        else:
+            yield "the carrier knows it", world, carrier if carrier in ("rejected", "cancelled") else "409"
+            if fresh:
+                yield "a node that hasn't seen the POST confirms the burn", world, "cancelled"
+    elif carrier != "-":
+        same = what == world.body or carrier == "cancelled"
+        yield "the carrier knows the serial", world, carrier if same else "409"
+    else:
+        seen = world._replace(carrier="rejected", body=what, since=world.tick)
+        yield "the carrier rejects it", seen, "rejected"
+        if at(TICKS[world.tick]) <= datetime.fromisoformat(what.decode()):
+            yield "the carrier sells it", seen._replace(carrier="completed", sold=world.sold + 1), "completed"
+            yield "the carrier takes it in", seen._replace(carrier="in flight"), "in flight"
+
+
+def _surroundings(world: World) -> Moves:
+    """What carrier, provider and clock do by themselves."""
+    if world.tick + 1 < len(TICKS):
+        yield f"time passes: {TICKS[world.tick + 1]} s", world._replace(tick=world.tick + 1)
+    if world.carrier == "in flight":
+        yield "the carrier completes it", world._replace(carrier="completed", sold=world.sold + 1)
+        yield "the carrier fails it", world._replace(carrier="rejected")
+        yield "the carrier forgets about it", world._replace(carrier="hangs")
+    for index, status in enumerate(world.provider):
+        nexts = {"processing": ("success", "closed", "abnormal"), "abnormal": ("closed",)}.get(status, ())
+        for after in nexts:
+            if after == "success" or index == 0:
+                provider = (*world.provider[:index], after, *world.provider[index + 1 :])
+                yield f"refund {index + 1} is {after}", world._replace(provider=provider)
+
+
+def _with(world: World, kind: str, step: str, *hand: Any) -> World:
+    return world._replace(attempts=tuple(sorted((*world.attempts, Attempt(kind, step, hand)))))
+
+
+def _hold(rule: str, holds: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise Broken(rule)
