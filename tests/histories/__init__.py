@@ -3,3 +3,5 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+FORGOTTEN = {"identity": "recorded", "stackTrace": ""}
+"""What a recording says instead of the names of its machine."""

@@ -11,7 +11,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from runtime.temporal import DATA_CONVERTER
-from tests.histories import FOLDER
+from tests.histories import FOLDER, FORGOTTEN
 from workers.composition import WORKFLOWS
 from workflows.steps import TOP_UP_ORDER, TopUpInput, TopUpResult
 from workflows.top_up_order import TopUpOrder
@@ -68,3 +68,12 @@ def test_a_history_holds_no_vehicle_data(path):
     for secret in ("LSGBC5342AG000001", "89860321247550000015", "14400000001"):
         assert secret not in text
         assert not [payload for payload in payloads if secret in payload]
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_a_history_names_no_machine_that_recorded_it(path):
+    text = path.read_text()
+
+    for name, instead in FORGOTTEN.items():
+        assert set(re.findall(rf'"{name}": "((?:[^"\\]|\\.)*)"', text)) <= {instead}
+    assert "site-packages" not in text
