@@ -95,7 +95,7 @@ async def _history(world: World, at: int) -> str:
     """As JSON, without the names of the machine that recorded it: its worker, its folders. No replay reads them."""
     history = json.loads((await world.handles[at].fetch_history()).to_json())
     _forget_the_machine(history)
-    return json.dumps(history, indent=1, sort_keys=True) + "\n"
+    return json.dumps(history, indent=1, sort_keys=True).replace(socket.gethostname(), "recorded") + "\n"
 
 
 def _forget_the_machine(part: Any) -> None:
