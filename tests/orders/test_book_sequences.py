@@ -1,0 +1,195 @@
+"""What no sequence of rules does, whatever is called when and whatever the carrier says, contradictions included."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orders import book
+from orders.book import BurnGranted, Entry, PostGranted, RefundGranted
+from orders.lifecycle import TRANSITIONS
+from orders.outcomes import (
+    NotFound,
+    RefundAccepted,
+    RefundClosed,
+    RefundConfirmed,
+    RefundInDoubt,
+    RefundUnknown,
+)
+from tests.orders.entries import (
+    BURNT,
+    COMPLETED,
+    CONFLICT,
+    DENIED,
+    IN_FLIGHT,
+    PARTIAL,
+    REFUSED,
+    THROTTLED,
+    TIMES,
+    UNANSWERED,
+    at,
+    body_of,
+    claimed,
+)
+
+ANSWERS = [COMPLETED, REFUSED, BURNT, UNANSWERED, CONFLICT, THROTTLED, IN_FLIGHT, PARTIAL]
+REFUND_ANSWERS = [
+    RefundConfirmed(provider_refund_id="P"),
+    RefundAccepted(),
+    RefundUnknown(),
+    RefundClosed(),
+    DENIED,
+    RefundInDoubt(why="No answer."),
+]
+NOTES = ["in_doubt", "parked", "refunding"]
+CALLS = [
+    "post",
+    "withdraw",
+    "hear",
+    "look",
+    "burn",
+    "cancel",
+    "delivered",
+    "not delivered",
+    "gave up",
+    "refunded",
+    "refund",
+    "leave",
+    "close",
+    "hear refund",
+    "settle",
+    "note",
+]
+calls = st.tuples(
+    st.sampled_from(CALLS),
+    st.sampled_from([0.0, 0.5, 15.0, 75.0, 240.0, 315.0]),
+    st.integers(min_value=0, max_value=23),
+)
+
+
+class Caller:
+    """Calls rules as the activities do, with what it has in hand: rights to POST, evidence of empty answers."""
+
+    def __init__(self) -> None:
+        self.entry = claimed()
+        self.seconds = 0.0
+        self.rights: list[PostGranted] = []
+        self.evidence: list[NotFound | None] = [None]
+        self.may_be_out: list[bytes] = []
+
+    @property
+    def now(self) -> datetime:
+        return at(self.seconds)
+
+    def call(self, what: str, choice: int) -> None:
+        before = self.entry
+        rule = getattr(self, "_" + what.replace(" ", "_"))
+        rule(choice)
+        self._must_hold(before, what)
+
+    def _run(self, rule: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self.entry, answer = rule(self.entry, *arguments, **named)
+        return answer
+
+    def _post(self, choice: int) -> None:
+        before = self.entry
+        answer = self._run(book.grant_post, self.now, TIMES, body_of, self.evidence[choice % len(self.evidence)])
+        if isinstance(answer, PostGranted):
+            assert (before.cancel_reason, before.burn_at, before.refund_sequence, before.fact) == ("", None, 0, None)
+            self.rights.append(answer)
+            self.may_be_out.append(answer.body)
+            assert len(set(self.may_be_out)) == 1, "two bodies while a POST may be out"
+
+    def _withdraw(self, choice: int) -> None:
+        """Each right is given back at most once, by its holder, who then never sends it."""
+        if self.rights:
+            right = self.rights.pop(choice % len(self.rights))
+            self._run(book.withdraw_post, right)
+            self.may_be_out.remove(right.body)
+
+    def _hear(self, choice: int) -> None:
+        """A POST's answer: its holder can't give it back any more, its body stays out."""
+        of_post = self.rights.pop(choice % len(self.rights)).number if self.rights and choice % 2 else 0
+        self._run(book.hear, self.now, ANSWERS[choice % len(ANSWERS)], of_post=of_post)
+
+    def _look(self, choice: int) -> None:
+        empty = NotFound(posts=self.entry.posts, asked_at=self.now.timestamp())
+        self.seconds += choice % 3
+        weighed = self._run(book.weigh_empty, self.now, TIMES, empty)
+        if isinstance(weighed.answer, NotFound) and weighed.answer.may_post:
+            self.evidence.append(weighed.answer if weighed.answer.posts else None)
+
+    def _burn(self, _choice: int) -> None:
+        answer = self._run(book.grant_burn, self.now, TIMES)
+        if isinstance(answer, BurnGranted) and self.entry.posts:
+            assert self.entry.completion_date is not None
+            assert self.now >= self.entry.completion_date + TIMES.visibility_lag
+
+    def _cancel(self, _choice: int) -> None:
+        self._run(book.request_cancel, book.CANCELLED)
+
+    def _not_delivered(self, choice: int) -> None:
+        self._run(book.request_cancel, book.RESOLVED_BY_OPERATOR, ["", "C-4711 is given up"][choice % 2])
+
+    def _delivered(self, _choice: int) -> None:
+        self._run(book.resolve_delivered, self.now)
+
+    def _gave_up(self, choice: int) -> None:
+        self._run(book.carrier_gave_up, self.now, [IN_FLIGHT, PARTIAL, UNANSWERED][choice % 3])
+
+    def _refunded(self, _choice: int) -> None:
+        self._run(book.resolve_refunded, "bank transfer")
+
+    def _refund(self, _choice: int) -> None:
+        fact = self.entry.fact
+        if isinstance(self._run(book.grant_refund, self.now), RefundGranted):
+            assert fact in ("refused", "burnt")
+
+    def _leave(self, choice: int) -> None:
+        if self.entry.refund_sequence:
+            leaves = self._run(book.refund_leaves, self.now, 1 + choice % 3)
+            assert not (leaves and self.entry.refund_word)
+
+    def _close(self, choice: int) -> None:
+        if self.entry.refund_sequence:
+            self._run(book.close_refund_number, 1 + choice % 3)
+
+    def _hear_refund(self, choice: int) -> None:
+        if self.entry.refund_sequence:
+            self._run(book.hear_refund, self.now, REFUND_ANSWERS[choice % len(REFUND_ANSWERS)])
+
+    def _settle(self, _choice: int) -> None:
+        self._run(book.settle, self.now)
+
+    def _note(self, choice: int) -> None:
+        """`refunding` is noted only of a refund that stands (`View.enter`); the rest may come late, of any run."""
+        status = NOTES[choice % 3] if self.entry.refund_sequence else NOTES[choice % 2]
+        self._run(book.note, status, "why", needs_operator=bool(choice % 2))
+
+    def _must_hold(self, before: Entry, what: str) -> None:
+        after = self.entry
+        assert after.status == before.status or after.status in TRANSITIONS[before.status]
+        if before.outcome is not None:
+            assert replace(after, contradicted=before.contradicted) == before
+        by_a_person = what == "delivered" and before.contradicted
+        if before.fact is not None and not by_a_person:
+            assert (after.fact, after.fact_code, after.fact_at) == (before.fact, before.fact_code, before.fact_at)
+        assert not (after.refund_sequence and after.fact not in ("refused", "burnt"))
+        assert after.refund_sequence in (before.refund_sequence, before.refund_sequence + 1)
+        assert after.outcome != "refunded" or after.refund_confirmed_at is not None
+        assert after.outcome != "delivered" or after.fact == "sold"
+        assert not (after.first_pass and after.status != "placing")
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(calls, min_size=25, max_size=60))
+def test_no_sequence_of_calls_breaks_what_the_book_promises(sequence: list[tuple[str, float, int]]):
+    """And none lets `IllegalTransition` escape, which would stop an order for ever."""
+    caller = Caller()
+
+    for what, seconds, choice in sequence:
+        caller.seconds += seconds
+        caller.call(what, choice)
