@@ -25,6 +25,9 @@ TROUBLE: Final = "trouble"
 MEMORY: Final = "memory"
 MEASUREMENTS: Final = (COMPARE, TROUBLE, MEMORY)
 LARGEST_ROUND: Final = 200_000
+QUIET_SAMPLE_SECONDS: Final = 3.0
+QUIET_SHARE: Final = 0.15
+"""Everything of ours that idles takes a few percent of two cores."""
 
 LOCAL_FIRST: Final = Variant(name="local first")
 REGULAR: Final = Variant(name="all regular", settings={"TOPUP_LOCAL_FIRST": "false"})
@@ -67,6 +70,13 @@ def parser() -> argparse.ArgumentParser:
     add("--temporal", metavar="HOST:PORT", help="a server that runs already: neither pinned nor measured")
     add("--temporal-programs", type=Path, metavar="DIR", help="programs of the real server, see bench/README.md")
     add("--first-pass", type=_count, default=100, metavar="N", help="TOPUP_BRIDGE_MAX_FIRST_PASS, the gate (100)")
+    add(
+        "--quiet-wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long at most for others to be quiet (0)",
+    )
     add("--books-fsync", action="store_true", help="simulators wait for the disk too")
     add("--json", action="store_true", help="print one JSON object instead of tables")
     return whole
@@ -163,6 +173,7 @@ class _Session:
         self._stand.start_worker(variant.settings)
         if strays := self._stand.strays():
             say(f"warning: not pinned: {', '.join(strays[:5])}")
+        await self._quiet()
         if not memory_at:
             await self._checked(variant, self._options.warm_up, f"{variant.name}, warm-up")
         result = await self._checked(variant, count, variant.name, memory_at=memory_at)
@@ -170,6 +181,15 @@ class _Session:
         self._results.append(result)
         say(report.one_line(result))
         self._stand.stop_worker()
+
+    async def _quiet(self) -> None:
+        """Wait until others leave the pinned cores alone, as long as the caller allows."""
+        cores, deadline = self._stand.choices.cores, time.monotonic() + self._options.quiet_wait
+        while time.monotonic() < deadline:
+            before = machine.busy_seconds(cores)
+            await asyncio.sleep(QUIET_SAMPLE_SECONDS)
+            if (machine.busy_seconds(cores) - before) / (QUIET_SAMPLE_SECONDS * len(cores)) < QUIET_SHARE:
+                return
 
     async def _checked(self, variant: Variant, count: int, label: str, *, memory_at: Sequence[int] = ()) -> Result:
         result = await self._rounds.run(variant, count, memory_at=memory_at, label=label)
