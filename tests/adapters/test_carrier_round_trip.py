@@ -82,9 +82,7 @@ async def until(
     carrier: Tmf622Carrier, order_id: str, is_right: Callable[[object], bool]
 ) -> Completed | Refused | InDoubt | NotFound:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not is_right(
-            said := await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS)
-        ):
+        while not is_right(said := await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS)):
             await asyncio.sleep(0.05)
     return said
 
