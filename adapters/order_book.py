@@ -195,6 +195,7 @@ class OrderBook:
         results: list[ClaimResult] = []
         for order in orders:
             if id(order) in new:
+                new.discard(id(order))  # the same record once more is a duplicate
                 results.append(ClaimResult(order.order_id, Claim.NEW))
                 known.add(order, settled=False)
             else:

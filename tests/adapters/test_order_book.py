@@ -155,9 +155,11 @@ async def test_of_two_that_conflict_in_one_batch_the_lower_one_stands(book: Orde
 
 
 async def test_one_record_that_comes_twice_in_a_batch_starts_one_order(book: OrderBook):
-    claims = await book.claim([paid_order("T00001"), paid_order("T00001")])
+    order = paid_order("T00001")
 
-    assert [claim.outcome for claim in claims] == [Claim.NEW, Claim.UNSETTLED]
+    claims = await book.claim([order, order, paid_order("T00001")])
+
+    assert [claim.outcome for claim in claims] == [Claim.NEW, Claim.UNSETTLED, Claim.UNSETTLED]
 
 
 async def test_a_conflict_by_payment_with_a_record_that_itself_is_a_conflict_is_none(book: OrderBook):
