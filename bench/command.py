@@ -30,7 +30,7 @@ QUIET_SHARE: Final = 0.15
 """Everything of ours that idles takes a few percent of two cores."""
 
 LOCAL_FIRST: Final = Variant(name="local first")
-REGULAR: Final = Variant(name="all regular", settings={"TOPUP_LOCAL_FIRST": "false"})
+REGULAR: Final = Variant(name="all regular", settings={"TOPUP_LOCAL_FIRST": "false"}, module="bench.all_regular")
 TROUBLES: Final = (
     Variant(name="5 % lost answers", trouble=Trouble(lost_answers_percent=5)),
     Variant(name="5 % silent carrier", trouble=Trouble(silent_percent=5)),
@@ -136,24 +136,32 @@ def _measure(options: argparse.Namespace) -> int:
     if not options.json:
         report.show_about(about)
     say("starting Kafka, databases, Temporal, MQTT, the outside world and the bridge")
-    with stand:
-        results = asyncio.run(_Session(stand, options).run(wanted))
-    text = report.as_json(about, results) if options.json else report.as_text(results)
-    sys.stdout.write(text + "\n")
+    results: list[Result] = []
+    try:
+        with stand:
+            asyncio.run(_Session(stand, options, results).run(wanted))
+    finally:  # what was measured is worth seeing, whatever came after it
+        if results:
+            text = report.as_json(about, results) if options.json else report.as_text(results)
+            sys.stdout.write(text + "\n")
     return EXIT_FAILED if any(result.mismatches for result in results) else EXIT_OK
 
 
 class _Session:
-    """The rounds of one call, in their order."""
+    """The rounds of one call, in their order.
 
-    def __init__(self, stand: Stand, options: argparse.Namespace) -> None:
+    Args:
+        results: where each round's goes, those with failed checks among them.
+    """
+
+    def __init__(self, stand: Stand, options: argparse.Namespace, results: list[Result]) -> None:
         self._stand = stand
         self._options = options
         self._rounds = Rounds(stand, say)
-        self._results: list[Result] = []
+        self._results = results
 
-    async def run(self, wanted: Sequence[str]) -> list[Result]:
-        """Run all; results in order, those of failed checks among them."""
+    async def run(self, wanted: Sequence[str]) -> None:
+        """Run all."""
         options = self._options
         if COMPARE in wanted:
             for _ in range(options.pairs):
@@ -166,11 +174,10 @@ class _Session:
             await self._round(LOCAL_FIRST, options.long, MEMORY, memory_at=MEMORY_AT)
         say("checking the books' hash chains")
         self._rounds.verify_books()
-        return self._results
 
     async def _round(self, variant: Variant, count: int, kind: str, *, memory_at: Sequence[int] = ()) -> None:
         say(f"{kind}: {variant.name}: starting a worker")
-        self._stand.start_worker(variant.settings)
+        self._stand.start_worker(variant.settings, variant.module)
         if strays := self._stand.strays():
             say(f"warning: not pinned: {', '.join(strays[:5])}")
         await self._quiet()

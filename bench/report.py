@@ -47,9 +47,11 @@ def grouped(cpu: Mapping[str, float]) -> dict[str, float]:
 def one_line(result: Result) -> str:
     """A result as progress shows it."""
     wrong = f"{len(result.mismatches)} WRONG" if result.mismatches else "every effect right"
+    cpu = grouped(result.cpu_ms_per_order)
     return (
         f"{result.variant}: {result.orders} orders in {result.seconds:.1f} s = {result.orders_per_second:.1f}/s; "
-        f"{grouped(result.cpu_ms_per_order)['all']:.1f} CPU ms/order; others took {result.foreign_percent:.0f} % of "
+        f"{cpu['all']:.1f} CPU ms/order, of it worker {cpu['worker']:.1f}, bridge {cpu['bridge']:.1f}, Temporal "
+        f"{cpu['Temporal'] + cpu['its PostgreSQL']:.1f}; others took {result.foreign_percent:.0f} % of "
         f"the cores; {wrong}"
     )
 
