@@ -99,16 +99,16 @@ class RefundingActivities:
         if not leaves:
             return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
         answer = await provider.refund(self._request(record, sequence), timeout_seconds=self._http_seconds())
-        return await self._hear(order_id, answer, "refund_answer")
+        return await self._hear(order_id, answer, "refund_answer", sequence)
 
     async def _ask(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
         answer = await provider.query(self._request(record, sequence), timeout_seconds=self._http_seconds())
-        return await self._hear(record.entry.order_id, answer, "refund_query")
+        return await self._hear(record.entry.order_id, answer, "refund_query", sequence)
 
-    async def _hear(self, order_id: str, answer: RefundAnswer, kind: str) -> RefundAnswer:
+    async def _hear(self, order_id: str, answer: RefundAnswer, kind: str, sequence: int) -> RefundAnswer:
         heard = await self._book.decide(
             order_id,
-            lambda record: rules.hear_refund(record.entry, self._clock.now(), answer),
+            lambda record: rules.hear_refund(record.entry, self._clock.now(), answer, of_number=sequence),
             kind=kind,
             detail=lambda _: _answer_detail(answer),
         )

@@ -187,11 +187,14 @@ class OrderBook:
             return []
         async with self._transaction(write=True) as connection:
             known = await self._already_there(connection, orders)
-            fresh = _first_of_each(orders, known)
-            inserted = await self._insert(connection, fresh)
-            if len(inserted) != len(fresh):  # another bridge was faster with some of them
+            new: set[int] = set()
+            while fresh := _first_of_each(orders, known):
+                inserted = await self._insert(connection, fresh)
+                new |= {id(order) for order in fresh if order.order_id in inserted}
+                if len(inserted) == len(fresh):
+                    break
+                # Another bridge was faster with some: what waited behind those in this batch may be free now.
                 known = await self._already_there(connection, orders)
-        new = {id(order) for order in fresh if order.order_id in inserted}
         results: list[ClaimResult] = []
         for order in orders:
             if id(order) in new:

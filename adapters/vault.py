@@ -57,7 +57,7 @@ class Vault:
             )
         try:
             return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bind(bound_to))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
             raise WrongKey(
                 "A stored value was changed or moved in the order book; restore it from a backup."
             ) from error

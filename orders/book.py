@@ -378,10 +378,16 @@ def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:
     return entry, entry.refund_sequence
 
 
-def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer) -> tuple[Entry, RefundAnswer]:
-    """Book what the provider said of the number in use."""
+def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer, *, of_number: int = 0) -> tuple[Entry, RefundAnswer]:
+    """Book what the provider said of the number in use.
+
+    `of_number` is the number that was asked about, 0 for the one in use: a late word about another one, unless it is
+    that the money was paid, changes nothing.
+    """
     if entry.refund_confirmed_at is not None:
         return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
+    if of_number not in (0, entry.refund_sequence) and not isinstance(answer, RefundConfirmed):
+        return entry, answer
     match answer:
         case RefundConfirmed():
             entry = replace(entry, refund_confirmed_at=now, provider_refund_id=answer.provider_refund_id)

@@ -175,3 +175,20 @@ def test_nothing_is_sent_to_the_provider_after_the_operators_word():
 
     assert book.refund_leaves(entry, at(7), 1) == (entry, False)
     assert book.close_refund_number(entry, 1) == (entry, 1)
+
+
+@pytest.mark.parametrize("late", [DENIED, book.RefundClosed(), book.RefundUnknown()], ids=lambda answer: answer.kind)
+def test_a_late_word_about_another_number_changes_nothing(late):
+    second, _ = book.close_refund_number(refunding(), 1)
+
+    after, heard = book.hear_refund(second, at(9), late, of_number=1)
+
+    assert (after, heard) == (second, late)
+
+
+def test_money_that_was_paid_under_another_number_ends_the_refund():
+    second, _ = book.close_refund_number(refunding(), 1)
+
+    after, _ = book.hear_refund(second, at(9), PAID, of_number=1)
+
+    assert after.refund_confirmed_at == at(9)
