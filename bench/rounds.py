@@ -181,7 +181,9 @@ class Rounds:
                 last_news = time.monotonic()
             done = len(orders) - len(open_orders)
             while due and done >= due[0]:
-                result.memory[due.pop(0)] = self._stand.memory()
+                held = result.memory[due.pop(0)] = self._stand.memory()
+                sizes = ", ".join(f"{name} {memory.pss_kib / 1024:.0f} MiB" for name, memory in held.items())
+                self._say(f"{label}: after {done} orders {sizes} (PSS)")
             now = time.monotonic()
             if now - last_said >= SAY_SECONDS:
                 last_said = now
