@@ -211,6 +211,12 @@ class OrderBook:
             query = select(func.count()).select_from(_ORDERS).where(_ORDERS.c.first_pass.is_(True))
             return int(await connection.scalar(query) or 0)
 
+    async def known(self, order_ids: Sequence[str]) -> set[str]:
+        """Those of the orders that were claimed before, settled or not."""
+        async with self._transaction(write=False) as connection:
+            rows = await connection.execute(select(_ORDERS.c.order_id).where(_ORDERS.c.order_id.in_(order_ids)))
+            return set(rows.scalars())
+
     # --- the saga's questions -----------------------------------------------------------------------------------
 
     async def read(self, order_id: str) -> Record:

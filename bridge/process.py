@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from temporalio.client import Client
 
-from adapters.order_book import ClaimResult, OrderBook, UnknownOrder
+from adapters.order_book import OrderBook
 from adapters.vault import Vault
 from bridge.broker_watch import BrokerWatch
 from bridge.consumer import Intake
@@ -18,7 +18,6 @@ from bridge.outages import Outages, Part
 from bridge.pipeline import Pipeline
 from bridge.starter import START_SECONDS, Starter
 from orders.errors import Unavailable
-from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
 from runtime.exits import EXIT_OK
 from runtime.process import ProcessContext
@@ -75,7 +74,7 @@ class Bridge:
         self._dead_letters = DeadLetters(settings, SystemClock().now)
         self._gate = Gate(book.first_pass_count, self._limit)
         self._pipeline = Pipeline(
-            book=BridgeBook(book),
+            book=book,
             gate=self._gate,
             start=Starter(client, settings.task_queue, vault.vehicle_hash).start,
             dead_letters=self._dead_letters,
@@ -165,29 +164,3 @@ class Bridge:
                 _log.log(logging.INFO if well else logging.WARNING, "intake", sentence=trouble or self._intake.remark())
                 was_well, said_at = well, now
             await asyncio.sleep(WATCH_EVERY_SECONDS)
-
-
-class BridgeBook:
-    """The order book as the bridge asks it (`bridge.ports.ClaimBook`)."""
-
-    def __init__(self, book: OrderBook) -> None:
-        self._book = book
-
-    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
-        """See `OrderBook.claim`."""
-        return await self._book.claim(orders)
-
-    async def first_pass_count(self) -> int:
-        """See `OrderBook.first_pass_count`."""
-        return await self._book.first_pass_count()
-
-    async def known(self, order_ids: Sequence[str]) -> set[str]:
-        """Those that were claimed before. One question each: asked only while the gate is stuck."""
-        found: set[str] = set()
-        for order_id in order_ids:
-            try:
-                await self._book.read(order_id)
-            except UnknownOrder:
-                continue
-            found.add(order_id)
-        return found

@@ -103,17 +103,17 @@ async def test_a_bridge_that_keeps_its_partitions_through_a_rebalance_loses_noth
 
 async def test_a_stopped_bridge_finishes_what_it_has_in_hand_and_leaves_nothing_uncommitted(lane: Lane) -> None:
     lane.send(lane.orders(1000))
-    bridge = lane.bridge()
+    bridge = lane.bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="400")  # the others wait in its memory
     await lane.until_started(100)
     assert await lane.terminate(bridge) == 0
     started = await lane.started()
-    assert 100 <= started.total() < 1000
+    assert started.total() == 400, "what was claimed is finished, what wasn't is left to the next bridge"
     assert incomplete_below_the_commit(lane, started) == []
     # All that was started and is contiguous is committed: the next bridge reads little of it again.
     committed = sum(lane.committed().values())
     assert committed >= started.total() - 100
     second = await lane.ready_bridge()
-    await lane.until_all_committed()
+    await lane.until_all_committed(120)
     assert await lane.started() == ids(lane, 1000)
     assert lane.counts(second)["duplicate"] <= started.total() - committed
 
