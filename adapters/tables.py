@@ -1,7 +1,7 @@
 """The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -30,6 +30,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+_EMPTY: Final[dict[str, Any]] = {"server_default": text("''")}
+
+
 class OrderRow(SQLModel, table=True):
     """One paid order: what was paid, what may have been sent, what was heard, where it stands."""
 
@@ -43,6 +46,7 @@ class OrderRow(SQLModel, table=True):
             sqlite_where=text("outcome IS NULL"),
             postgresql_where=text("outcome IS NULL"),
         ),
+        Index("orders_vehicle", "vehicle_hash"),
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
@@ -92,6 +96,15 @@ class OrderRow(SQLModel, table=True):
 
     outcome: str | None = Field(default=None, max_length=16)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    # Since v0002, with defaults in the database: a process of the version before inserts rows without them.
+    proposal: str = Field(max_length=16, sa_column_kwargs=_EMPTY)
+    proposed_by: str = Field(sa_column_kwargs=_EMPTY)
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str = Field(sa_column_kwargs=_EMPTY)
+    confirmed_by: str = Field(sa_column_kwargs=_EMPTY)
+    confirmed_note: str = Field(sa_column_kwargs=_EMPTY)
+    restored_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class EventRow(SQLModel, table=True):

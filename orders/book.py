@@ -30,6 +30,7 @@ Fact = Literal["sold", "refused", "burnt"]
 CANCELLED = "CANCELLED"
 NOT_FOUND_AND_BURNT = "NOT_FOUND_AND_BURNT"
 RESOLVED_BY_OPERATOR = "RESOLVED_BY_OPERATOR"
+ASK_FIRST = "The order book was restored from a backup: the carrier is asked before anything is sent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,22 @@ class CarrierTimes:
     """From an effect to its being seen by `GET`."""
     completion_window: timedelta
     """From the first call to `requestedCompletionDate`."""
+    restored_at: datetime | None = None
+    """When a book restored from a backup was put in service, the processes of before stopped. What they sent in the
+    time that the book has lost may act or show up until the waits below are over; never scaled."""
 
     def __post_init__(self) -> None:
         assert self.visibility_lag < self.longest_latency < self.completion_window
+
+    @property
+    def empty_counts_from(self) -> datetime | None:
+        """After a restore: from when on an empty `GET` says that the lost time left nothing at the carrier."""
+        return None if self.restored_at is None else self.restored_at + self.longest_latency + self.visibility_lag
+
+    @property
+    def burn_from(self) -> datetime | None:
+        """After a restore: from when on no POST of the lost time can be taken in any more."""
+        return None if self.restored_at is None else self.restored_at + self.completion_window + self.visibility_lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,17 @@ class Entry:
     outcome: Outcome | None = None
     settled_at: datetime | None = None
 
+    restored_at: datetime | None = None
+    """For a carrier that can't be asked: the restored book could not rule out that this order was sent."""
+
+    proposal: str = ""
+    """What the first of two persons wishes (`orders.two_persons`); open while nobody has confirmed it."""
+    proposed_by: str = ""
+    proposed_at: datetime | None = None
+    proposed_note: str = ""
+    confirmed_by: str = ""
+    confirmed_note: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class PostGranted:
@@ -124,6 +149,8 @@ class RefundForbidden:
     """No refund: nothing in the book proves that the carrier won't deliver."""
 
     why: str
+    contradicted: bool = True
+    """The carrier has taken its refusal back. False: the book knows of none (any more): ask the carrier again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +190,8 @@ def grant_post(
     if entry.burn_at is not None or entry.cancel_reason or entry.refund_sequence:
         return entry, InDoubt(cause="book", why="This order is to be cancelled: no POST is allowed any more.")
     if entry.posts == 0:
+        if not _nothing_was_lost(times, evidence):
+            return entry, InDoubt(cause="book", why=ASK_FIRST)
         date = _round_up(now + times.completion_window)
         return _granted(replace(entry, body=make_body(date), completion_date=date), entry, now, times)
     assert entry.completion_date is not None
@@ -258,8 +287,12 @@ def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFoun
     if (word := known(entry)) is not None:
         return entry, Weighed(word)
     closed = entry.burn_at is not None or bool(entry.cancel_reason)
+    if entry.posts == 0 and not closed:
+        if _nothing_was_lost(times, empty):
+            return entry, Weighed(empty.model_copy(update={"may_post": True}))
+        return entry, Weighed(InDoubt(cause="book", why=ASK_FIRST), look_again_at=times.empty_counts_from)
     if entry.posts == 0:
-        return entry, Weighed(empty.model_copy(update={"may_post": not closed}))
+        return _weigh_for_burn(entry, now, times, empty)
     assert entry.completion_date is not None
     last_post = entry.completion_date - times.longest_latency
     counts_from = max(_empty_counts_from(entry, times), entry.carrier_not_before or entry.claimed_at)
@@ -268,6 +301,10 @@ def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFoun
             return entry, Weighed(empty.model_copy(update={"may_post": True}))
         why = "The carrier doesn't show the order (yet); it may still take the POST in."
         return entry, Weighed(InDoubt(cause="book", why=why), look_again_at=counts_from)
+    return _weigh_for_burn(entry, now, times, empty)
+
+
+def _weigh_for_burn(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFound) -> tuple[Entry, Weighed]:
     burn_from = burn_allowed_from(entry, times)
     if now >= burn_from:
         return entry, Weighed(empty.model_copy(update={"may_post": False}))
@@ -276,10 +313,14 @@ def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFoun
 
 
 def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
-    """The earliest moment of a burn: at once where no POST was granted, else date + visibility lag (contracts §4)."""
+    """The earliest moment of a burn: at once where no POST was granted, else date + visibility lag (contracts §4).
+
+    A restored book may have lost a POST, or another date: then no earlier than the latest of those would allow.
+    """
     if entry.posts == 0 or entry.completion_date is None:
-        return entry.claimed_at
-    return entry.completion_date + times.visibility_lag
+        return times.burn_from or entry.claimed_at
+    allowed_from = entry.completion_date + times.visibility_lag
+    return max(allowed_from, times.burn_from or allowed_from)
 
 
 def grant_burn(
@@ -309,13 +350,16 @@ def request_cancel(entry: Entry, reason: str, note: str = "") -> tuple[Entry, bo
     ), True
 
 
-def resolve_delivered(entry: Entry, now: datetime) -> tuple[Entry, str]:
-    """An operator's word that the carrier has delivered. Returns why not, or ""."""
+def resolve_delivered(entry: Entry, now: datetime, *, restored: bool = False) -> tuple[Entry, str]:
+    """An operator's word that the carrier has delivered. Returns why not, or "".
+
+    `restored`: the book may have lost a POST, so that none in it proves nothing.
+    """
     if entry.contradicted and not entry.refund_sequence and entry.outcome is None:
         return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, contradicted=False), ""
     if entry.fact is not None:
         return entry, "The carrier's final word is in the book already."
-    if entry.posts == 0:
+    if entry.posts == 0 and not restored:
         return entry, "Nothing was ever sent to the carrier for this order, so it can't have delivered it."
     return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, fact_at=now), ""
 
@@ -349,19 +393,24 @@ def resolve_refunded(entry: Entry, reference: str) -> tuple[Entry, str]:
 # --- refund and end --------------------------------------------------------------------------------------------
 
 
-def grant_refund(entry: Entry, now: datetime) -> tuple[Entry, RefundGranted | RefundConfirmed | RefundForbidden]:
-    """Write the refund intent. Only a definite refusal or a confirmed burn in the book allows it (rule of money 4)."""
+def grant_refund(
+    entry: Entry, now: datetime, *, restored: bool = False
+) -> tuple[Entry, RefundGranted | RefundConfirmed | RefundForbidden]:
+    """Write the refund intent. Only a definite refusal or a confirmed burn in the book allows it (rule of money 4).
+
+    `restored`: the book may have lost a refund, so that no number of it counts as fresh.
+    """
     if entry.refund_confirmed_at is not None:
         return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
     if entry.refund_sequence:
         return entry, RefundGranted(entry.refund_sequence, fresh=False)
     if entry.fact not in ("refused", "burnt"):
-        return entry, RefundForbidden("The book holds no refusal and no burn of this order.")
+        return entry, RefundForbidden("The book holds no refusal and no burn of this order.", contradicted=False)
     if entry.contradicted:
         return entry, RefundForbidden("The carrier has contradicted its own refusal: ask it before any money moves.")
     status = lifecycle.move(entry.status, "refunding")
     granted = replace(entry, refund_sequence=1, refund_at=now, status=status, first_pass=False)
-    return granted, RefundGranted(1, fresh=True)
+    return granted, RefundGranted(1, fresh=not restored)
 
 
 def refund_leaves(entry: Entry, now: datetime, sequence: int) -> tuple[Entry, bool]:
@@ -435,12 +484,21 @@ def note(entry: Entry, status: Status, reason: str, *, needs_operator: bool) -> 
     ), None
 
 
+def _nothing_was_lost(times: CarrierTimes, evidence: NotFound | None) -> bool:
+    """Whether the first POST is the first: in a restored book only an empty `GET`, asked late enough, says so."""
+    if times.empty_counts_from is None:
+        return True
+    return evidence is not None and evidence.posts == 0 and _timestamp(evidence.asked_at) >= times.empty_counts_from
+
+
 def _empty_counts_from(entry: Entry, times: CarrierTimes) -> datetime:
     """From when on an empty `GET` says that the last POST did nothing (contracts §4)."""
     assert entry.last_post_at is not None
     if entry.last_post_answered_at is not None:
-        return entry.last_post_answered_at + times.visibility_lag
-    return entry.last_post_at + times.longest_latency + times.visibility_lag
+        counts_from = entry.last_post_answered_at + times.visibility_lag
+    else:
+        counts_from = entry.last_post_at + times.longest_latency + times.visibility_lag
+    return max(counts_from, times.empty_counts_from or counts_from)
 
 
 def _names(note: str, reference: str) -> bool:
