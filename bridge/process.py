@@ -47,7 +47,7 @@ async def run(context: ProcessContext) -> int:
     # The client says several times a second that its broker is away; the bridge says it, once a minute.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     settings = context.settings
-    vault = Vault(settings.pii_key)
+    vault = Vault(*settings.pii_keys)
     book = OrderBook.open(settings.database_url, vault, SystemClock())
     try:
         await context.wait_for("The order book", book.ping)

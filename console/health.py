@@ -72,7 +72,7 @@ def _http(part: str, url: str, name: str, variable: str) -> Awaitable[Step]:
 async def _database(settings: Settings) -> str:
     if not settings.database_url:
         raise NotSet("No database is configured: set TOPUP_DATABASE_URL, for example sqlite:///topup.db.")
-    book = OrderBook.open(settings.database_url, Vault(settings.pii_key or bytes(32)), SystemClock())
+    book = OrderBook.open(settings.database_url, Vault(settings.pii_key or bytes(32), *settings.pii_old_keys), SystemClock())
     try:
         await book.ping()
     finally:

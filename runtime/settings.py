@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -94,10 +95,20 @@ class Settings:
     http_port: int
     http_host: str
     pii_key: bytes = field(repr=False)
+    pii_old_keys: tuple[bytes, ...] = field(repr=False)
     time_scale: float
     bridge_max_first_pass: int
     local_first: bool
+    two_persons: bool
+    restored_at: datetime | None
+    worker_build_id: str | None
+    worker_deployment: str
     worker_max_activities: int
+
+    @property
+    def pii_keys(self) -> tuple[bytes, ...]:
+        """The key that encrypts, then the others that decrypt."""
+        return (self.pii_key, *self.pii_old_keys)
 
     @property
     def wechat_configured(self) -> bool:
@@ -202,7 +213,7 @@ class _Reader:
         match variable.attribute:
             case "http_port":
                 return DEFAULT_HTTP_PORTS.get(self.process, 0)
-            case "mqtt_brokers":
+            case "mqtt_brokers" | "pii_old_keys":
                 return ()
             case "pii_key":
                 return b""
@@ -222,6 +233,7 @@ _NONE_WHEN_UNSET: Final = frozenset(
         "kafka_ssl_keyfile",
         "kafka_api_version",
         "refund_notify_url",
+        "restored_at",
     }
 )
 _BY_NAME: Final = {variable.name: variable for variable in VARIABLES}
@@ -286,6 +298,11 @@ def _warnings(environ: Mapping[str, str], found: Mapping[str, Any]) -> tuple[str
         sentences.append(
             f"TOPUP_TIME_SCALE is {found['time_scale']:g}: every wait for the outside world is shortened, which is "
             "right for demonstrations and tests only; unset it in production."
+        )
+    if found["restored_at"] is not None:
+        sentences.append(
+            f"TOPUP_RESTORED_AT is {found['restored_at'].isoformat()}: every order asks carrier and provider before "
+            "it sends anything; unset it when docs/restore.md says so."
         )
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in _BY_NAME and name.removesuffix(FILE_SUFFIX) not in _BY_NAME:

@@ -8,6 +8,7 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -124,6 +125,21 @@ def pii_key(text: str) -> bytes:
     if len(key) != PII_KEY_BYTES:
         raise ValueError("must be exactly 32 bytes in base64 (make one with `openssl rand -base64 32`)")
     return key
+
+
+def pii_keys(text: str) -> tuple[bytes, ...]:
+    """Keys as `pii_key` takes them, separated by commas; each once."""
+    return tuple(dict.fromkeys(pii_key(part.strip()) for part in text.split(",")))
+
+
+def moment(text: str) -> datetime:
+    """An RFC 3339 moment, aware."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", text, re.ASCII) is None:
+        raise ValueError("must be a moment with its time zone (RFC 3339)")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a date and a time that exist") from None
 
 
 def private_key(text: str) -> str:

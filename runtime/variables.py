@@ -203,6 +203,11 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         '"$(openssl rand -base64 32)"', values.pii_key, _BOOK, secret=True,
     ),
     Variable(
+        "TOPUP_PII_OLD_KEYS", "", _BOOK,
+        "other keys that decrypt, base64, separated by commas: see docs/keys.md", '"$OLD_KEY"',
+        values.pii_keys, secret=True,
+    ),
+    Variable(
         "TOPUP_TIME_SCALE", "1", _ALL,
         "multiplies what waits for the outside world, above 0 and at most 1; below 1 for demonstrations and tests only",
         "0.05", values.time_scale,
@@ -214,6 +219,25 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable(
         "TOPUP_LOCAL_FIRST", "true", ("worker",),
         "try each step as a local activity first; `false` only to compare throughput", "true", values.boolean,
+    ),
+    Variable(
+        "TOPUP_WORKER_BUILD_ID", "", ("worker",),
+        "version of this worker's code, for worker deployment versioning (`docs/versions.md`); none: unversioned",
+        "2026-11-23.1", values.identifier,
+    ),
+    Variable(
+        "TOPUP_WORKER_DEPLOYMENT", "topup", ("worker",), "name of the worker deployment that the build ID belongs to",
+        "topup", values.identifier,
+    ),
+    Variable(
+        "TOPUP_TWO_PERSONS", "false", ("worker",),
+        "`resolve` and `refund_now` take effect when a second operator sends the same within 1 h", "true",
+        values.boolean,
+    ),
+    Variable(
+        "TOPUP_RESTORED_AT", "", ("worker",),
+        "when an order book from a backup was put in service (RFC 3339): every order asks before it sends; see "
+        "docs/restore.md", "2026-11-23T10:00:00Z", values.moment,
     ),
     Variable(
         "TOPUP_WORKER_MAX_ACTIVITIES", "200", ("worker",), "activities one worker runs at once, of each kind", "200",

@@ -49,7 +49,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
     """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
     async with AsyncExitStack() as stack:
         clock, scale = SystemClock(), settings.time_scale
-        book = OrderBook.open(settings.database_url, Vault(settings.pii_key), clock)
+        book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), clock)
         stack.push_async_callback(book.close)
         carrier: Carrier = await stack.enter_async_context(
             Tmf622Carrier.open(url=settings.carrier_url, token=settings.carrier_token)
