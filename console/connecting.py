@@ -1,10 +1,15 @@
 """Connections of a command to the parts, each with a limit and a sentence when there is none."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from temporalio.client import Client
 
+from adapters.order_book import OrderBook
+from adapters.vault import Vault
 from console.exits import CommandFailed
+from runtime.clock import SystemClock
 from runtime.settings import Settings
 from runtime.temporal import check, connect
 from runtime.waiting import in_one_line
@@ -24,6 +29,19 @@ async def temporal_client(settings: Settings) -> Client:
     except Exception as error:
         raise CommandFailed(temporal_away(settings, error)) from error
     return client
+
+
+@asynccontextmanager
+async def order_book(settings: Settings) -> AsyncGenerator[OrderBook | None, None]:
+    """The order book, closed at the end; None where its address or key is not set. Connects when it is asked."""
+    if not settings.database_url or not settings.pii_key:
+        yield None
+        return
+    book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), SystemClock())
+    try:
+        yield book
+    finally:
+        await book.close()
 
 
 def temporal_away(settings: Settings, error: BaseException) -> str:

@@ -4,16 +4,16 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.exits import Exit
+from console.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-T = TypeVar("T")
+    from console.choosing import Choice
 
 app = typer.Typer(
     help="See what becomes of orders, and free those that wait for a person.",
@@ -22,56 +22,25 @@ app = typer.Typer(
 )
 
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="Order ID, or its workflow ID (topup/…).")]
-Operator = Annotated[str, typer.Option("--operator", help="Who does this; goes into the order's history.")]
-Note = Annotated[str, typer.Option("--note", help="Why; goes into the order's history.")]
+OrdersArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[ORDER]...", help="Order IDs, or workflow IDs (topup/…).")
+]
+Operator = Annotated[
+    str, typer.Option("--operator", help="Who does this; goes into the audit trail. Default: the login name.")
+]
+Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trail.")]
+NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
-        return ""
-
-
-@app.command("list", epilog="Example: topup orders list --query 'TopUpStatus = \"refunding\"' --json")
-def list_orders(
-    *,
-    query: Annotated[
-        str, typer.Option(help="Temporal visibility query; default: the orders that need an operator.")
-    ] = "",
-    every: Annotated[bool, typer.Option("--all", help="All orders that Temporal knows.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 100,
-    as_json: Json = False,
-) -> None:
-    """List orders, newest first; without options those that wait for a person."""
-    from console import runs, tables  # noqa: PLC0415 - heavy
-
-    wanted = query if query or every else runs.NEED_AN_OPERATOR
-    found = _with_temporal(lambda client: runs.listed(client, wanted, limit))
-    tables.print_orders(
-        found,
-        as_json=as_json,
-        none="No order needs an operator." if wanted == runs.NEED_AN_OPERATOR else "No such order.",
-    )
-
-
-@app.command(epilog="Example: topup orders show T20230821183406000001")
-def show(order: OrderArgument, *, as_json: Json = False) -> None:
-    """Show where one order stands, what it waits for, and what happened to it so far."""
-    from console import runs, showing  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
-
-    order_id = runs.order_id_from(order)
-    found = asyncio.run(showing.look(settings_for("doctor"), order_id))
-    showing.print_order(found, as_json=as_json)
-    raise typer.Exit(Exit.OK if found.known else Exit.NOT_OK)
-
-
-@app.command(epilog='Example: topup orders retry T20230821183406000001 --note "the carrier is back"')
-def retry(order: OrderArgument, *, note: Note = "", operator: Operator = "", as_json: Json = False) -> None:
-    """Do now what the order waits to do again (update `retry_now`)."""
-    _update(order, "retry_now", {"operator": operator or _me(), "note": note}, as_json=as_json)
+Query = Annotated[
+    str,
+    typer.Option("--query", help="Instead of ORDER: all open orders that match this Temporal visibility query."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which orders it would be.")]
+Yes = Annotated[
+    int | None,
+    typer.Option("--yes", metavar="N", min=0, help="Go on if exactly N orders match, the number you looked at."),
+]
+BY_HAND = "asked by hand"
 
 
 class Outcome(StrEnum):
@@ -82,14 +51,72 @@ class Outcome(StrEnum):
     REFUNDED = "refunded"
 
 
+@app.command("list", epilog="Example: topup orders list --query 'TopUpStatus = \"refunding\"' --json")
+def list_orders(
+    *,
+    query: Annotated[str, typer.Option(help="A Temporal visibility query, instead of those that need a person.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All orders that Temporal knows.")] = False,
+    stranded: Annotated[bool, typer.Option("--stranded", help="Only those that nobody works on.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List orders, newest first; without options those that need a person, or that nobody works on."""
+    from console import listing, tables  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
+
+    if sum((bool(query), every, stranded)) > 1:
+        raise typer.BadParameter("give one of --query, --all and --stranded")
+    settings = settings_for("orders" if stranded else "doctor")
+    which = listing.Which.STRANDED if stranded else listing.Which.ALL if query or every else listing.Which.TROUBLED
+    found, remark = asyncio.run(listing.orders(settings, which, query, limit))
+    none = "No such order." if which is listing.Which.ALL else "No order needs a person."
+    tables.print_orders(found, as_json=as_json, none=none, remark=remark)
+
+
+@app.command(epilog="Example: topup orders show T20230821183406000001 --events")
+def show(
+    order: OrderArgument,
+    *,
+    events: Annotated[bool, typer.Option("--events", help="The whole audit trail, not only its end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where one order stands, what to do now, and what happened to it so far."""
+    from console import runs, showing  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
+
+    order_id = runs.order_id_from(order)
+    found = asyncio.run(showing.look(settings_for("doctor"), order_id))
+    showing.print_order(found, all_events=events, as_json=as_json)
+    raise typer.Exit(Exit.OK if found.known else Exit.NOT_OK)
+
+
+@app.command(epilog='Example: topup orders retry T20230821183406000001 --note "the carrier is back"')
+def retry(
+    orders: OrdersArgument = None,
+    *,
+    query: Query = "",
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    note: Note = BY_HAND,
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
+    """Do now what the order waits to do again (update `retry_now`)."""
+    choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
+    _update(choice, query, "retry_now", _word(operator, note), as_json=as_json)
+
+
 @app.command(
     epilog='Example: topup orders resolve T20230821183406000001 --outcome refunded --note "bank transfer 4711"'
 )
 def resolve(
-    order: OrderArgument,
+    orders: OrdersArgument = None,
     *,
     outcome: Annotated[Outcome, typer.Option(help="What became of the order.")],
-    note: Note = "",
+    query: Query = "",
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    note: NeededNote = "",
     operator: Operator = "",
     as_json: Json = False,
 ) -> None:
@@ -98,49 +125,139 @@ def resolve(
     delivered: the carrier says that it was delivered. not_delivered: that it never will be; refunds nothing by itself,
     the serial is burnt first. refunded: the money went back on another way.
     """
-    message = {"operator": operator or _me(), "note": note, "outcome": outcome.value}
-    _update(order, "resolve", message, as_json=as_json)
+    choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
+    _update(choice, query, "resolve", _word(operator, note) | {"outcome": outcome.value}, as_json=as_json)
+
+
+@app.command(epilog='Example: topup orders refund T20230821183406000001 --note "the customer called, ticket 4711"')
+def refund(
+    orders: OrdersArgument = None,
+    *,
+    query: Query = "",
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    note: NeededNote = "",
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
+    """Have an order cancelled at the carrier and then refunded (update `refund_now`); refunds nothing in doubt."""
+    choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
+    _update(choice, query, "refund_now", _word(operator, note), as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders cancel T20230821183406000001 --note "the customer called"')
-def cancel(order: OrderArgument, *, note: Note = "", operator: Operator = "", as_json: Json = False) -> None:
+def cancel(
+    orders: OrdersArgument = None,
+    *,
+    query: Query = "",
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    note: Note = BY_HAND,
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
     """Cancel an order: refunded once the carrier has confirmed that it will never deliver; else it stays delivered."""
-    from console import runs, tables  # noqa: PLC0415 - heavy
+    from console import runs  # noqa: PLC0415 - heavy
 
-    order_id = runs.order_id_from(order)
-    reason = f"{operator or _me()}: {note}"
-    said = _with_temporal(lambda client: runs.cancel(client, order_id, reason))
-    tables.print_done(order_id, said, as_json=as_json)
+    choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
+    word = _word(operator, note)
+    reason = f"{word['operator']}: {word['note']}"
+    _act(choice, query, "a cancel", lambda client, order_id: runs.cancel(client, order_id, reason), as_json=as_json)
 
 
-@app.command(epilog="Example: topup orders reopen T20230821183406000001")
-def reopen(order: OrderArgument, *, as_json: Json = False) -> None:
+@app.command(epilog='Example: topup orders renotify T20230821183406000001 --note "the platform is back"')
+def renotify(
+    orders: OrdersArgument = None,
+    *,
+    query: Query = "",
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    note: Note = BY_HAND,
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
+    """Publish the notices that a platform has not acknowledged again now (update `renotify`)."""
+    choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
+    _update(choice, query, "renotify", _word(operator, note), as_json=as_json)
+
+
+@app.command(epilog="Example: topup orders reopen T20230821183406000001   or: topup orders reopen --stranded --dry-run")
+def reopen(
+    orders: OrdersArgument = None,
+    *,
+    stranded: Annotated[
+        bool, typer.Option("--stranded", help="Instead of ORDER: all that nobody works on (`topup orders list`).")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = None,
+    as_json: Json = False,
+) -> None:
     """Take up an order again whose run was terminated or is gone with its money unsettled.
 
     The new run asks the carrier before it sends anything to it. Refused while a run is open or the order is settled.
     """
-    from console import reopening, runs, tables  # noqa: PLC0415 - heavy
+    from console import choosing, reopening  # noqa: PLC0415 - heavy
     from console.settings import settings_for  # noqa: PLC0415 - heavy
 
-    order_id = runs.order_id_from(order)
-    said = asyncio.run(reopening.reopen(settings_for("orders"), order_id))
-    tables.print_done(order_id, said, as_json=as_json)
+    choice = choosing.checked(orders, by_search=stranded, dry_run=dry_run, confirmed=yes)
+    raise typer.Exit(asyncio.run(reopening.reopen(settings_for("orders"), choice, as_json=as_json)))
 
 
-def _update(order: str, name: str, message: dict[str, str], *, as_json: bool) -> None:
-    from console import runs, tables  # noqa: PLC0415 - heavy
+def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | None) -> "Choice":
+    from console import choosing  # noqa: PLC0415 - heavy
 
-    order_id = runs.order_id_from(order)
-    said = _with_temporal(lambda client: runs.update(client, order_id, name, message))
-    tables.print_done(order_id, said, as_json=as_json)
+    return choosing.checked(orders, by_search=bool(query), dry_run=dry_run, confirmed=yes)
 
 
-def _with_temporal(work: "Callable[[Client], Awaitable[T]]") -> T:
-    """Connect with the settings of the environment and do one thing."""
+def _word(operator: str, note: str) -> dict[str, str]:
+    """Who and why.
+
+    Raises:
+        CommandFailed: one of them is missing; exit code 2.
+    """
+    operator = operator.strip() or _login_name()
+    if not operator:
+        raise CommandFailed("Say who you are, for example --operator li.", code=Exit.WRONG_USAGE)
+    if not note.strip():
+        raise CommandFailed(
+            'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
+        )
+    return {"operator": operator, "note": note.strip()}
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in a container
+        return ""
+
+
+def _update(choice: "Choice", query: str, name: str, message: dict[str, str], *, as_json: bool) -> None:
+    from console import runs  # noqa: PLC0415 - heavy
+
+    _act(choice, query, name, lambda client, order_id: runs.update(client, order_id, name, message), as_json=as_json)
+
+
+def _act(
+    choice: "Choice", query: str, what: str, action: "Callable[[Client, str], Awaitable[str]]", *, as_json: bool
+) -> None:
+    """Connect with the settings of the environment and act on the chosen orders."""
+    from console import acting, choosing, listing, runs  # noqa: PLC0415 - heavy
     from console.connecting import temporal_client  # noqa: PLC0415 - heavy
     from console.settings import settings_for  # noqa: PLC0415 - heavy
 
-    async def connected() -> T:
-        return await work(await temporal_client(settings_for("doctor")))
+    settings = settings_for("doctor")
 
-    return asyncio.run(connected())
+    async def work() -> Exit:
+        client = await temporal_client(settings)
+        if choice.by_search:
+            found = await runs.listed(client, settings.task_queue, query, choosing.MOST_ORDERS + 1, open_only=True)
+        else:
+            found = await listing.named(client, choice.names) if choice.dry_run else []
+        names = [one.order_id for one in found] if choice.by_search else choice.names
+        if not choosing.confirm(choice, found, len(names), what, as_json=as_json):
+            return Exit.OK
+        one = not choice.by_search and len(names) == 1
+        return await acting.act(names, lambda order_id: action(client, order_id), one=one, as_json=as_json)
+
+    raise typer.Exit(asyncio.run(work()))

@@ -2,11 +2,14 @@
 
 from typing import Final
 
+from temporalio.service import RPCError
+
 from activities.reopening import Reopened, Reopening
-from adapters.order_book import OrderBook, UnknownOrder
-from adapters.vault import Vault
-from console.connecting import temporal_client
-from console.exits import CommandFailed
+from adapters.order_book import UnknownOrder
+from console import acting, choosing, listing, runs
+from console.choosing import Choice
+from console.connecting import order_book, temporal_client
+from console.exits import CommandFailed, Exit
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.settings import Settings
@@ -17,18 +20,30 @@ _REFUSALS: Final = {
 }
 
 
-async def reopen(settings: Settings, order_id: str) -> str:
-    """Start the run; what was done.
+async def reopen(settings: Settings, choice: Choice, *, as_json: bool) -> Exit:
+    """Start a run for each of the chosen orders, and print what became of each.
 
     Raises:
-        CommandFailed: the book has no such order, it is settled, a run is open, or a part is away.
+        CommandFailed: a part is away, or the count was not confirmed.
     """
     client = await temporal_client(settings)
-    clock = SystemClock()
-    book = OrderBook.open(settings.database_url, Vault(settings.pii_key), clock)
-    reopening = Reopening(
-        lambda: client, book, clock, _quiet, task_queue=settings.task_queue, scale=settings.time_scale
-    )
+    async with order_book(settings) as book:
+        assert book is not None, "settings_for('orders') has checked it"
+        reopening = Reopening(
+            lambda: client, book, SystemClock(), _quiet, task_queue=settings.task_queue, scale=settings.time_scale
+        )
+        if choice.by_search:
+            found = await listing.stranded(client, book, settings)
+        else:
+            found = await listing.named(client, choice.names) if choice.dry_run else []
+        names = [one.order_id for one in found] if choice.by_search else choice.names
+        if not choosing.confirm(choice, found, len(names), "a new run", as_json=as_json):
+            return Exit.OK
+        one = not choice.by_search and len(names) == 1
+        return await acting.act(names, lambda order_id: _one(reopening, order_id), one=one, as_json=as_json)
+
+
+async def _one(reopening: Reopening, order_id: str) -> str:
     try:
         became = await reopening.reopen(order_id)
     except UnknownOrder:
@@ -38,8 +53,8 @@ async def reopen(settings: Settings, order_id: str) -> str:
         ) from None
     except TopUpError as error:
         raise CommandFailed(str(error)) from error
-    finally:
-        await book.close()
+    except RPCError as error:
+        raise runs.failed(error, order_id) from error
     if became in _REFUSALS:
         raise CommandFailed(_REFUSALS[became].format(order=order_id))
     return (

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
+    WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowHandle,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
 from temporalio.exceptions import ApplicationError
@@ -25,6 +28,8 @@ from workflows import steps
 
 CALL_SECONDS: Final = 10.0
 """A call to the server alone."""
+LIST_SECONDS: Final = 60.0
+"""A list of some thousand runs is a call for each thousand."""
 WORKER_SECONDS: Final = 15.0
 """A call that a worker answers: a step under way may hold it up for some seconds."""
 NEED_AN_OPERATOR: Final = f'{steps.NEEDS_OPERATOR.name} = true AND ExecutionStatus = "Running"'
@@ -41,10 +46,18 @@ class Listed:
     status: str
     needs_operator: bool
     run: str
-    """`running`, `completed`, `terminated`, …"""
+    """`running`, `completed`, `terminated`, …; `none`: Temporal has no run of it."""
     package: str
     provider: str
     started_at: datetime
+    reason: str = ""
+    """What it waits for, as the order book has it; empty where the book was not asked."""
+    stranded: bool = False
+    """Paid, not settled, and nobody works on it: its run is closed or gone."""
+
+
+class NobodyAnswers(CommandFailed):
+    """Neither done nor refused: Temporal or the worker is away, so that the next order will fare no better."""
 
 
 def order_id_from(text: str) -> str:
@@ -56,34 +69,69 @@ def order_id_from(text: str) -> str:
         raise CommandFailed(sentence, code=Exit.WRONG_USAGE) from None
 
 
-async def listed(client: Client, query: str, limit: int) -> list[Listed]:
-    """The newest orders that match a visibility query.
+async def listed(client: Client, task_queue: str, query: str, limit: int, *, open_only: bool = False) -> list[Listed]:
+    """The newest of this deployment's orders that match a visibility query.
 
     Raises:
         CommandFailed: the query can't be read, or Temporal doesn't answer.
     """
-    query = (
-        f'WorkflowType = "{steps.TOP_UP_ORDER}" AND ({query})' if query else f'WorkflowType = "{steps.TOP_UP_ORDER}"'
-    )
+    scope = f'WorkflowType = "{steps.TOP_UP_ORDER}" AND TaskQueue = "{task_queue}"'
+    if open_only:
+        scope += ' AND ExecutionStatus = "Running"'
+    whole = f"{scope} AND ({query})" if query else scope
     found: list[Listed] = []
     try:
-        async with asyncio.timeout(CALL_SECONDS):
-            async for run in client.list_workflows(query, limit=limit, rpc_timeout=timedelta(seconds=CALL_SECONDS)):
-                attributes = run.typed_search_attributes
-                found.append(
-                    Listed(
-                        order_id=run.id.removeprefix("topup/"),
-                        status=attributes.get(steps.STATUS, ""),
-                        needs_operator=attributes.get(steps.NEEDS_OPERATOR, False),
-                        run=run.status.name.lower() if run.status else "unknown",
-                        package=attributes.get(steps.PACKAGE, ""),
-                        provider=attributes.get(steps.PAYMENT_PROVIDER, ""),
-                        started_at=run.start_time.astimezone(UTC),
-                    )
-                )
+        async with asyncio.timeout(LIST_SECONDS):
+            async for run in client.list_workflows(whole, limit=limit, rpc_timeout=timedelta(seconds=CALL_SECONDS)):
+                # A query with a bracket of its own could reach beyond the scope: what it finds there is not ours.
+                is_open = run.status == WorkflowExecutionStatus.RUNNING
+                ours = run.workflow_type == steps.TOP_UP_ORDER and run.task_queue == task_queue
+                if ours and (is_open or not open_only):
+                    found.append(_listed(run))
     except (RPCError, TimeoutError) as error:
-        raise _failed(error, query) from error
+        raise failed(error, query) from error
     return found
+
+
+def _listed(run: WorkflowExecution) -> Listed:
+    attributes = run.typed_search_attributes
+    return Listed(
+        order_id=run.id.removeprefix("topup/"),
+        status=attributes.get(steps.STATUS, ""),
+        needs_operator=attributes.get(steps.NEEDS_OPERATOR, False),
+        run=run.status.name.lower() if run.status else "unknown",
+        package=attributes.get(steps.PACKAGE, ""),
+        provider=attributes.get(steps.PAYMENT_PROVIDER, ""),
+        started_at=run.start_time.astimezone(UTC),
+    )
+
+
+async def latest_run(client: Client, order_id: str) -> Listed | None:
+    """The order's latest run; None: Temporal has none.
+
+    Raises:
+        CommandFailed: Temporal doesn't answer.
+    """
+    try:
+        return _listed(await described(client.get_workflow_handle(workflow_id(order_id))))
+    except (RPCError, TimeoutError) as error:
+        if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise failed(error, order_id) from error
+
+
+async def details(client: Client, order_id: str) -> str:
+    """What the order's run shows in the Web UI under "current details": Markdown; empty if it can't be had.
+
+    Asked only where the run has just answered `status`, so a worker is there.
+    """
+    handle = client.get_workflow_handle(workflow_id(order_id))
+    try:
+        async with asyncio.timeout(WORKER_SECONDS):
+            answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    except (RPCError, TimeoutError, WorkflowQueryFailedError):
+        return ""
+    return answer.current_details
 
 
 async def status(client: Client, order_id: str) -> Mapping[str, Any]:
@@ -97,7 +145,7 @@ async def status(client: Client, order_id: str) -> Mapping[str, Any]:
         async with asyncio.timeout(WORKER_SECONDS):
             answer: object = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
     except (RPCError, TimeoutError) as error:
-        raise _failed(error, order_id, after="Temporal has the order, so nothing is lost.") from error
+        raise failed(error, order_id, after="Temporal has the order, so nothing is lost.") from error
     return cast("Mapping[str, Any]", answer) if isinstance(answer, Mapping) else {"state": str(answer)}
 
 
@@ -118,8 +166,10 @@ async def update(client: Client, order_id: str, name: str, message: Mapping[str,
         cause = error.cause
         raise CommandFailed(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
     except (RPCError, RPCTimeoutOrCancelledError, TimeoutError) as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError from error  # Ctrl-C, which the SDK makes an error of its own (measured)
         after = f"see with `topup orders show {order_id}` whether it was taken before you send it again."
-        raise _failed(error, order_id, after=after) from error
+        raise failed(error, order_id, after=after) from error
     return str(answer) if isinstance(answer, str) and answer else f"{name} is under way for order {order_id}."
 
 
@@ -141,24 +191,29 @@ async def cancel(client: Client, order_id: str, reason: str) -> str:
             )
         await handle.cancel(reason=reason, rpc_timeout=timedelta(seconds=CALL_SECONDS))
     except (RPCError, TimeoutError) as error:
-        raise _failed(error, order_id) from error
+        raise failed(error, order_id) from error
     return (
         f"Order {order_id} is being cancelled: it is refunded once the carrier has confirmed that it will never "
         f"deliver it; if it is delivered already, it stays delivered. Follow it with `topup orders show {order_id}`."
     )
 
 
-async def described(handle: WorkflowHandle[Any, Any]) -> Any:
+async def described(handle: WorkflowHandle[Any, Any]) -> WorkflowExecution:
     """The latest run's description, within the limit."""
     async with asyncio.timeout(CALL_SECONDS):
         return await handle.describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
 
 
-def _failed(error: RPCError | RPCTimeoutOrCancelledError | TimeoutError, about: str, after: str = "") -> CommandFailed:
+def failed(error: RPCError | RPCTimeoutOrCancelledError | TimeoutError, about: str, after: str = "") -> CommandFailed:
     """The one place where an answer of Temporal becomes a sentence."""
     code = error.status if isinstance(error, RPCError) else RPCStatusCode.DEADLINE_EXCEEDED
     text = " ".join(str(error).split())[:300]
     match code:
+        case RPCStatusCode.NOT_FOUND if "completed" in text:
+            return CommandFailed(
+                f"The run of order {about} is closed, so there is nothing to be done in it. See `topup orders show "
+                f"{about}`; if the order is not settled, `topup orders reopen {about}` takes it up again."
+            )
         case RPCStatusCode.NOT_FOUND:
             return CommandFailed(
                 f"Temporal has no run for order {about}: it has forgotten it, or it never was. If the order book has "
@@ -167,8 +222,8 @@ def _failed(error: RPCError | RPCTimeoutOrCancelledError | TimeoutError, about: 
         case RPCStatusCode.INVALID_ARGUMENT:
             return CommandFailed(f"Temporal can't do that: {text}.", code=Exit.WRONG_USAGE)
         case RPCStatusCode.DEADLINE_EXCEEDED | RPCStatusCode.CANCELLED if after:
-            return CommandFailed(_NO_WORKER.format(seconds=WORKER_SECONDS, after=after))
+            return NobodyAnswers(_NO_WORKER.format(seconds=WORKER_SECONDS, after=after))
         case RPCStatusCode.FAILED_PRECONDITION if after:
-            return CommandFailed(f"{text}. {after}")
+            return NobodyAnswers(f"{text}. {after}")
         case _:
-            return CommandFailed(f"Temporal does not answer ({text or 'no answer in time'}); is it running?")
+            return NobodyAnswers(f"Temporal does not answer ({text or 'no answer in time'}); is it running?")

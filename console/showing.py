@@ -1,23 +1,29 @@
-"""One order in full: what its run says, and its timeline out of the order book where that can be opened."""
+"""One order in full: its run, what to do now, and what the order book has of it where that can be opened."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from adapters.order_book import Event, NoticeState, OrderBook, UnknownOrder
-from adapters.vault import Vault
+from adapters.order_book import Event, NoticeState, UnknownOrder
 from console import runs
-from console.connecting import temporal_client
+from console.connecting import order_book, temporal_client
 from console.display import out, print_json
 from console.exits import CommandFailed
+from console.stranded import NOBODY
 from console.tables import status_markup
+from orders.book import Entry
 from orders.errors import TopUpError
-from runtime.clock import SystemClock
 from runtime.settings import Settings
+
+LAST_EVENTS: Final = 5
+_SHOWN_ELSEWHERE: Final = frozenset({"order_id", "status", "reason", "needs_operator", "first_pass", "body", "outcome"})
 
 
 @dataclass(slots=True)
@@ -25,7 +31,13 @@ class Found:
     """What could be found about one order."""
 
     order_id: str
+    run: str = ""
+    """The latest run: `running`, `completed`, `terminated`, …, `none`; empty where Temporal was not reached."""
     status: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the open run says of itself (query `status`); of an order without one, what the book says, in its words."""
+    do_now: str = ""
+    """What to do, as the Web UI shows it: Markdown."""
+    book: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timeline: Sequence[Event] = ()
     notices: Sequence[NoticeState] = ()
     remarks: list[str] = field(default_factory=list[str])
@@ -40,56 +52,114 @@ class Found:
 async def look(settings: Settings, order_id: str) -> Found:
     """Ask the run and the book; what one of them can't say stands in the remarks."""
     found = Found(order_id)
+    entry = await _read_book(settings, found)
     try:
-        found.status = await runs.status(await temporal_client(settings), order_id)
+        await _ask_the_run(settings, found)
     except CommandFailed as failure:
         found.remarks.extend(failure.sentences)
-    await _read_book(settings, found)
+    if entry is not None and not found.status:
+        found.status = _from_book(entry)
+    if entry is not None and entry.outcome is None and found.run not in ("", "running"):
+        found.do_now = f"**{NOBODY}.** Take it up again: `topup orders reopen {order_id}`"
     return found
 
 
-async def _read_book(settings: Settings, found: Found) -> None:
-    if not settings.database_url or not settings.pii_key:
-        found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see the order's timeline too.")
-        return
-    book = OrderBook.open(settings.database_url, Vault(settings.pii_key), SystemClock())
-    try:
-        await book.read(found.order_id)
-        found.timeline = await book.events(found.order_id)
-        found.notices = await book.notices(found.order_id)
-    except UnknownOrder:
-        found.remarks.append(f"The order book has no order {found.order_id}.")
-    except TopUpError as error:
-        found.remarks.append(str(error))
-    finally:
-        await book.close()
+async def _ask_the_run(settings: Settings, found: Found) -> None:
+    client = await temporal_client(settings)
+    latest = await runs.latest_run(client, found.order_id)
+    found.run = latest.run if latest else "none"
+    if latest is None:
+        found.remarks.append(f"Temporal has no run for order {found.order_id}: it has forgotten it, or it never was.")
+    elif latest.run in ("running", "completed"):  # what any other run says of itself is no longer true
+        found.status = await runs.status(client, found.order_id)
+        found.do_now = await runs.details(client, found.order_id) if latest.run == "running" else ""
 
 
-def print_order(found: Found, *, as_json: bool) -> None:
-    """The order for a person, or as JSON."""
+async def _read_book(settings: Settings, found: Found) -> Entry | None:
+    async with order_book(settings) as book:
+        if book is None:
+            found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see what the order book has of it too.")
+            return None
+        try:
+            entry = (await book.read(found.order_id)).entry
+            found.timeline = await book.events(found.order_id)
+            found.notices = await book.notices(found.order_id)
+        except UnknownOrder:
+            found.remarks.append(f"The order book has no order {found.order_id}.")
+        except TopUpError as error:
+            found.remarks.append(str(error))
+        else:
+            found.book = _worth_showing(entry)
+            return entry
+    return None
+
+
+def _from_book(entry: Entry) -> Mapping[str, Any]:
+    return {
+        "order_id": entry.order_id,
+        "state": entry.status,
+        "reason": entry.reason,
+        "needs_operator": entry.needs_operator,
+    }
+
+
+def _worth_showing(entry: Entry) -> Mapping[str, Any]:
+    """The row's columns that say something."""
+    columns = {column.name: getattr(entry, column.name) for column in dataclasses.fields(entry)}
+    return {
+        name: value
+        for name, value in columns.items()
+        if name not in _SHOWN_ELSEWHERE and value not in ("", None, 0, False)
+    }
+
+
+def print_order(found: Found, *, all_events: bool, as_json: bool) -> None:
+    """The order for a person, or (with all events) as JSON."""
     if as_json:
         print_json(asdict(found))
         return
     if found.status:
         state = str(found.status.get("state", ""))
         needs = ", [red]needs an operator[/red]" if found.status.get("needs_operator") else ""
-        out.print(f"[bold]{found.order_id}[/bold]  {status_markup(state)}{needs}")
+        run = f"  (run: {found.run})" if found.run else ""
+        out.print(f"[bold]{found.order_id}[/bold]  {status_markup(state)}{needs}{run}")
         for name, value in found.status.items():
             if name not in {"order_id", "state", "needs_operator"} and value not in ("", None, [], {}):
-                text = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
-                out.print(f"  {name}: {text}", markup=False, soft_wrap=True)
-    if found.timeline:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("when (UTC)", "what", "details"):
-            table.add_column(heading, no_wrap=heading != "details")
-        for event in found.timeline:
-            details = ", ".join(f"{name}: {value}" for name, value in event.detail.items() if value not in ("", None))
-            table.add_row(event.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], event.kind, escape(details))
-        out.print(table)
+                out.print(f"  {name}: {_text(value)}", markup=False, soft_wrap=True)
+    if found.do_now:
+        out.print(Markdown(found.do_now))
+    for name, value in found.book.items():
+        out.print(f"  book: {name}: {_text(value)}", markup=False, soft_wrap=True)
     for notice in found.notices:
         remark = f" ({notice.remark})" if notice.remark else ""
         out.print(
             f"  notice {notice.result} on {notice.platform}: {notice.state}{remark}", markup=False, soft_wrap=True
         )
+    _print_events(found.timeline, all_events=all_events)
     for remark in found.remarks:
         out.print(remark, markup=False, soft_wrap=True)
+
+
+def _print_events(events: Sequence[Event], *, all_events: bool) -> None:
+    if not events:
+        return
+    shown = events if all_events else events[-LAST_EVENTS:]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("when (UTC)", "what", "details"):
+        table.add_column(heading, no_wrap=heading != "details")
+    for event in shown:
+        details = ", ".join(f"{name}: {value}" for name, value in event.detail.items() if value not in ("", None))
+        table.add_row(_moment(event.at), event.kind, escape(details))
+    out.print(table)
+    if len(shown) < len(events):
+        out.print(f"{len(events) - len(shown)} earlier events: --events shows them.")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{_moment(value)} UTC"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rich.markup import escape
 from rich.table import Table
 
 from console.display import out, print_json
+from console.exits import say
 from console.runs import Listed
 
 _COLOURS = {"delivered": "green", "refunded": "cyan", "parked": "red", "in_doubt": "yellow", "refunding": "magenta"}
@@ -17,8 +19,10 @@ def status_markup(status: str) -> str:
     return f"[{colour}]{status}[/{colour}]" if colour else status
 
 
-def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str) -> None:
-    """A line per order; `none` is said where there is none."""
+def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str, remark: str = "") -> None:
+    """A line per order; `none` is said where there is none, `remark` (on standard error) of what is not shown."""
+    if remark:
+        say(remark)
     if as_json:
         print_json([asdict(order) for order in orders])
         return
@@ -26,20 +30,19 @@ def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str) -> None:
         out.print(none)
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("order", "status", "operator", "run", "package", "paid with", "since (UTC)"):
-        table.add_column(heading, no_wrap=heading in ("order", "status"))
+    for heading in ("order", "status", "person", "run", "package", "paid with", "since (UTC)", "why"):
+        table.add_column(heading, no_wrap=heading in ("order", "status", "since (UTC)"))
     for order in orders:
-        needs = "[red]needed[/red]" if order.needs_operator else ""
+        needs = "[red]needed[/red]" if order.needs_operator or order.stranded else ""
         since = order.started_at.strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
-            order.order_id, status_markup(order.status), needs, order.run, order.package, order.provider, since
+            order.order_id,
+            status_markup(order.status),
+            needs,
+            order.run,
+            order.package,
+            order.provider,
+            since,
+            escape(order.reason),
         )
     out.print(table)
-
-
-def print_done(order_id: str, said: str, *, as_json: bool) -> None:
-    """What an operator's action led to."""
-    if as_json:
-        print_json({"order_id": order_id, "ok": True, "says": said})
-    else:
-        out.print(said, markup=False, soft_wrap=True)

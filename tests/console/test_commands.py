@@ -15,7 +15,8 @@ from console import main
 COMMANDS = (
     (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
     ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
-    ("orders", "cancel"), ("orders", "reopen"), ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"),
+    ("orders", "refund"), ("orders", "cancel"), ("orders", "renotify"), ("orders", "reopen"),
+    ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
 
@@ -73,6 +74,13 @@ print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx
         ("orders", "resolve", ORDER),
         ("orders", "resolve", ORDER, "--outcome", "nonsense"),
         ("orders", "list", "--limit", "0"),
+        ("orders", "list", "--all", "--stranded"),
+        ("orders", "retry"),
+        ("orders", "retry", ORDER, "--query", "x"),
+        ("orders", "retry", ORDER, "--operator", " ", "--note", " "),
+        ("orders", "resolve", ORDER, "--outcome", "refunded"),
+        ("orders", "refund", ORDER),
+        ("orders", "reopen", ORDER, "--stranded"),
         ("dlq", "redrive"),
         ("demo", "--time-scale", "2"),
         ("demo", "--kafka", "nonsense"),
@@ -107,7 +115,7 @@ def test_a_wrong_value_is_named(nowhere):
 
 @pytest.mark.parametrize(
     "command",
-    [("list",), ("retry", ORDER), ("cancel", ORDER), ("resolve", ORDER, "--outcome", "refunded"), ("show", ORDER)],
+    [("list",), ("retry", ORDER), ("cancel", ORDER), ("refund", ORDER, "--note", "x"), ("show", ORDER)],
     ids=" ".join,
 )
 def test_a_temporal_that_is_away_is_one_sentence_and_1(command, nowhere):

@@ -1,0 +1,70 @@
+"""Lists of orders: what Temporal shows, and what only the order book knows."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from temporalio.client import Client
+
+from adapters.order_book import OrderBook
+from console import runs
+from console.connecting import order_book, temporal_client
+from console.exits import CommandFailed
+from console.runs import Listed
+from console.stranded import unsettled, with_reasons
+from orders.errors import TopUpError
+from runtime.settings import Settings
+
+NO_BOOK = "Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see why each waits, and the orders that nobody works on."
+
+
+class Which(Enum):
+    """What is asked for."""
+
+    TROUBLED = auto()
+    """Those that need a person, and those that nobody works on."""
+    STRANDED = auto()
+    """The latter alone."""
+    ALL = auto()
+    """All, or those of a query."""
+
+
+async def orders(settings: Settings, which: Which, query: str, limit: int) -> tuple[list[Listed], str]:
+    """The orders, and a sentence on what could not be looked at.
+
+    Raises:
+        CommandFailed: Temporal doesn't answer, or the query can't be read; for `STRANDED` also the book.
+    """
+    client = await temporal_client(settings)
+    async with order_book(settings) as book:
+        if which is Which.STRANDED:
+            assert book is not None, "settings_for('orders') has checked it"
+            return (await stranded(client, book, settings))[:limit], ""
+        wanted = runs.NEED_AN_OPERATOR if which is Which.TROUBLED else query
+        found = await runs.listed(client, settings.task_queue, wanted, limit)
+        if book is None:
+            return found, NO_BOOK
+        found = await with_reasons(book, found)
+        if which is Which.ALL:
+            return found, ""
+        try:
+            return (await unsettled(client, book, settings)).stranded[:limit] + found, ""
+        except TopUpError as error:
+            return found, str(error)
+
+
+async def stranded(client: Client, book: OrderBook, settings: Settings) -> list[Listed]:
+    """The orders that nobody works on.
+
+    Raises:
+        CommandFailed: Temporal or the book doesn't answer.
+    """
+    try:
+        return (await unsettled(client, book, settings)).stranded
+    except TopUpError as error:
+        raise CommandFailed(str(error)) from error
+
+
+async def named(client: Client, order_ids: Sequence[str]) -> list[Listed]:
+    """The latest runs of these orders, those that there are."""
+    found = [await runs.latest_run(client, order_id) for order_id in order_ids]
+    return [one for one in found if one is not None]

@@ -1,0 +1,99 @@
+"""Orders that were paid, are not settled, and that nobody works on: their run was terminated, failed or is gone."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio.client import Client
+
+from activities.ports import Record
+from adapters.order_book import OrderBook
+from console import runs
+from console.runs import Listed
+from orders.errors import TopUpError
+from runtime.settings import Settings
+from workflows.policies import scaled
+from workflows.sweep import GRACE_SECONDS
+
+PAGE_ORDERS: Final = 500
+AT_ONCE: Final = 20
+MOST_OPEN: Final = 100_000
+NOBODY: Final = "paid, not settled, nobody works on it"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The orders of the book that have no end."""
+
+    count: int
+    oldest: datetime | None
+    need_an_operator: int
+    stranded: list[Listed]
+
+
+async def unsettled(client: Client, book: OrderBook, settings: Settings) -> Unsettled:
+    """Compare the book's unsettled orders with Temporal's open runs. One claimed just now is still being started.
+
+    Raises:
+        CommandFailed: Temporal doesn't answer.
+        Unavailable: the book doesn't.
+    """
+    grace = timedelta(seconds=scaled(GRACE_SECONDS, settings.time_scale))
+    opened = {one.order_id for one in await runs.listed(client, settings.task_queue, "", MOST_OPEN, open_only=True)}
+    records = await _pages(book, datetime.now(UTC) - grace)
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def look(record: Record) -> Listed | None:
+        async with places:
+            latest = await runs.latest_run(client, record.entry.order_id)
+        if latest is not None and latest.run == "running":  # the list lags what was started just now
+            return None
+        return _as_listed(record, latest)
+
+    without = [record for record in records if record.entry.order_id not in opened]
+    looked = await asyncio.gather(*(look(record) for record in without))
+    return Unsettled(
+        count=len(records),
+        oldest=min((record.entry.claimed_at for record in records), default=None),
+        need_an_operator=sum(record.entry.needs_operator for record in records),
+        stranded=[one for one in looked if one is not None],
+    )
+
+
+async def with_reasons(book: OrderBook, found: list[Listed]) -> list[Listed]:
+    """The list with what each order waits for, which only the book knows."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def look(one: Listed) -> Listed:
+        async with places:
+            try:
+                return replace(one, reason=(await book.read(one.order_id)).entry.reason)
+            except TopUpError:  # another deployment's order, or a book that is away: the list is worth having without
+                return one
+
+    return list(await asyncio.gather(*(look(one) for one in found)))
+
+
+async def _pages(book: OrderBook, claimed_before: datetime) -> list[Record]:
+    found: list[Record] = []
+    after = ""
+    while page := await book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
+        found += page
+        after = page[-1].entry.order_id
+    return found
+
+
+def _as_listed(record: Record, latest: Listed | None) -> Listed:
+    entry, order = record.entry, record.order
+    return Listed(
+        order_id=entry.order_id,
+        status=entry.status,
+        needs_operator=entry.needs_operator,
+        run=latest.run if latest else "none",
+        package=order.package_id,
+        provider=order.payment.provider,
+        started_at=entry.claimed_at,
+        reason=f"{NOBODY}: topup orders reopen {entry.order_id}",
+        stranded=True,
+    )
