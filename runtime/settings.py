@@ -101,7 +101,7 @@ class Settings:
     local_first: bool
     two_persons: bool
     restored_at: datetime | None
-    worker_build_id: str | None
+    worker_build_id: str
     worker_deployment: str
     worker_max_activities: int
 

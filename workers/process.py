@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import NoReturn
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from runtime.process import ProcessContext, run
+from runtime.settings import Settings
 from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, House, open_house
 from workers.measuring import MeasuringInterceptor, alerting, is_unexpected
@@ -55,6 +57,7 @@ def _orders_worker(context: ProcessContext, client: Client, house: House) -> Wor
         activities=house.activities,
         workflow_runner=UnsandboxedWorkflowRunner(),  # 40 % less CPU (measured); tests run the sandbox
         interceptors=[MeasuringInterceptor(context.metrics)],
+        deployment_config=_deployment(settings),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,
         max_concurrent_activities=settings.worker_max_activities,
         max_concurrent_local_activities=LOCAL_ACTIVITIES_AT_ONCE,
@@ -69,6 +72,18 @@ def _notices_worker(context: ProcessContext, client: Client, house: House) -> Wo
         task_queue=notices_queue(settings.task_queue),
         activities=house.notices,
         interceptors=[MeasuringInterceptor(context.metrics)],
+        deployment_config=_deployment(settings),
         max_concurrent_activities=settings.worker_max_activities,
         graceful_shutdown_timeout=NOTIFY_PLATFORM.attempt_timeout(settings.time_scale),
+    )
+
+
+def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Versioned where a build ID is set. AUTO_UPGRADE, never PINNED: an order may wait for days (`docs/versions.md`)."""
+    if not settings.worker_build_id:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.worker_deployment, settings.worker_build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )
