@@ -79,7 +79,7 @@ def _notices_worker(context: ProcessContext, client: Client, house: House) -> Wo
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Versioned where a build ID is set. AUTO_UPGRADE, never PINNED: an order may wait for days (`docs/versions.md`)."""
+    """Versioned where a build ID is set; AUTO_UPGRADE, because an order may wait for days (`docs/versions.md`)."""
     if not settings.worker_build_id:
         return None
     return WorkerDeploymentConfig(
