@@ -26,8 +26,13 @@ class Carrier(Protocol):
         """The body of the POST: a pure function, fixed once per order and stored in the book before it is sent."""
         ...
 
-    async def submit(self, body: bytes, *, timeout_seconds: float) -> Completed | Refused | InDoubt:
-        """POST the body. `InDoubt(cause="not_sent")` only where no connection was made."""
+    async def submit(
+        self, body: bytes, *, timeout_seconds: float, in_time: Callable[[], bool]
+    ) -> Completed | Refused | InDoubt:
+        """POST the body. `InDoubt(cause="not_sent")` only where no connection was made, or nothing left in time.
+
+        `in_time` is asked as late as can be, right before the first byte leaves (connecting may take long).
+        """
         ...
 
     async def query(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt | NotFound:

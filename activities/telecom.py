@@ -69,7 +69,7 @@ class TelecomActivities:
             return await self._says(ask.order_id, InDoubt(cause="unanswered", why=_LISTENING))
         answer = post.result()
         if isinstance(answer, InDoubt) and answer.cause == "not_sent":
-            try_again("CarrierAway", f"The carrier can't be reached, nothing was sent: {answer.why}")
+            try_again("CarrierAway", f"Nothing was sent to the carrier: {answer.why}")
         return await self._says(ask.order_id, answer)
 
     @activity.defn(name=steps.QUERY)
@@ -117,9 +117,10 @@ class TelecomActivities:
         return says
 
     async def _post(self, order_id: str, granted: PostGranted) -> CarrierAnswer:
-        if self._clock.now() > granted.send_before:  # frozen since the grant: too late to be taken in before the date
-            return InDoubt(cause="book", why="Too late for this POST; nothing was sent.")
-        answer = await self._carrier.submit(granted.body, timeout_seconds=self._http_seconds())
+        def in_time() -> bool:  # asked right before the first byte leaves: this attempt may have been frozen since
+            return self._clock.now() <= granted.send_before
+
+        answer = await self._carrier.submit(granted.body, timeout_seconds=self._http_seconds(), in_time=in_time)
         if isinstance(answer, InDoubt) and answer.cause == "not_sent":
             await self._book.decide(
                 order_id,

@@ -5,14 +5,14 @@ One mapping point: only a 2xx body with a state of the map settles anything; eve
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, cast
 
 import httpx
 
-from adapters.http import NoReply, Reply, as_object, client, exchange, json_object, origin, parse_json
+from adapters.http import NoReply, Reply, always, as_object, client, exchange, json_object, origin, parse_json
 from adapters.wording import for_operator, quoted, reference
 from orders.identities import carrier_serial
 from orders.outcomes import Completed, DoubtCause, InDoubt, NotFound, Refused
@@ -92,8 +92,10 @@ class Tmf622Carrier:
         }
         return json.dumps(body, separators=(",", ":")).encode()
 
-    async def submit(self, body: bytes, *, timeout_seconds: float) -> Completed | Refused | InDoubt:
-        """POST an order's body.
+    async def submit(
+        self, body: bytes, *, timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> Completed | Refused | InDoubt:
+        """POST an order's body, if it leaves in time.
 
         Raises:
             ValueError: `body` was not made by `order_body`.
@@ -101,7 +103,7 @@ class Tmf622Carrier:
         serial = (json_object(body) or {}).get("externalId")
         if not isinstance(serial, str):
             raise ValueError("the body to submit has no externalId; it must come from order_body")  # noqa: TRY004 - the bytes are wrong, not their type
-        reply = await self._ask(self._post("/productOrder", body), timeout_seconds)
+        reply = await self._ask(self._post("/productOrder", body), timeout_seconds, in_time)
         return _order(reply, serial) if isinstance(reply, Reply) else reply
 
     async def query(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt | NotFound:
@@ -122,9 +124,11 @@ class Tmf622Carrier:
         headers = self._headers | {"Content-Type": "application/json"}
         return httpx.Request("POST", self._base + path, content=body, headers=headers)
 
-    async def _ask(self, request: httpx.Request, timeout_seconds: float) -> Reply | InDoubt:
+    async def _ask(
+        self, request: httpx.Request, timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> Reply | InDoubt:
         """A 2xx answer; whatever else is doubt."""
-        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds)
+        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, in_time=in_time)
         if isinstance(reply, NoReply):
             return InDoubt(cause=reply.cause, why=reply.why)
         if reply.is_success:

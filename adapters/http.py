@@ -3,12 +3,15 @@
 The question that money hangs on is whether the other side can have seen the request. httpx's error types alone do not
 answer it (a total time limit may end in any phase), so the exchange watches httpcore's own trace: a request whose
 `send_request_headers` never started has sent no byte. All else that fails is unanswered, whatever the error is called.
+
+The same trace is the last look before a request that may leave in time only: httpcore writes the head, and then the
+body, without giving way to anything between the event and the write.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +33,10 @@ _KEEPALIVE_SECONDS: Final = 3.0
 
 _CONNECTING: Final = "connection.connect_tcp.started"
 _SENDING: Final = "send_request_headers.started"
+_SENDING_BODY: Final = "send_request_body.started"
 _SECONDS: Final = re.compile(r"[0-9]{1,18}")
+_LATE: Final = "It was too late to send this request when the connection stood; nothing was sent."
+_LATE_WITHIN: Final = "It was too late to send the rest of this request; it was broken off within."
 _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -67,15 +73,27 @@ class NoReply:
 
 
 class _Trace:
-    """How far a request got, told by httpcore while it happens."""
+    """How far a request got, told by httpcore while it happens; what it raises ends the request there."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_time: Callable[[], bool]) -> None:
+        self._in_time = in_time
         self.connecting = False
         self.sending = False
 
     async def __call__(self, event: str, _info: Mapping[str, object]) -> None:
         self.connecting |= event == _CONNECTING
+        if event.endswith((_SENDING, _SENDING_BODY)) and not self._in_time():
+            raise TooLate
         self.sending |= event.endswith(_SENDING)
+
+
+class TooLate(Exception):
+    """The request may not leave any more."""
+
+
+def always() -> bool:
+    """For a request that may leave at any time."""
+    return True
 
 
 @asynccontextmanager
@@ -104,7 +122,12 @@ def origin(url: str) -> str:
 
 
 async def exchange(
-    http: httpx.AsyncClient, request: httpx.Request, *, whom: str, timeout_seconds: float
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    whom: str,
+    timeout_seconds: float,
+    in_time: Callable[[], bool] = always,
 ) -> Reply | NoReply:
     """Send `request` once and read the whole answer within `timeout_seconds`, connect included.
 
@@ -115,8 +138,12 @@ async def exchange(
         request: built by the caller, so that the bytes it signed are the bytes that go out.
         whom: the other side in the operator's words.
         timeout_seconds: from the connect to the last byte of the body.
+        in_time: whether the request may leave now. Asked before the connect and right before head and body are
+            written: a request that is late sends nothing more. Only one that had sent nothing yet is `not_sent`.
     """
-    trace = _Trace()
+    if not in_time():
+        return NoReply("not_sent", _LATE)
+    trace = _Trace(in_time)
     connect_seconds = min(_CONNECT_TIMEOUT_SECONDS, timeout_seconds)
     limits = httpx.Timeout(timeout_seconds, connect=connect_seconds, pool=connect_seconds / 2)
     request.extensions.update(timeout=limits.as_dict(), trace=trace)
@@ -144,6 +171,8 @@ async def _read(response: httpx.Response, whom: str) -> Reply | NoReply:
 
 def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float) -> NoReply:
     kind = type(error).__name__
+    if isinstance(error, TooLate):
+        return NoReply("unanswered", _LATE_WITHIN) if trace.sending else NoReply("not_sent", _LATE)
     # The trace is silent on transports other than httpcore's (tests): there only the error's type can prove it.
     if not trace.sending and (trace.connecting or isinstance(error, _NEVER_CONNECTED)):
         return NoReply("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")

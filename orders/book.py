@@ -30,12 +30,16 @@ Fact = Literal["sold", "refused", "burnt"]
 CANCELLED = "CANCELLED"
 NOT_FOUND_AND_BURNT = "NOT_FOUND_AND_BURNT"
 RESOLVED_BY_OPERATOR = "RESOLVED_BY_OPERATOR"
+ONE_POST_EVER = "The one POST of this order may have reached the carrier, which can't be asked: a person must find out."
+PERHAPS_SENT = (
+    "The order book was restored from a backup and the carrier can't be asked: a person must find out if it was sent."
+)
 ASK_FIRST = "The order book was restored from a backup: the carrier is asked before anything is sent."
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierTimes:
-    """How slow this carrier may be (contracts §4), scaled."""
+    """What the rules need to know of a carrier: how slow it may be (contracts §4), scaled, and if it can be asked."""
 
     longest_latency: timedelta
     """From a POST's arrival to its effect."""
@@ -43,12 +47,22 @@ class CarrierTimes:
     """From an effect to its being seen by `GET`."""
     completion_window: timedelta
     """From the first call to `requestedCompletionDate`."""
+    can_be_asked: bool = True
+    """False: its dialect has no serial of ours, no query and no cancel: one POST per order ever (`orders.one_post`)."""
     restored_at: datetime | None = None
     """When a book restored from a backup was put in service, the processes of before stopped. What they sent in the
     time that the book has lost may act or show up until the waits below are over; never scaled."""
 
     def __post_init__(self) -> None:
         assert self.visibility_lag < self.longest_latency < self.completion_window
+
+    @property
+    def one_post_leaves_within(self) -> timedelta:
+        """How long the right to the one POST of a carrier that can't be asked lasts.
+
+        Longer than connecting takes, and short: an operator's word counts from its end + latency + lag on.
+        """
+        return self.longest_latency / 8
 
     @property
     def empty_counts_from(self) -> datetime | None:
@@ -77,6 +91,7 @@ class Entry:
     """POSTs granted; the submit intent stands when it is above 0."""
     body: bytes | None = None
     completion_date: datetime | None = None
+    """None in a row with a POST: that went to a carrier that can't be asked, whatever dialect is spoken today."""
     last_post_at: datetime | None = None
     last_post_answered_at: datetime | None = None
     carrier_not_before: datetime | None = None
@@ -170,6 +185,25 @@ def known(entry: Entry) -> Completed | Refused | None:
     return Refused(code=entry.fact_code, burnt=entry.fact == "burnt", carrier_order_id=entry.carrier_order_id)
 
 
+def can_be_asked(entry: Entry, times: CarrierTimes) -> bool:
+    """Whether the carrier that this order was sent to (or would be) can be asked what became of it."""
+    if entry.posts:
+        return entry.completion_date is not None
+    return times.can_be_asked and entry.restored_at is None
+
+
+def may_have_been_sent(entry: Entry, times: CarrierTimes) -> bool:
+    """Whether the one POST of a carrier that can't be asked is spent: granted, or perhaps lost with a restored book."""
+    return bool(entry.posts) or entry.restored_at is not None or times.restored_at is not None
+
+
+def never_again(entry: Entry, times: CarrierTimes) -> tuple[Entry, InDoubt]:
+    """Doubt that only a person ends; a restored book keeps that for later, when nobody speaks of the restore."""
+    if entry.posts:
+        return entry, InDoubt(cause="book", why=ONE_POST_EVER)
+    return replace(entry, restored_at=entry.restored_at or times.restored_at), InDoubt(cause="book", why=PERHAPS_SENT)
+
+
 # --- POST ------------------------------------------------------------------------------------------------------
 
 
@@ -184,18 +218,28 @@ def grant_post(
 
     The first fixes body and date for ever. Each further one is granted on an empty `GET` that was asked after the last
     POST could no longer be hidden, and only from the count of POSTs that was read before asking (contracts §4).
+    A carrier that can't be asked gets no further one.
     """
     if (word := known(entry)) is not None:
         return entry, word
     if entry.burn_at is not None or entry.cancel_reason or entry.refund_sequence:
         return entry, InDoubt(cause="book", why="This order is to be cancelled: no POST is allowed any more.")
-    if entry.posts == 0:
-        if not _nothing_was_lost(times, evidence):
-            return entry, InDoubt(cause="book", why=ASK_FIRST)
-        date = _round_up(now + times.completion_window)
-        return _granted(replace(entry, body=make_body(date), completion_date=date), entry, now, times)
+    if not can_be_asked(entry, times) and may_have_been_sent(entry, times):
+        return never_again(entry, times)
+    if entry.posts:
+        return _grant_further_post(entry, now, times, evidence)
+    if times.can_be_asked and not _nothing_was_lost(times, evidence):
+        return entry, InDoubt(cause="book", why=ASK_FIRST)
+    date = _round_up(now + times.completion_window)
+    fixed = replace(entry, body=make_body(date), completion_date=date if times.can_be_asked else None)
+    return _granted(fixed, entry, now, times)
+
+
+def _grant_further_post(
+    entry: Entry, now: datetime, times: CarrierTimes, evidence: NotFound | None
+) -> tuple[Entry, PostGranted | InDoubt]:
     assert entry.completion_date is not None
-    if evidence is None or evidence.posts != entry.posts:
+    if not times.can_be_asked or evidence is None or evidence.posts != entry.posts:
         return entry, InDoubt(cause="book", why="An earlier POST may have reached the carrier: ask it first.")
     if now > entry.completion_date - times.longest_latency:
         return entry, InDoubt(cause="book", why="Too late for another POST: the completion date is near.")
@@ -206,11 +250,12 @@ def grant_post(
 
 def _granted(entry: Entry, previous: Entry, now: datetime, times: CarrierTimes) -> tuple[Entry, PostGranted]:
     assert entry.body is not None
-    assert entry.completion_date is not None
     granted = replace(
         entry, posts=entry.posts + 1, last_post_at=now, last_post_answered_at=None, carrier_not_before=None
     )
-    send_before = entry.completion_date - times.longest_latency
+    send_before = now + times.one_post_leaves_within
+    if entry.completion_date is not None:
+        send_before = entry.completion_date - times.longest_latency
     return granted, PostGranted(number=granted.posts, body=entry.body, send_before=send_before, previous=previous)
 
 
@@ -253,7 +298,9 @@ def hear(
     entry = replace(entry, status=status, first_pass=False)
     if isinstance(answer, InDoubt):
         entry = replace(entry, carrier_order_id=answer.carrier_order_id or entry.carrier_order_id, reason=answer.why)
-        if of_post and of_post == entry.posts and answer.cause in ("answered", "in_flight", "partial"):
+        # A carrier that can't be asked has said all that it ever will, if only by hanging up.
+        ended = entry.completion_date is None or answer.cause in ("answered", "in_flight", "partial")
+        if of_post and of_post == entry.posts and ended:
             wait = timedelta(seconds=answer.retry_after_seconds or 0)
             entry = replace(entry, last_post_answered_at=now, carrier_not_before=now + wait)
     return entry, answer
@@ -286,6 +333,8 @@ def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFoun
     """What an empty `GET` is worth now: another POST, a burn, or doubt until a known moment."""
     if (word := known(entry)) is not None:
         return entry, Weighed(word)
+    if not can_be_asked(entry, times):
+        return entry, Weighed(InDoubt(cause="book", why="This carrier can't be asked: an empty answer says nothing."))
     closed = entry.burn_at is not None or bool(entry.cancel_reason)
     if entry.posts == 0 and not closed:
         if _nothing_was_lost(times, empty):
@@ -317,8 +366,9 @@ def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
 
     A restored book may have lost a POST, or another date: then no earlier than the latest of those would allow.
     """
-    if entry.posts == 0 or entry.completion_date is None:
+    if entry.posts == 0:
         return times.burn_from or entry.claimed_at
+    assert entry.completion_date is not None
     allowed_from = entry.completion_date + times.visibility_lag
     return max(allowed_from, times.burn_from or allowed_from)
 
@@ -326,14 +376,22 @@ def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
 def grant_burn(
     entry: Entry, now: datetime, times: CarrierTimes
 ) -> tuple[Entry, BurnGranted | Completed | Refused | InDoubt]:
-    """Write the burn intent, which closes the row to POSTs for ever."""
+    """Write the burn intent, which closes the row to POSTs for ever.
+
+    At a carrier that can't be asked this is the burn itself where no POST was granted; else there is none.
+    """
     if (word := known(entry)) is not None:
         return entry, word
+    reason = entry.cancel_reason or NOT_FOUND_AND_BURNT
+    closed = replace(entry, burn_at=entry.burn_at or now, burn_reason=entry.burn_reason or reason)
+    if not can_be_asked(entry, times):
+        if may_have_been_sent(entry, times):
+            return never_again(entry, times)
+        return _hear_final(closed, now, Refused(code=CANCELLED, burnt=True))
     if now < burn_allowed_from(entry, times):
         why = "Too early to burn: a POST may be under way until the completion date is over."
         return entry, InDoubt(cause="book", why=why)
-    reason = entry.cancel_reason or NOT_FOUND_AND_BURNT
-    return replace(entry, burn_at=entry.burn_at or now, burn_reason=entry.burn_reason or reason), BurnGranted()
+    return closed, BurnGranted()
 
 
 # --- the operator's word ---------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class Refused(_Answer):
 DoubtCause = Literal[
     "not_sent",  # the connection was never made: no POST happened
     "unanswered",  # sent, no answer (time-out, reset): the carrier may act still
+    "listening",  # sent, and some worker still waits for the answer
     "answered",  # an answer that settles nothing (4xx, 5xx, malformed, unknown state, 409)
     "in_flight",  # the carrier has it and works on it
     "partial",  # the carrier says partial: a person must look

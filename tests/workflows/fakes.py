@@ -69,11 +69,16 @@ class FakeCarrier:
         body = {"externalId": order.order_id, "requestedCompletionDate": completion_date.isoformat()}
         return json.dumps(body).encode()
 
-    async def submit(self, body: bytes, *, timeout_seconds: float) -> Completed | Refused | InDoubt:
+    async def submit(
+        self, body: bytes, *, timeout_seconds: float, in_time: Callable[[], bool]
+    ) -> Completed | Refused | InDoubt:
         meets = self.plan.pop(0) if self.plan else Post()
         if meets.answer is AWAY:
             self.calls.append("away")
             return AWAY
+        if not in_time():
+            self.calls.append("late")
+            return InDoubt(cause="not_sent", why="Too late to send it.")
         self.calls.append("POST")
         self.posts.append(body)
         serial = json.loads(body)["externalId"]
