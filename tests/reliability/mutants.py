@@ -82,8 +82,8 @@ def _new_body_for_each_post() -> None:
 def _takes_a_500_for_a_refusal() -> None:
     submit = Tmf622Carrier.submit
 
-    async def hasty(self: Tmf622Carrier, body: bytes, *, timeout_seconds: float) -> Any:
-        answer = await submit(self, body, timeout_seconds=timeout_seconds)
+    async def hasty(self: Tmf622Carrier, body: bytes, *, timeout_seconds: float, in_time: Any) -> Any:
+        answer = await submit(self, body, timeout_seconds=timeout_seconds, in_time=in_time)
         return Refused(code="FAILED") if isinstance(answer, InDoubt) else answer
 
     _patch(Tmf622Carrier, "submit", hasty)
