@@ -4,8 +4,8 @@ The fault is put around the adapters' methods in this process alone, so producti
 once, at the given passing of a point: the process kills itself (-9), freezes itself (SIGSTOP, all threads), tells
 itself to stop (SIGTERM), or takes a success of the other side for a lost answer.
 
-PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of `tests.reliability.mutants`, makes the product wrong, to
-see that it is caught.
+PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of `tests.reliability.mutants` or `.buggy`, makes the
+product wrong, to see that it is caught, or what becomes of its orders.
 
 | point | is | `middle` is |
 |---|---|---|
@@ -25,7 +25,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qs
 
 import httpx
@@ -46,6 +46,7 @@ MIDDLE_SECONDS: Final = 0.3
 PUBLISH_MIDDLE_SECONDS: Final = 0.0
 """At the loop's next turn: the publish is with the client's thread."""
 _Method = Callable[..., Awaitable[Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Plan:
     Attributes:
         passing: the how-manieth time the point is passed, from 1.
         marker: a file that is made just before the fault fires.
+        crowd: above 0: so many requests are held at the point, before they leave; when all are there the process
+            freezes itself (`stop`), and once it is thawed they leave, whatever their senders' time limits say.
     """
 
     point: str
@@ -62,6 +65,7 @@ class Plan:
     fault: Fault
     marker: str
     passing: int = 1
+    crowd: int = 0
 
     def text(self) -> str:
         """As the command line takes it."""
@@ -75,6 +79,7 @@ class Trap:
         self._plan = plan
         self._passed = 0
         self._armed = False
+        self._gate = asyncio.Event()
 
     def enter(self, point: str) -> None:
         """A point begins."""
@@ -99,6 +104,31 @@ class Trap:
             case "lost":
                 return True
         return False
+
+    def gathers_at(self, point: str) -> bool:
+        """Whether requests are held here until there is a crowd of them."""
+        return bool(self._plan.crowd) and point == self._plan.point
+
+    async def gather(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Hold one request until the crowd is there and the process was frozen and thawed; then it leaves for sure.
+
+        It leaves from a task of its own, because at the thaw its sender's time is long over. The gate is open before
+        the process stops, so that nothing else of it runs between thaw and send.
+        """
+        self._passed += 1
+        sending = asyncio.ensure_future(self._after_the_gate(send))
+        if self._passed == self._plan.crowd:
+            self._gate.set()
+            asyncio.get_running_loop().call_soon(self._freeze)
+        return await asyncio.shield(sending)
+
+    async def _after_the_gate(self, send: Callable[[], Awaitable[T]]) -> T:
+        await self._gate.wait()
+        return await send()
+
+    def _freeze(self) -> None:
+        Path(self._plan.marker).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def is_at(self, point: str, when: When) -> bool:
         """Whether the planned moment is this one, now."""
@@ -182,6 +212,8 @@ async def _http(trap: Trap, original: _Method, request: httpx.Request, **options
     point = http_point(request)
     if point is None:
         return await original(request, **options)
+    if trap.gathers_at(point):
+        return await trap.gather(lambda: original(request, **options))
     trap.enter(point)
     with trap.middle(point, MIDDLE_SECONDS):
         response: httpx.Response = await original(request, **options)
@@ -240,9 +272,11 @@ def main() -> NoReturn:
     """Install the fault, then run the production process."""
     process, text, *mutants = sys.argv[1:]
     if mutants:
+        from tests.reliability.buggy import BUGS  # noqa: PLC0415 - as below
         from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
 
-        MUTANTS[mutants[0]].apply()
+        wrong = {name: mutant.apply for name, mutant in MUTANTS.items()} | dict(BUGS)
+        wrong[mutants[0]]()
     if text != "-":
         install(Trap(Plan(**json.loads(text))))
     if process == "bridge":

@@ -1,145 +1,95 @@
-"""Drills with an operator's hands: a run terminated or deleted in each state is taken up again, nothing is doubled."""
+"""Drills with an operator's hands: whatever is done to a run, in each state, the order ends once and as it should."""
 
 import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import ScheduleActionStartWorkflow
+from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from adapters.order_book import Claim
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.audit import End, Paid
+from tests.reliability.buggy import FAILS, GIVES_UP
 from tests.reliability.cells import REFUSED
-from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, until
-from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, insist_on_update
-from workflows import sweep
+from tests.reliability.commands import must, of, temporal_cli, topup_cli
+from tests.reliability.lanes import HEAL_SECONDS, Lane, NotShown, thaw, until
+from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
+from tests.reliability.states import Scene, State, set_scene
+from workflows import steps, sweep
 
-Hand = Literal["terminate", "delete"]
-HANDS: Final[Sequence[Hand]] = ("terminate", "delete")
+Hand = Literal["terminate", "delete", "fail", "close as cancelled", "reset to first", "reset to last", "start", "copy"]
+HANDS: Final[Sequence[Hand]] = (
+    "terminate",
+    "delete",
+    "fail",
+    "close as cancelled",
+    "reset to first",
+    "reset to last",
+    "start",
+    "copy",
+)
+"""`start` and `copy` are the Web UI's "Start Workflow Like This One", under the same and under another ID."""
+CLOSING: Final = frozenset[Hand]({"terminate", "delete", "fail", "close as cancelled"})
+"""After these nobody works on the order."""
+RESETS: Final[Mapping[Hand, str]] = {"reset to first": "FirstWorkflowTask", "reset to last": "LastWorkflowTask"}
+BUGS: Final[Mapping[Hand, str]] = {"fail": FAILS, "close as cancelled": GIVES_UP}
+
+Worker = Literal["alive", "dead", "frozen"]
+"""What becomes of the worker with the order's activity in its hands: it goes on, is killed just before the hand comes,
+or is frozen then and thawed when another has ended the order."""
+By = Literal["sweep", "reopen"]
+"""Who takes up an order that nobody works on: the schedule, or `topup orders reopen`."""
+
 TOUCHES_NOTHING: Final = "a settled order's second run touches nothing outside"
 NO_SECOND_RUN: Final = "a settled order's second record is a duplicate"
+ONLY_WHERE_NEEDED: Final = "only an order that nobody works on is reopened"
 DELETED_SECONDS: Final = 120.0
 """The server deletes a closed run's history some 35 s after it was told to (measured)."""
-ECHO_SECONDS: Final = 8.0
+QUIET_SECONDS: Final = 8.0
 """A wrong second run would have spoken to the world by then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where the order stands when the hand comes.
-
-    Attributes:
-        reached: whether it stands there.
-        resolve: the operator's word afterwards, where the state waits for one.
-    """
-
-    name: str
-    scale: float
-    end: End
-    reached: Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]
-    carrier: Sequence[Mapping[str, Any]] = ()
-    refund: Sequence[Mapping[str, Any]] = ()
-    resolve: bool = False
-
-
-async def _post_on_its_way(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return posted(await lane.world.refresh(), order, "post")
-
-
-async def _in_doubt(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).entry.status == "in_doubt"
-
-
-async def _parked(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).entry.status == "parked"
-
-
-async def _burning(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return posted(await lane.world.refresh(), order, "cancel")
-
-
-async def _refund_under_way(lane: Lane, _: PaidOrder, paid: Paid) -> bool:
-    books = await lane.world.refresh()
-    return bool(books.seen([paid])[0].at_provider("refund_accepted"))
-
-
-STATES: Final[Sequence[State]] = (
-    State(
-        name="placing",
-        scale=0.1,
-        end="delivered",
-        reached=_post_on_its_way,
-        carrier=({"kind": "delay", "seconds": 4},),
-    ),
-    State(
-        name="in doubt",
-        scale=0.05,
-        end="either",
-        reached=_in_doubt,
-        carrier=({"kind": "error", "act": False, "times": 3},),
-    ),
-    State(
-        name="burning",
-        scale=0.02,
-        end="refunded",
-        reached=_burning,
-        carrier=(
-            {"kind": "error", "act": False, "times": -1},
-            {"kind": "delay", "target": "cancel", "seconds": 0.8, "when": "after"},
-        ),
-    ),
-    State(
-        name="parked",
-        scale=0.05,
-        end="refunded",
-        reached=_parked,
-        carrier=({"kind": "async", "then": "partial", "after_seconds": 0.1},),
-        resolve=True,
-    ),
-    State(
-        name="refunding",
-        scale=0.05,
-        end="refunded",
-        reached=_refund_under_way,
-        carrier=(REFUSED,),
-        refund=({"kind": "processing", "seconds": 5},),
-    ),
-)
-
-
-def hand_drill(state: State, hand: Hand) -> Drill:
-    """The run of an order in this state is terminated or deleted; the schedule's sweep takes it up again."""
+def hand_drill(state: State, hand: Hand, *, worker: Worker = "alive", by: By = "sweep") -> Drill:
+    """A hand on the run of an order in this state; the order goes on to its one end."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        lane = runner.lane(result.name, stack, scale=state.scale)
-        order, paid = await runner.order(lane, "wechat", end=state.end, given_up=state.resolve)
-        await runner.world.order_faults("carrier", order.order_id, state.carrier)
-        await runner.world.order_faults("wechat", order.payment.transaction_id, state.refund)
-        await lane.process("worker")
+        scene = await set_scene(runner, result, stack, state, zombies=worker == "frozen")
+        lane, order = scene.lane, scene.order
+        lane.mutant = BUGS.get(hand, "")
+        first_worker = None if state.unbegun else await lane.process("worker")
+        lane.mutant = ""
         await lane.start(order)
-        await until(lambda: state.reached(lane, order, paid), f"the order is {state.name}", 60)
-        first = (await lane.handle(order).describe()).run_id
-        await _lay_hand_on(lane, order, hand)
+        await until(lambda: state.reached(lane, order, scene.paid), f"the order is {state.name}", 60)
+        if worker == "dead" and first_worker is not None:
+            await asyncio.to_thread(first_worker.kill)
+        if worker == "frozen" and first_worker is not None:
+            first_worker.freeze()
+        await _lay_hand_on(scene, hand)
         hand_at = time.monotonic()
-        await _sweep(lane, stack)
-        await until(lambda: _other_run(lane, order, first), "another run took the order up", HEAL_SECONDS)
+        if worker != "alive" or first_worker is None:
+            await lane.process("worker")
+        if hand in CLOSING:
+            await _take_up(scene, by, stack)
+        else:
+            await _refuses_to_reopen(scene, result)
         result.report.add(COMES_ABOUT, result.name, ())
-        if state.resolve:
-            await _resolve(runner, lane, order, paid)
+        await scene.relieve()
         ended = await lane.result(order)
+        if hand == "copy":
+            await _result_of_copy(lane, order)
         result.healed_seconds = time.monotonic() - hand_at
         result.report.add(ENDS, result.name, ())
+        if worker == "frozen" and first_worker is not None:
+            thaw(first_worker)
+            await asyncio.sleep(ECHO_SECONDS)
         await asyncio.sleep(1)
-        await runner.judge(result, lane, paid, ended.outcome)
+        await runner.judge(result, lane, scene.paid, ended.outcome)
 
     return drill
 
@@ -153,7 +103,7 @@ def never_started_drill() -> Drill:
         await lane.book.claim([order])
         await lane.process("worker")
         claimed_at = time.monotonic()
-        await _sweep(lane, stack)
+        await start_sweeping(lane, stack)
         await until(lambda: _other_run(lane, order, ""), "a run took the order up", HEAL_SECONDS)
         result.report.add(COMES_ABOUT, result.name, ())
         ended = await lane.result(order)
@@ -164,50 +114,147 @@ def never_started_drill() -> Drill:
     return drill
 
 
+# --- settled orders --------------------------------------------------------------------------------------------------
+
+
 def forgotten_drill(end: End) -> Drill:
     """Settled, its history deleted: a second record is a duplicate, and even a second run touches nothing outside."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        lane = runner.lane(result.name, stack, scale=0.05)
-        order, paid = await runner.order(lane, "wechat", end=end)
-        await runner.world.order_faults("carrier", order.order_id, [REFUSED] if end == "refunded" else [])
-        await lane.process("worker")
-        await lane.start(order)
-        ended = await lane.result(order)
-        await _lay_hand_on(lane, order, "delete")
+        lane, order, paid, said = await _settle(runner, result, stack, end)
+        await must(await temporal_cli(lane, "workflow", "delete", *of(order)), "delete")
         await until(lambda: _gone(lane, order), "the history is deleted", DELETED_SECONDS)
         result.report.add(COMES_ABOUT, result.name, ())
-        before = _counts(runner, paid)
+        before = counts(runner, paid)
         (claimed,) = await lane.book.claim([order])
-        said = [] if claimed.outcome is Claim.SETTLED else [f"the claim says {claimed.outcome}"]
-        result.report.add(NO_SECOND_RUN, result.name, said)
+        wrong = [] if claimed.outcome is Claim.SETTLED else [f"the claim says {claimed.outcome}"]
+        result.report.add(NO_SECOND_RUN, result.name, wrong)
         await lane.start_run(order)  # as a bridge would that had claimed it just before it was settled
         again = await lane.result(order)
-        await _sweep(lane, stack)
-        await asyncio.sleep(ECHO_SECONDS)
-        await runner.world.refresh()
-        after = _counts(runner, paid)
-        changed = [] if after == before else [f"the books grew from {before} to {after} entries"]
-        result.report.add(TOUCHES_NOTHING, result.name, changed)
-        result.report.add(ENDS, result.name, [] if again.outcome == ended.outcome else ["another outcome"])
+        await start_sweeping(lane, stack)
+        await _touched_nothing(runner, result, paid, before)
+        result.report.add(ENDS, result.name, [] if again.outcome == said else ["another outcome"])
         await runner.judge(result, lane, paid, again.outcome)
 
     return drill
 
 
-async def _lay_hand_on(lane: Lane, order: PaidOrder, hand: Hand) -> None:
-    if hand == "terminate":
-        await lane.handle(order).terminate(reason="an operator's mistake")
-        return
-    await lane.client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(
-            namespace=lane.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=workflow_id(order.order_id)),
-        )
+def settled_drill(end: End, hand: Hand) -> Drill:
+    """A hand on the closed run of a settled order: whatever runs then touches nothing outside, and says the same."""
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        lane, order, paid, said = await _settle(runner, result, stack, end)
+        scene = Scene(runner, SETTLED, lane, order, paid, None)
+        first = await _run_id(lane, order)
+        before = counts(runner, paid)
+        await _lay_hand_on(scene, hand)
+        if hand == "copy":
+            again = await _result_of_copy(lane, order)
+        else:
+            if await _run_id(lane, order) == first:
+                raise NotShown("there is no second run")
+            again = (await lane.result(order)).outcome
+        result.report.add(COMES_ABOUT, result.name, ())
+        refused = await topup_cli(lane, "orders", "reopen", order.order_id)
+        answer = [] if refused.code == 1 and "settled" in refused.text else [f"reopen: {refused.code}, {refused.text}"]
+        result.report.add(ONLY_WHERE_NEEDED, result.name, answer)
+        await _touched_nothing(runner, result, paid, before)
+        result.report.add(ENDS, result.name, [] if again == said else ["another outcome"])
+        await runner.judge(result, lane, paid, again)
+
+    return drill
+
+
+async def _settle(runner: Runner, result: Shown, stack: AsyncExitStack, end: End) -> tuple[Lane, PaidOrder, Paid, str]:
+    lane = runner.lane(result.name, stack, scale=0.05)
+    order, paid = await runner.order(lane, "wechat", end=end)
+    await runner.world.order_faults("carrier", order.order_id, [REFUSED] if end == "refunded" else [])
+    await lane.process("worker")
+    await lane.start(order)
+    said = (await lane.result(order)).outcome
+    await runner.world.refresh()
+    return lane, order, paid, said
+
+
+async def _touched_nothing(runner: Runner, result: Shown, paid: Paid, before: tuple[int, int, int]) -> None:
+    await asyncio.sleep(QUIET_SECONDS)
+    await runner.world.refresh()
+    after = counts(runner, paid)
+    changed = [] if after == before else [f"the books grew from {before} to {after} entries"]
+    result.report.add(TOUCHES_NOTHING, result.name, changed)
+
+
+async def _never(_lane: Lane, _order: PaidOrder, _paid: Paid) -> bool:
+    return True
+
+
+SETTLED: Final = State(name="settled", scale=0.05, end="either", reached=_never, cancelled_end="either", closed=True)
+
+
+# --- the hands -------------------------------------------------------------------------------------------------------
+
+
+async def _lay_hand_on(scene: Scene, hand: Hand) -> None:
+    lane, order = scene.lane, scene.order
+    match hand:
+        case "terminate" | "delete":
+            await must(await temporal_cli(lane, "workflow", hand, *of(order)), hand)
+        case "fail" | "close as cancelled":
+            await must(await temporal_cli(lane, "workflow", "cancel", *of(order)), "cancel")
+            wanted = WorkflowExecutionStatus.FAILED if hand == "fail" else WorkflowExecutionStatus.CANCELED
+            await until(lambda: _is(lane, order, wanted), f"the run is {wanted.name}", HEAL_SECONDS)
+        case "reset to first" | "reset to last":
+            reset = ("workflow", "reset", *of(order), "-t", RESETS[hand], "--reason", "an operator's mistake")
+            await must(await temporal_cli(lane, *reset), hand)
+        case "start":
+            await _start_again(scene)
+        case "copy":
+            await must(await temporal_cli(lane, *_start_words(scene, f"copy-of/{order.order_id}")), "start")
+
+
+async def _start_again(scene: Scene) -> None:
+    """Under the same ID: refused while a run is open, and a second run of the same order after that."""
+    lane, order = scene.lane, scene.order
+    first = await _run_id(lane, order)
+    said = await temporal_cli(lane, *_start_words(scene, workflow_id(order.order_id)))
+    if scene.state.closed:
+        await must(said, "start")
+    elif await _run_id(lane, order) != first:
+        raise NotShown("a second run was started while the first is open")
+
+
+def _start_words(scene: Scene, name: str) -> Sequence[str]:
+    order = scene.order
+    again = steps.TopUpInput(
+        order_id=order.order_id,
+        package_id=order.package_id,
+        amount_fen=order.amount_fen,
+        provider=order.payment.provider,
     )
+    run = ("--type", steps.TOP_UP_ORDER, "--task-queue", scene.lane.queue, "-w", name)
+    return ("workflow", "start", *run, "--input", again.model_dump_json())
 
 
-async def _sweep(lane: Lane, stack: AsyncExitStack) -> None:
+async def _take_up(scene: Scene, by: By, stack: AsyncExitStack) -> None:
+    """Nobody works on it: the sweep finds it, or an operator reopens it."""
+    lane, order = scene.lane, scene.order
+    first = await _run_id(lane, order)
+    match by:
+        case "sweep":
+            await start_sweeping(lane, stack)
+        case "reopen":
+            await must(await topup_cli(lane, "orders", "reopen", order.order_id), "reopen")
+    await until(lambda: _other_run(lane, order, first), "another run took the order up", HEAL_SECONDS)
+
+
+async def _refuses_to_reopen(scene: Scene, result: Shown) -> None:
+    """There is an open run: neither the command nor (by the same code) the sweep starts a second one."""
+    said = await topup_cli(scene.lane, "orders", "reopen", scene.order.order_id)
+    refused = said.code == 1 and ("open run" in said.text or "settled" in said.text)
+    result.report.add(ONLY_WHERE_NEEDED, result.name, [] if refused else [f"reopen: {said.code}, {said.text}"])
+
+
+async def start_sweeping(lane: Lane, stack: AsyncExitStack) -> None:
     """The schedule of `topup setup`, under a name of this lane's own, because the server is shared."""
     wanted = sweep.schedule(lane.queue, lane.scale)
     assert isinstance(wanted.action, ScheduleActionStartWorkflow)
@@ -217,27 +264,37 @@ async def _sweep(lane: Lane, stack: AsyncExitStack) -> None:
     stack.push_async_callback(handle.delete)
 
 
-async def _other_run(lane: Lane, order: PaidOrder, first: str) -> bool:
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+async def _run_id(lane: Lane, order: PaidOrder) -> str:
     with contextlib.suppress(RPCError):
-        return (await lane.handle(order).describe()).run_id != first
-    return False
+        return (await lane.handle(order).describe()).run_id
+    return ""
+
+
+async def _other_run(lane: Lane, order: PaidOrder, first: str) -> bool:
+    return await _run_id(lane, order) not in ("", first)
+
+
+async def _is(lane: Lane, order: PaidOrder, status: WorkflowExecutionStatus) -> bool:
+    return (await lane.handle(order).describe()).status is status
 
 
 async def _gone(lane: Lane, order: PaidOrder) -> bool:
+    return not await _run_id(lane, order)
+
+
+async def _result_of_copy(lane: Lane, order: PaidOrder) -> str:
+    copy = lane.client.get_workflow_handle(f"copy-of/{order.order_id}", result_type=steps.TopUpResult)
     try:
-        await lane.handle(order).describe()
-    except RPCError:
-        return True
-    return False
+        async with asyncio.timeout(HEAL_SECONDS):
+            return (await copy.result()).outcome
+    except TimeoutError:
+        raise TimeoutError(f"the copy's run has no end within {HEAL_SECONDS:.0f} s") from None
 
 
-async def _resolve(runner: Runner, lane: Lane, order: PaidOrder, paid: Paid) -> None:
-    books = await runner.world.refresh()
-    reference = books.seen([paid])[0].at_carrier("accepted")[0].data["id"]
-    word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
-    await insist_on_update(lane, order, "resolve", word)
-
-
-def _counts(runner: Runner, paid: Paid) -> tuple[int, int, int]:
+def counts(runner: Runner, paid: Paid) -> tuple[int, int, int]:
+    """Entries about one order in the books: carrier, money, notices."""
     seen = runner.world.books.seen([paid])[0]
     return len(seen.carrier), len(seen.money), len(seen.notices)

@@ -69,9 +69,9 @@ class Lane:
         await asyncio.to_thread(program.start)
         return program
 
-    def plan(self, fault: Any, when: Any, point: str, passing: int = 1) -> Plan:
+    def plan(self, fault: Any, when: Any, point: str, passing: int = 1, *, crowd: int = 0) -> Plan:
         """A fault whose firing this lane can see."""
-        return Plan(point=point, when=when, fault=fault, passing=passing, marker=str(self._marker))
+        return Plan(point=point, when=when, fault=fault, passing=passing, crowd=crowd, marker=str(self._marker))
 
     async def until_fired(self, plan: Plan, program: Program) -> None:
         """Wait for the fault, and for its effect.
@@ -190,9 +190,9 @@ class Lane:
 
         return await until(look, what, seconds)
 
-    def logs(self) -> str:
-        """What the processes wrote."""
-        return "\n".join(f"--- {program.name}\n{program.log_tail(40)}" for program in self._programs)
+    def logs(self, lines: int = 40) -> str:
+        """What the processes wrote last."""
+        return "\n".join(f"--- {program.name}\n{program.log_tail(lines)}" for program in self._programs)
 
     async def close(self) -> None:
         """Kill what still runs."""

@@ -8,9 +8,11 @@ from tests.parts.kafka import Kafka
 from tests.parts.mosquitto import Mosquitto
 from tests.reliability import hands
 from tests.reliability.bridging import POINTS, bridge_drill, incident_drill
+from tests.reliability.cancels import CANCELS, cancel_drill
 from tests.reliability.cells import STORIES, Cell, full, planned
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.running import Drill, Runner, Shown
+from tests.reliability.states import ENDED, STATES
 
 Job = Callable[[Runner], Awaitable[Shown]]
 
@@ -29,8 +31,34 @@ NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
 
 
-def _hand_name(hand: hands.Hand, state: hands.State) -> str:
-    return f"sweep / {hand} while {state.name}"
+def _hand_drills() -> Iterator[tuple[str, Drill]]:
+    """Each hand in each state; where nobody works on the order then, the sweep and the command take turns."""
+    for number, state in enumerate(STATES):
+        for hand in hands.HANDS:
+            if state.unbegun and hand not in ("terminate", "delete", "start", "copy"):
+                continue  # there is no task to reset to, and no worker with a bug
+            for turn, worker in enumerate(_workers(hand, unbegun=state.unbegun)):
+                by: hands.By = "reopen" if (number + turn) % 2 else "sweep"
+                who = by if hand in hands.CLOSING else "hand"
+                suffix = "" if worker == "alive" else f", worker {worker}"
+                yield f"{who} / {hand} while {state.name}{suffix}", hands.hand_drill(state, hand, worker=worker, by=by)
+    for end in ("delivered", "refunded"):
+        for hand in ("reset to first", "reset to last", "start", "copy"):
+            yield f"hand / {hand} once {end}", hands.settled_drill(end, hand)
+
+
+def _workers(hand: hands.Hand, *, unbegun: bool) -> Sequence[hands.Worker]:
+    if unbegun or hand in hands.BUGS:
+        return ("alive",)
+    return ("alive", "dead", "frozen") if hand in hands.CLOSING else ("alive", "dead")
+
+
+def _cancel_drills() -> Iterator[tuple[str, Drill]]:
+    for state in (*STATES, *ENDED):
+        for how in CANCELS:
+            if how == "while the worker is dead" and (state.unbegun or state.closed):
+                continue
+            yield f"cancel / {how} while {state.name}", cancel_drill(state, how)
 
 
 def whole(seed: int, parts: Parts) -> dict[str, Job]:
@@ -50,9 +78,8 @@ def drills(parts: Parts) -> dict[str, Job]:
             found[INCIDENT] = incident_drill(parts.kafka, parts.old_platform, kill_worker=False)
             found[INCIDENT_AND_KILL] = incident_drill(parts.kafka, parts.old_platform, kill_worker=True)
     found[NEVER_STARTED] = hands.never_started_drill()
-    for state in hands.STATES:
-        for hand in hands.HANDS:
-            found[_hand_name(hand, state)] = hands.hand_drill(state, hand)
+    found |= dict(_hand_drills())
+    found |= dict(_cancel_drills())
     found |= {FORGOTTEN[0]: hands.forgotten_drill("delivered"), FORGOTTEN[1]: hands.forgotten_drill("refunded")}
     return {name: _drill_job(name, drill) for name, drill in found.items()}
 

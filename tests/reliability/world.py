@@ -170,6 +170,10 @@ class World:
         if faults:
             await self._put(simulator, f"/faults/{key}", [dict(fault) for fault in faults])
 
+    async def end_faults(self, simulator: str, key: str) -> None:
+        """Let nothing go wrong with this order or payment any more."""
+        await self._put(simulator, f"/faults/{key}", [])
+
     async def add_broker(self, name: str, url: str) -> None:
         """Let the cars listen at another MQTT platform too."""
         await self._put("vehicle", f"/brokers/{name}", {"url": url})
