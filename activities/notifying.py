@@ -36,6 +36,8 @@ class NotifyingActivities:
         }
         due = [platform for platform in ask.platforms if platform not in states]
         notice = _compose(record, ask.result)
+        if notice is None:
+            return _forgotten(ask)
         outcomes = dict(zip(due, await asyncio.gather(*(self._publish(one, notice) for one in due)), strict=True))
         ended = {platform: outcome for platform, outcome in outcomes.items() if outcome[0] != "pending"}
         if ended:
@@ -56,11 +58,22 @@ class NotifyingActivities:
         return "acknowledged", remark
 
 
-def _compose(record: Record, result: NoticeResult) -> Notice:
-    """The notice, from the book alone, so that each attempt sends the same bytes."""
+def _forgotten(ask: NoticeAsk) -> NoticeSays:
+    """The book was rolled back under this run, and knows nothing (any more) of what the notice tells.
+
+    A run that has ended must close, so that another takes the order up; one that refunds will have it booked again.
+    """
+    if ask.result == "failed":
+        try_again("NoticeNotDue", "The order book was restored; the notice follows what it finds out.")
+    return NoticeSays(states=dict.fromkeys(ask.platforms, "refused"))
+
+
+def _compose(record: Record, result: NoticeResult) -> Notice | None:
+    """The notice, from the book alone, so that each attempt sends the same bytes. None: nothing to tell of."""
     order, entry = record.order, record.entry
     at = entry.refund_confirmed_at if result == "refunded" else entry.fact_at
-    assert at is not None, "a notice follows an outcome in the book"
+    if at is None:
+        return None
     return compose(
         order_id=order.order_id,
         vin=order.vehicle.vin,

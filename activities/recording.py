@@ -1,6 +1,7 @@
 """The steps that touch the order book alone: where an order stands, its end, an operator's word."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from temporalio import activity
@@ -8,10 +9,12 @@ from temporalio import activity
 from activities.context import Alert
 from activities.ports import Book
 from orders import book as rules
+from orders import two_persons
 from orders.book import CANCELLED, RESOLVED_BY_OPERATOR, Entry
 from orders.clock import Clock
 from orders.lifecycle import Outcome
 from orders.outcomes import CarrierSays
+from orders.two_persons import Proposed
 from workflows import steps
 from workflows.steps import GivenUp, Recorded, Settled, Stand, StatusNote, WordFor
 
@@ -23,10 +26,21 @@ class RecordingActivities:
         platforms: the configured MQTT platforms; enters each run through `read_order`.
         scale: `TOPUP_TIME_SCALE`; likewise.
         local_first: whether steps are tried locally first; likewise.
+        two_persons: whether `resolve` and `refund_now` wait for a second operator's same word.
+        restored_at: when a book from a backup was put in service, if one was.
     """
 
     def __init__(
-        self, book: Book, clock: Clock, alert: Alert, *, platforms: tuple[str, ...], scale: float, local_first: bool
+        self,
+        book: Book,
+        clock: Clock,
+        alert: Alert,
+        *,
+        platforms: tuple[str, ...],
+        scale: float,
+        local_first: bool,
+        two_persons: bool = False,
+        restored_at: datetime | None = None,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -34,6 +48,8 @@ class RecordingActivities:
         self._platforms = platforms
         self._scale = scale
         self._local_first = local_first
+        self._two_persons = two_persons
+        self._restored_at = restored_at
 
     @activity.defn(name=steps.READ_ORDER)
     async def read_order(self, order_id: str) -> Stand:
@@ -47,6 +63,8 @@ class RecordingActivities:
             platforms=self._platforms,
             scale=self._scale,
             local_first=self._local_first,
+            ask_first=self._restored_at is not None,
+            proposal=two_persons.open_proposal(entry, self._clock.now()) if self._two_persons else "",
         )
 
     @activity.defn(name=steps.RECORD_ORDER)
@@ -86,28 +104,46 @@ class RecordingActivities:
 
     @activity.defn(name=steps.RECORD_RESOLUTION)
     async def record_resolution(self, asked: WordFor) -> Recorded:
-        """Write an operator's `resolve` before anything follows from it."""
-        now, word = self._clock.now(), asked.word
+        """Write an operator's `resolve` or `refund_now` before anything follows from it.
 
-        def rule(entry: Entry) -> tuple[Entry, str]:
-            match word.outcome:
-                case "delivered":
-                    return rules.resolve_delivered(entry, now)
-                case "not_delivered":
-                    after, written = rules.request_cancel(entry, RESOLVED_BY_OPERATOR, word.note)
-                    return after, "" if written else "The carrier's final word is in the book already."
-                case "refunded":
-                    return rules.resolve_refunded(entry, word.note)
-                case _:
-                    return entry, "outcome must be delivered, not_delivered or refunded."
-
-        refusal = await self._book.decide(
+        Where two persons are demanded, the first one's word is a proposal alone; a word that would be refused is
+        refused at once.
+        """
+        now = self._clock.now()
+        written = await self._book.decide(
             asked.order_id,
-            lambda record: rule(record.entry),
-            kind="resolve",
-            detail=lambda refusal: {**word.model_dump(), "refused": refusal},
+            lambda record: self._write(record.entry, now, asked),
+            kind=asked.update,
+            detail=lambda written: {**asked.word.model_dump(exclude_defaults=True), **written.detail},
         )
-        return Recorded(refusal=refusal)
+        return Recorded(refusal=written.refusal, proposal=written.proposal)
+
+    def _write(self, entry: Entry, now: datetime, asked: WordFor) -> tuple[Entry, "_Written"]:
+        word, wish = asked.word, asked.word.outcome or asked.update
+        after, refusal = self._follow(entry, now, wish, word.note)
+        if refusal or not self._two_persons:
+            return (entry, _Written(refusal)) if refusal else (two_persons.withdraw(after), _Written())
+        marked, answer = two_persons.propose(entry, now, wish, word.operator, word.note)
+        if isinstance(answer, Proposed):
+            clause = two_persons.open_proposal(marked, now)
+            replaces = {"replaces": answer.replaced} if answer.replaced else {}
+            return marked, _Written(proposal=clause, detail={"two_persons": "proposed", **replaces})
+        after, refusal = self._follow(marked, now, wish, answer.note)
+        return after, _Written(refusal, detail={"two_persons": f"confirmed what {answer.proposed_by} proposed"})
+
+    def _follow(self, entry: Entry, now: datetime, wish: str, note: str) -> tuple[Entry, str]:
+        """What the book makes of an operator's word; why not, or `""`."""
+        match wish:
+            case "delivered":
+                return rules.resolve_delivered(entry, now, restored=self._restored_at is not None)
+            case "not_delivered" | two_persons.REFUND_NOW:
+                reason, kept = (RESOLVED_BY_OPERATOR, note) if wish == "not_delivered" else (CANCELLED, "")
+                after, written = rules.request_cancel(entry, reason, kept)
+                return after, "" if written else "The carrier's final word is in the book already."
+            case "refunded":
+                return rules.resolve_refunded(entry, note)
+            case _:
+                return entry, "outcome must be delivered, not_delivered or refunded."
 
     @activity.defn(name=steps.RECORD_GIVEN_UP)
     async def record_notice_given_up(self, notice: GivenUp) -> Recorded:
@@ -115,6 +151,15 @@ class RecordingActivities:
         states = {notice.platform: ("given_up", "The platform did not take it before it would have expired.")}
         await self._book.write_notices(notice.order_id, notice.result, states)
         return Recorded()
+
+
+class _Written:
+    """What became of an operator's word, and what the audit trail says of it."""
+
+    def __init__(self, refusal: str = "", *, proposal: str = "", detail: Mapping[str, str] | None = None) -> None:
+        self.refusal = refusal
+        self.proposal = proposal
+        self.detail = {**({"refused": refusal} if refusal else {}), **(detail or {})}
 
 
 def _settled_detail(outcome: Outcome | None) -> Mapping[str, Any]:

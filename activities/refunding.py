@@ -32,29 +32,43 @@ REASON = "The data package could not be delivered"
 
 
 class RefundingActivities:
-    """Refunds at the configured providers."""
+    """Refunds at the configured providers.
+
+    Args:
+        restored: whether the book comes from a backup: then each number is asked for before it is sent.
+    """
 
     def __init__(
-        self, providers: Mapping[str, PaymentProvider], book: Book, clock: Clock, alert: Alert, scale: float
+        self,
+        providers: Mapping[str, PaymentProvider],
+        book: Book,
+        clock: Clock,
+        alert: Alert,
+        scale: float,
+        *,
+        restored: bool = False,
     ) -> None:
         self._providers = providers
         self._book = book
         self._clock = clock
         self._alert = alert
         self._scale = scale
+        self._restored = restored
 
     @activity.defn(name=steps.REFUND)
     async def refund_payment(self, ask: ProviderAsk) -> ProviderSays:
         """Write the refund intent and send it; where the intent stands already, ask the provider first."""
         granted = await self._book.decide(
             ask.order_id,
-            lambda record: rules.grant_refund(record.entry, self._clock.now()),
+            lambda record: rules.grant_refund(record.entry, self._clock.now(), restored=self._restored),
             kind="refund_intent",
             detail=_grant_detail,
         )
         match granted:
             case RefundConfirmed():
                 return ProviderSays(answer=granted)
+            case RefundForbidden(contradicted=False):  # a run knows more than the book: that was rolled back
+                return ProviderSays(answer=RefundHeld(code=steps.FORGOTTEN, why=granted.why))
             case RefundForbidden():
                 return self._held(steps.FORBIDDEN, granted.why, ask, sequence=0)
             case RefundGranted():
@@ -67,7 +81,8 @@ class RefundingActivities:
             answer = await self._ask(provider, record, sequence)
             if isinstance(answer, RefundClosed) and ask.closed == sequence:
                 sequence = await self._next_number(ask.order_id, sequence)
-            elif not isinstance(answer, RefundUnknown):
+                answer = await self._ask(provider, record, sequence) if self._restored else RefundUnknown()
+            if not isinstance(answer, RefundUnknown):
                 return await self._says(ask, answer, sequence)
         return await self._says(ask, await self._send(provider, record, sequence), sequence)
 
@@ -78,6 +93,8 @@ class RefundingActivities:
         entry = record.entry
         if entry.refund_confirmed_at is not None:
             return ProviderSays(answer=RefundConfirmed(provider_refund_id=entry.provider_refund_id))
+        if not entry.refund_sequence:  # the book was rolled back under this run: the step that sends begins anew
+            return ProviderSays(answer=RefundUnknown())
         provider, missing = self._provider(record)
         if provider is None:
             return self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)

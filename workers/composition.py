@@ -57,9 +57,18 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         notifier = await stack.enter_async_context(_notifier(settings))
         telecom = TelecomActivities(carrier, book, clock, alert, times=carrier_times(settings), scale=scale)
         recording = RecordingActivities(
-            book, clock, alert, platforms=notifier.platforms, scale=scale, local_first=settings.local_first
+            book,
+            clock,
+            alert,
+            platforms=notifier.platforms,
+            scale=scale,
+            local_first=settings.local_first,
+            two_persons=settings.two_persons,
+            restored_at=settings.restored_at,
         )
-        refunding = RefundingActivities(await _providers(settings, stack), book, clock, alert, scale=scale)
+        providers = await _providers(settings, stack)
+        restored = settings.restored_at is not None
+        refunding = RefundingActivities(providers, book, clock, alert, scale=scale, restored=restored)
         notifying = NotifyingActivities(notifier, book, scale)
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
         yield House(
@@ -107,6 +116,7 @@ def carrier_times(settings: Settings) -> CarrierTimes:
         longest_latency=wait(settings.carrier_longest_latency_seconds),
         visibility_lag=wait(settings.carrier_visibility_lag_seconds),
         completion_window=wait(settings.carrier_completion_seconds),
+        restored_at=settings.restored_at,
     )
 
 

@@ -60,6 +60,10 @@ class Stand(_Data):
     platforms: tuple[str, ...]
     scale: float
     local_first: bool
+    ask_first: bool = False
+    """The book was restored from a backup: not even the first POST goes out before a `GET`."""
+    proposal: str = ""
+    """The open proposal of the first of two persons, as a clause."""
 
 
 class CarrierAsk(_Data):
@@ -120,12 +124,15 @@ class WordFor(_Data):
 
     order_id: str
     word: Word
+    update: str = "resolve"
 
 
 class Recorded(_Data):
     """What the book answered. `refusal` is a sentence, empty if it is written."""
 
     refusal: str = ""
+    proposal: str = ""
+    """Where two persons are demanded and this was the first: who proposes what until when; nothing follows yet."""
 
 
 class Settled(_Data):
@@ -159,6 +166,8 @@ class TopUpState(_Data):
     reason: str
     needs_operator: bool
     notices: dict[str, dict[str, str]]
+    proposal: str = ""
+    """What the first of two persons has proposed, and until when it can be confirmed."""
 
 
 READ_ORDER: Final = "read_order"
@@ -176,6 +185,9 @@ QUERY_REFUND: Final = "query_refund"
 
 FORBIDDEN: Final = "FORBIDDEN"
 """Code of a refund that the book holds back because the carrier has contradicted its own refusal."""
+
+FORGOTTEN: Final = "FORGOTTEN"
+"""Code of a refund whose refusal the book does not know (any more): it was restored, and the carrier is asked again."""
 
 TELECOM_ID: Final = "telecom"
 """Activity ID of whichever single call to the carrier is pending (contracts §3)."""

@@ -63,6 +63,7 @@ class TopUpOrder:
         self._word: Completed | Refused | None = None
         self._denied = False
         self._contradicted = False
+        self._asks_first = False
         self._beside: list[asyncio.Task[None]] = []
         self._renotify = 0
 
@@ -106,6 +107,8 @@ class TopUpOrder:
     async def _carriers_last_word(self, stand: Stand) -> Completed | Refused:
         """Place the order once, resolve the doubt by asking, burn what can't be found; never guess."""
         says = self._where_it_stands(stand)
+        if self._asks_first and isinstance(says.answer, NotFound):
+            says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "GET the order")
         looks = 0
         while True:
             match says.answer:
@@ -113,7 +116,7 @@ class TopUpOrder:
                     self._view.carrier_has_spoken()
                     return says.answer
                 case NotFound(may_post=True):
-                    evidence = says.answer if says.answer.posts else None
+                    evidence = says.answer if says.answer.asked_at else None
                     says = await self._carrier(steps.PLACE, policies.PLACE_ORDER, "POST the order", evidence=evidence)
                 case NotFound():
                     says = await self._carrier(steps.BURN, policies.BURN_ORDER, "burn the serial")
@@ -170,6 +173,9 @@ class TopUpOrder:
                     name, closed = steps.REFUND, 0
                 case RefundClosed():
                     name, closed = steps.REFUND, says.sequence if says else 0
+                case RefundHeld(code=steps.FORGOTTEN):
+                    await self._start_over()
+                    return
                 case RefundHeld(code=steps.FORBIDDEN, why=why):
                     await self._wait_out_contradiction(why)
                     return
@@ -184,6 +190,12 @@ class TopUpOrder:
                     if says is not None and says.next_look_seconds:
                         await self._steps.pause(says.next_look_seconds, f"Refund is under way. {why}")
                     name = steps.QUERY_REFUND
+
+    async def _start_over(self) -> None:
+        """The book has forgotten the carrier's word: it was restored from a backup. So both are asked again."""
+        self._asks_first, self._word = True, None
+        self._view.carrier_has_spoken(final=False)
+        await self._view.enter("in_doubt", "the order book was restored; asking the carrier again")
 
     async def _wait_out_contradiction(self, why: str) -> None:
         """The carrier has taken its refusal back before any refund was sent: only an operator's word goes on."""
@@ -253,6 +265,8 @@ class TopUpOrder:
     def _go_by(self, stand: Stand) -> None:
         self._platforms = stand.platforms
         self._steps.scale, self._steps.local_first = stand.scale, stand.local_first
+        self._asks_first = self._asks_first or stand.ask_first
+        self._view.propose(stand.proposal)
 
     async def _cancel(self, word: Word) -> None:
         asked = WordFor(order_id=self._order.order_id, word=word)
@@ -280,11 +294,18 @@ class TopUpOrder:
     async def resolve(self, word: Word) -> str:
         """Write the word in the book, then go on from what the book makes of it."""
         asked = WordFor(order_id=self._order.order_id, word=word)
+        return await self._write(asked, f"Recorded: {word.outcome}. The order goes on by it.")
+
+    async def _write(self, asked: WordFor, then: str) -> str:
+        """The book decides what the word means: refused, proposed to a second person, or to be gone on by."""
         recorded = await self._steps.record(steps.RECORD_RESOLUTION, asked, Recorded)
         if recorded.refusal:
             raise ApplicationError(recorded.refusal, type="Refused")
+        self._view.propose(recorded.proposal)
+        if recorded.proposal:
+            return f"{recorded.proposal}. Nothing follows yet: confirm with the same update by another operator."
         self._steps.nudge()
-        return f"Recorded: {word.outcome}. The order goes on by it."
+        return then
 
     @resolve.validator
     def _may_resolve(self, word: Word) -> None:
@@ -310,8 +331,10 @@ class TopUpOrder:
     )
     async def refund_now(self, word: Word) -> str:
         """The same as a cancel, signed by an operator."""
-        await self._cancel(word)
-        return "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
+        asked = WordFor(order_id=self._order.order_id, word=word, update="refund_now")
+        return await self._write(
+            asked, "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
+        )
 
     @refund_now.validator
     def _may_refund_now(self, word: Word) -> None:

@@ -32,6 +32,7 @@ class View:
         self.reason = ""
         self.needs_operator = False
         self.notices: dict[str, dict[str, str]] = {}
+        self.proposal = ""
         self._trouble_since: float | None = None
         self._word_known = False
 
@@ -43,12 +44,21 @@ class View:
             reason=self.reason,
             needs_operator=self.needs_operator,
             notices=self.notices,
+            proposal=self.proposal,
         )
+
+    def propose(self, proposal: str) -> None:
+        """Show what the first of two persons proposes, or that nobody does (any more)."""
+        if proposal != self.proposal:
+            self.proposal = proposal
+            workflow.set_current_details(self._details())
 
     async def enter(self, status: Status, reason: str = "", *, needs_operator: bool = False) -> None:
         """Show a new place, here and in the book. An end and the refund's start stand in the book already."""
         if (status, reason, needs_operator) == (self.status, self.reason, self.needs_operator):
             return
+        if status in ("delivered", "refunded"):
+            self.proposal = ""
         attributes_change = (status, needs_operator) != (self.status, self.needs_operator)
         self.status, self.reason, self.needs_operator = status, reason, needs_operator
         if attributes_change:
@@ -105,7 +115,8 @@ class View:
     def _details(self) -> str:
         """Markdown: where it stands, what to do, then only the commands that are valid now."""
         heading = f"### {self.status}" + (f": {self.reason}" if self.reason else "")
-        return "\n".join([heading, "", *self._advice()])
+        proposal = [f"**{self.proposal}; confirm with the same update by another operator.**", ""]
+        return "\n".join([heading, "", *(proposal if self.proposal else []), *self._advice()])
 
     def _advice(self) -> list[str]:
         order_id = self._order.order_id

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class World:
         self.notifier = FakeNotifier()
         self.vault = Vault(bytes(32))
         self.local_first = local_first
+        self.two_persons = False
+        self.restored_at: datetime | None = None
         self.task_queue = f"topup-{order.order_id}"
         self.alerts: list[tuple[str, dict[str, str]]] = []
         self.handles: list[WorkflowHandle[Any, TopUpResult]] = []
@@ -59,7 +62,8 @@ class World:
         self.alerts.append((kind, fields))
 
     def workers(self) -> tuple[Worker, Worker]:
-        telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=TIMES, scale=1.0)
+        times = replace(TIMES, restored_at=self.restored_at)
+        telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=times, scale=1.0)
         recording = RecordingActivities(
             self.book,
             self.clock,
@@ -67,8 +71,13 @@ class World:
             platforms=self.notifier.platforms,
             scale=1.0,
             local_first=self.local_first,
+            two_persons=self.two_persons,
+            restored_at=self.restored_at,
         )
-        refunding = RefundingActivities({"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0)
+        restored = self.restored_at is not None
+        refunding = RefundingActivities(
+            {"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0, restored=restored
+        )
         notifying = NotifyingActivities(self.notifier, self.book, 1.0)
         sandbox = SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -104,6 +113,12 @@ class World:
         """Stop the worker; the server goes on."""
         for worker in self._working:
             await worker.__aexit__(None, None, None)
+
+    async def again_with(self, *, two_persons: bool = False, restored_at: datetime | None = None) -> None:
+        """Another worker, with other settings."""
+        await self.rest()
+        self.two_persons, self.restored_at = two_persons, restored_at
+        await self.work()
 
     async def start(self, *, reopened: bool = False) -> WorkflowHandle[Any, TopUpResult]:
         order = self.order
