@@ -1,4 +1,4 @@
-"""The telecom carrier: the TMF622 profile of contracts §4 over HTTP, with faults per order."""
+"""The telecom carrier over HTTP, with faults: the TMF622 profile of contracts §4, and an old, flat interface."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from simulators.book import Book, now_utc
 from simulators.carrier_faults import carrier_fault_desk
+from simulators.carrier_flat import FlatInterface
 from simulators.carrier_orders import (
     BodyDiffersError,
     CancelRefusedError,
@@ -51,15 +52,17 @@ class Carrier:
         self._desk = carrier_fault_desk()
         self._timers = Timers(book)
         self._orders = CarrierOrders(book, pace.time_scale, self._set_timer)
+        self._flat = FlatInterface(book, pace, self._desk, self._is_authorized)
 
     def routes(self) -> list[Route]:
-        """The profile's four calls and the control API."""
+        """The profile's four calls, the flat interface's one, and the control API."""
         return [
             Route(f"{BASE_PATH}/productOrder", self._post, methods=["POST"]),
             Route(f"{BASE_PATH}/productOrder", self._get_by_external_id, methods=["GET"]),
             Route(f"{BASE_PATH}/productOrder/{{id}}", self._get_by_id, methods=["GET"]),
             Route(f"{BASE_PATH}/cancelProductOrder", self._cancel, methods=["POST"]),
-            *ControlApi(self.book, self._desk, self._orders.summary).routes(),
+            *self._flat.routes(),
+            *ControlApi(self.book, self._desk, lambda: {**self._orders.summary(), **self._flat.summary()}).routes(),
         ]
 
     async def start(self) -> None:
@@ -192,8 +195,7 @@ class Carrier:
         return answer
 
     def _unauthorized(self, request: Request, body_sha256: str | None = None) -> Response | None:
-        given = request.headers.get("authorization", "")
-        if hmac.compare_digest(given.encode(), self._authorization.encode()):
+        if self._is_authorized(request):
             return None
         self._orders.note("unauthorized", None, method=request.method, body_sha256=body_sha256)
         return tmf_error(
@@ -202,6 +204,10 @@ class Carrier:
             "the bearer token is not the carrier's --token",
             {"WWW-Authenticate": "Bearer"},
         )
+
+    def _is_authorized(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        return hmac.compare_digest(given.encode(), self._authorization.encode())
 
     def _known(self, external_id: str) -> Order:
         order = self._orders.find(external_id)

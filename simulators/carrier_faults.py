@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, TypeAdapter
 
 from simulators.faults import (
+    ActingFault,
     Delay,
     Error,
     Fault,
@@ -68,6 +69,13 @@ class QueryLag(Fault):
     cancel_blind: bool = False
 
 
+class Receipt(ActingFault[Target]):
+    """Flat dialect: answer this receipt code, which says nothing about the effect."""
+
+    kind: Literal["receipt"]
+    code: str = Field(default="11001", pattern=r"^[0-9]{5}$")
+
+
 Outcome = Refuse | Failed | Async | LateSuccess
 
 CarrierFault = Annotated[
@@ -78,6 +86,7 @@ CarrierFault = Annotated[
     | Reset[Target]
     | Malformed[Target]
     | UnknownState[Target]
+    | Receipt
     | QueryLag
     | Refuse
     | Failed
