@@ -1,6 +1,7 @@
 """The steps at the carrier: place, query, burn. Each looks in the order book first and books what it hears."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 from temporalio import activity
 
 from activities.context import Alert, is_local, try_again
-from activities.ports import Book, Carrier
+from activities.one_post import book_says
+from activities.ports import Book, Carrier, Record
 from orders import book as rules
 from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted
 from orders.clock import Clock
+from orders.errors import Unavailable
 from orders.identities import carrier_serial
 from orders.outcomes import CarrierAnswer, CarrierSays, Completed, InDoubt, NotFound, Refused
 from workflows import policies, steps
@@ -33,10 +36,13 @@ class TelecomActivities:
         self._alert = alert
         self._times = times
         self._scale = scale
-        self._posts: set[asyncio.Task[CarrierAnswer]] = set()
+        self._posts: dict[asyncio.Task[CarrierAnswer], str] = {}
+        """POSTs whose answer is waited for, and their orders."""
+        self._stopping = False
 
     async def drain(self) -> None:
         """Wait for the answers of POSTs that no activity waits for any more; for a graceful stop."""
+        self._stopping = True
         if self._posts:
             await asyncio.wait(self._posts)
 
@@ -62,11 +68,11 @@ class TelecomActivities:
         if not isinstance(granted, PostGranted):
             return await self._says(ask.order_id, granted)
         post = asyncio.create_task(self._post(ask.order_id, granted))
-        self._posts.add(post)
-        post.add_done_callback(self._posts.discard)
+        self._posts[post] = ask.order_id
+        post.add_done_callback(self._posts.pop)
         await asyncio.wait({post}, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         if not post.done():
-            return await self._says(ask.order_id, InDoubt(cause="unanswered", why=_LISTENING))
+            return await self._says(ask.order_id, InDoubt(cause="listening", why=_LISTENING))
         answer = post.result()
         if isinstance(answer, InDoubt) and answer.cause == "not_sent":
             try_again("CarrierAway", f"Nothing was sent to the carrier: {answer.why}")
@@ -74,8 +80,13 @@ class TelecomActivities:
 
     @activity.defn(name=steps.QUERY)
     async def query_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
-        """Ask the carrier by our serial until there is something to decide; the local try asks once."""
+        """Ask the carrier by our serial until there is something to decide; the local try asks once.
+
+        Where the carrier can't be asked, the book is: for a POST's answer that some worker still waits for.
+        """
         record = await self._book.read(ask.order_id)
+        if not rules.can_be_asked(record.entry, self._times):
+            return await self._listen(ask.order_id)
         if (word := rules.known(record.entry)) is not None:
             return CarrierSays(answer=word)
         posts, asked_at = record.entry.posts, self._clock.now()
@@ -94,7 +105,7 @@ class TelecomActivities:
             heard = await self._hear(ask.order_id, answer, kind="query")
         says = await self._says(ask.order_id, heard, boundary=boundary)
         shown = ask.insist or not (isinstance(heard, InDoubt) and heard.cause == "partial")
-        if isinstance(heard, InDoubt) and shown and not is_local():
+        if isinstance(heard, InDoubt) and shown and not is_local() and not ask.once:
             try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
         return says
 
@@ -129,7 +140,45 @@ class TelecomActivities:
                 detail=lambda _: {"post": granted.number},
             )
             return answer
-        return await self._hear(order_id, answer, kind="post", of_post=granted.number)
+        return await self._hear_post(order_id, answer, granted.number)
+
+    async def _hear_post(self, order_id: str, answer: CarrierAnswer, number: int) -> CarrierAnswer:
+        """Book a POST's answer. One that can't be asked for again waits for a book that is away."""
+        give_up_at = time.monotonic() + policies.ANSWER_BOOKED_WITHIN_SECONDS
+        wait = policies.BOOK.first_retry_seconds
+        while True:
+            try:
+                return await self._hear(order_id, answer, kind="post", of_post=number)
+            except Unavailable:
+                if self._times.can_be_asked:
+                    raise
+                if self._stopping or time.monotonic() > give_up_at:
+                    self._alert("carrier_answer_lost", order_id=order_id, **_answer_detail(answer))
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, policies.BOOK.longest_retry_seconds)
+
+    async def _listen(self, order_id: str) -> CarrierSays:
+        """What the book says of an order that can't be asked about; waits while its POST's answer may come."""
+        here = [post for post, of_order in self._posts.items() if of_order == order_id]
+        if here:
+            await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
+        says = await self._book_says(order_id)
+        if isinstance(says.answer, InDoubt) and says.answer.cause == "listening" and not is_local():
+            try_again("CarrierSlow", says.answer.why, after_seconds=says.next_look_seconds)
+        return says
+
+    async def _book_says(self, order_id: str) -> CarrierSays:
+        def look(record: Record) -> tuple[Entry, CarrierSays]:
+            return book_says(record.entry, self._clock.now(), self._times, self._scale)
+
+        record = await self._book.read(order_id)
+        after, says = look(record)
+        if after == record.entry:
+            return says
+        return await self._book.decide(
+            order_id, look, kind="perhaps_sent", detail=lambda says: _answer_detail(says.answer)
+        )
 
     async def _hear(
         self, order_id: str, answer: CarrierAnswer, *, kind: str, of_post: int = 0
@@ -150,10 +199,12 @@ class TelecomActivities:
         return heard
 
     async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierSays:
-        """The answer, with the moment of the next look where it settles nothing."""
+        """The answer, with the moment of the next look where it settles nothing, or for whom it waits."""
         if not isinstance(answer, InDoubt):
             return CarrierSays(answer=answer)
         entry = (await self._book.read(order_id)).entry
+        if not rules.can_be_asked(entry, self._times):
+            return await self._book_says(order_id)
         now = self._clock.now()
         age = (now - (entry.last_post_at or entry.claimed_at)).total_seconds()
         wait = look_pace_seconds(age, self._scale)

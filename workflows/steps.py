@@ -56,7 +56,7 @@ class Stand(_Data):
     posts: int
     cancel_reason: str
     carrier: CarrierSays | None
-    """The carrier's final word, if the book has it."""
+    """The carrier's final word, if the book has it; of one that can't be asked, whatever the book says."""
     platforms: tuple[str, ...]
     scale: float
     local_first: bool
@@ -74,6 +74,8 @@ class CarrierAsk(_Data):
     """For a further POST: the empty answer that it rests on."""
     insist: bool = False
     """The saga has shown the trouble already: raise until there is something new to decide."""
+    once: bool = False
+    """One look alone: return whatever it says, doubt too."""
 
 
 class ProviderAsk(_Data):
@@ -83,6 +85,9 @@ class ProviderAsk(_Data):
     closed: int = 0
     """The refund number that was seen `CLOSED` already."""
     insist: bool = False
+    """The saga has shown already that the refund waits for a person."""
+    denied: bool = False
+    """It has shown a definite refusal: another trouble (no balance, …) shown before does not stand for that."""
 
 
 class NoticeAsk(_Data):

@@ -108,7 +108,7 @@ class TopUpOrder:
         """Place the order once, resolve the doubt by asking, burn what can't be found; never guess."""
         says = self._where_it_stands(stand)
         if self._asks_first and isinstance(says.answer, NotFound):
-            says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "GET the order")
+            says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "GET the order", once=True)
         looks = 0
         while True:
             match says.answer:
@@ -135,9 +135,17 @@ class TopUpOrder:
         return CarrierSays(answer=NotFound(may_post=not stand.cancel_reason))
 
     async def _carrier(
-        self, name: str, policy: StepPolicy, what: str, *, evidence: NotFound | None = None, local: bool = True
+        self,
+        name: str,
+        policy: StepPolicy,
+        what: str,
+        *,
+        evidence: NotFound | None = None,
+        local: bool = True,
+        once: bool = False,
     ) -> CarrierSays:
-        ask = CarrierAsk(order_id=self._order.order_id, evidence=evidence, insist=self._view.needs_operator)
+        insist = self._view.needs_operator
+        ask = CarrierAsk(order_id=self._order.order_id, evidence=evidence, insist=insist, once=once)
         step = Step(
             name=name,
             arg=ask,
@@ -205,7 +213,8 @@ class TopUpOrder:
         await self._steps.pause(policies.LABEL_SECONDS, f"PARKED: {why} Then Send an Update > resolve")
 
     async def _provider(self, name: str, closed: int, *, local: bool) -> ProviderSays | None:
-        ask = ProviderAsk(order_id=self._order.order_id, closed=closed, insist=self._view.needs_operator)
+        insist = self._view.needs_operator
+        ask = ProviderAsk(order_id=self._order.order_id, closed=closed, insist=insist, denied=insist and self._denied)
         sending = name == steps.REFUND
         step = Step(
             name=name,
