@@ -153,8 +153,10 @@ class RefundingActivities:
         match answer:
             case RefundConfirmed() | RefundClosed() | RefundUnknown():
                 return says
-            case RefundHeld() | RefundDenied():
+            case RefundHeld():
                 undecided = ask.insist
+            case RefundDenied():
+                undecided = ask.denied
             case _:  # taken in, or in doubt: sending goes on with asking, asking asks again
                 undecided = asking
         if undecided and not is_local():
