@@ -7,10 +7,11 @@ from typing import Any
 from temporalio import activity
 
 from activities.context import Alert
+from activities.one_post import book_says
 from activities.ports import Book
 from orders import book as rules
-from orders import two_persons
-from orders.book import CANCELLED, RESOLVED_BY_OPERATOR, Entry
+from orders import one_post, two_persons
+from orders.book import CANCELLED, CarrierTimes, Entry
 from orders.clock import Clock
 from orders.lifecycle import Outcome
 from orders.outcomes import CarrierSays
@@ -26,8 +27,8 @@ class RecordingActivities:
         platforms: the configured MQTT platforms; enters each run through `read_order`.
         scale: `TOPUP_TIME_SCALE`; likewise.
         local_first: whether steps are tried locally first; likewise.
+        times: what the rules need to know of the carrier.
         two_persons: whether `resolve` and `refund_now` wait for a second operator's same word.
-        restored_at: when a book from a backup was put in service, if one was.
     """
 
     def __init__(
@@ -39,8 +40,8 @@ class RecordingActivities:
         platforms: tuple[str, ...],
         scale: float,
         local_first: bool,
+        times: CarrierTimes,
         two_persons: bool = False,
-        restored_at: datetime | None = None,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -49,22 +50,25 @@ class RecordingActivities:
         self._scale = scale
         self._local_first = local_first
         self._two_persons = two_persons
-        self._restored_at = restored_at
+        self._times = times
 
     @activity.defn(name=steps.READ_ORDER)
     async def read_order(self, order_id: str) -> Stand:
         """Where the book says the order stands, and what of the configuration its run goes by."""
-        entry = (await self._book.read(order_id)).entry
+        entry, now = (await self._book.read(order_id)).entry, self._clock.now()
         word = rules.known(entry)
+        carrier = None if word is None else CarrierSays(answer=word)
+        if entry.posts and not rules.can_be_asked(entry, self._times):
+            _, carrier = book_says(entry, now, self._times, self._scale)
         return Stand(
             posts=entry.posts,
             cancel_reason=entry.cancel_reason,
-            carrier=None if word is None else CarrierSays(answer=word),
+            carrier=carrier,
             platforms=self._platforms,
             scale=self._scale,
             local_first=self._local_first,
-            ask_first=self._restored_at is not None,
-            proposal=two_persons.open_proposal(entry, self._clock.now()) if self._two_persons else "",
+            ask_first=self._times.restored_at is not None,
+            proposal=two_persons.open_proposal(entry, now) if self._two_persons else "",
         )
 
     @activity.defn(name=steps.RECORD_ORDER)
@@ -135,10 +139,11 @@ class RecordingActivities:
         """What the book makes of an operator's word; why not, or `""`."""
         match wish:
             case "delivered":
-                return rules.resolve_delivered(entry, now, restored=self._restored_at is not None)
-            case "not_delivered" | two_persons.REFUND_NOW:
-                reason, kept = (RESOLVED_BY_OPERATOR, note) if wish == "not_delivered" else (CANCELLED, "")
-                after, written = rules.request_cancel(entry, reason, kept)
+                return rules.resolve_delivered(entry, now, restored=self._times.restored_at is not None)
+            case "not_delivered":
+                return one_post.resolve_not_delivered(entry, now, self._times, note)
+            case two_persons.REFUND_NOW:
+                after, written = rules.request_cancel(entry, CANCELLED)
                 return after, "" if written else "The carrier's final word is in the book already."
             case "refunded":
                 return rules.resolve_refunded(entry, note)

@@ -417,7 +417,7 @@ def resolve_delivered(entry: Entry, now: datetime, *, restored: bool = False) ->
         return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, contradicted=False), ""
     if entry.fact is not None:
         return entry, "The carrier's final word is in the book already."
-    if entry.posts == 0 and not restored:
+    if entry.posts == 0 and entry.restored_at is None and not restored:
         return entry, "Nothing was ever sent to the carrier for this order, so it can't have delivered it."
     return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, fact_at=now), ""
 

@@ -3,6 +3,7 @@
 Each answer is made at one mapping point per adapter; sentences in `why` go to operators and hold no personal data.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,12 +73,22 @@ class NotFound(_Answer):
 CarrierAnswer = Completed | Refused | InDoubt | NotFound
 
 
+class OnlyAPerson(_Answer):
+    """A doubt about an order whose carrier can't be asked: an operator settles it, or an answer that comes late."""
+
+    sent_at: datetime | None
+    """When its one POST was granted; None: lost with the order book that was restored."""
+    not_delivered_from: datetime
+    """From when on the book takes `resolve not_delivered`."""
+
+
 class CarrierSays(_Answer):
     """A carrier's answer as a step's result (one model, so that its validator is built once)."""
 
     answer: Annotated[CarrierAnswer, Field(discriminator="kind")]
     next_look_seconds: float | None = None
     """When the answer settles nothing: how long to wait before asking again."""
+    only_a_person: OnlyAPerson | None = None
 
 
 # --- the payment provider --------------------------------------------------------------------------------------

@@ -109,8 +109,9 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         values.api_version,
     ),
     Variable(
-        "TOPUP_CARRIER_DIALECT", "tmf622", ("worker",), "how the carrier is spoken to", "tmf622",
-        values.one_of("tmf622"),
+        "TOPUP_CARRIER_DIALECT", "tmf622", ("worker",),
+        "how the carrier is spoken to: `tmf622`, or `flat`, which can't be asked (docs/carrier-flat.md)", "tmf622",
+        values.one_of("tmf622", "flat"),
     ),
     Variable(
         "TOPUP_CARRIER_URL", "", ("worker",), "carrier's origin, before `/tmf-api/…`", "https://carrier.example",

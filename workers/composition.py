@@ -1,7 +1,7 @@
 """Puts the parts of a worker together from its settings; the only place that knows them all."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from activities.telecom import TelecomActivities
 from adapters.alipay import Alipay
+from adapters.carrier_flat import FlatCarrier
 from adapters.carrier_tmf622 import Tmf622Carrier
 from adapters.mqtt import MqttNotifier
 from adapters.mqtt_platform import MqttLimits, Platform
@@ -51,11 +52,10 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         clock, scale = SystemClock(), settings.time_scale
         book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), clock)
         stack.push_async_callback(book.close)
-        carrier: Carrier = await stack.enter_async_context(
-            Tmf622Carrier.open(url=settings.carrier_url, token=settings.carrier_token)
-        )
+        carrier: Carrier = await stack.enter_async_context(_open_carrier(settings))
         notifier = await stack.enter_async_context(_notifier(settings))
-        telecom = TelecomActivities(carrier, book, clock, alert, times=carrier_times(settings), scale=scale)
+        times = carrier_times(settings)
+        telecom = TelecomActivities(carrier, book, clock, alert, times=times, scale=scale)
         recording = RecordingActivities(
             book,
             clock,
@@ -64,7 +64,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
             scale=scale,
             local_first=settings.local_first,
             two_persons=settings.two_persons,
-            restored_at=settings.restored_at,
+            times=times,
         )
         providers = await _providers(settings, stack)
         restored = settings.restored_at is not None
@@ -106,6 +106,11 @@ def activities_of(
     )
 
 
+def _open_carrier(settings: Settings) -> AbstractAsyncContextManager[Carrier]:
+    dialect = FlatCarrier if settings.carrier_dialect == FlatCarrier.name else Tmf622Carrier
+    return dialect.open(url=settings.carrier_url, token=settings.carrier_token)
+
+
 def carrier_times(settings: Settings) -> CarrierTimes:
     """How slow the carrier may be, under the time scale."""
 
@@ -116,6 +121,7 @@ def carrier_times(settings: Settings) -> CarrierTimes:
         longest_latency=wait(settings.carrier_longest_latency_seconds),
         visibility_lag=wait(settings.carrier_visibility_lag_seconds),
         completion_window=wait(settings.carrier_completion_seconds),
+        can_be_asked=settings.carrier_dialect != FlatCarrier.name,
         restored_at=settings.restored_at,
     )
 

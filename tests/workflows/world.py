@@ -72,7 +72,7 @@ class World:
             scale=1.0,
             local_first=self.local_first,
             two_persons=self.two_persons,
-            restored_at=self.restored_at,
+            times=times,
         )
         restored = self.restored_at is not None
         refunding = RefundingActivities(

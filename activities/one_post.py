@@ -1,0 +1,31 @@
+"""What the order book alone says of an order whose carrier can't be asked, as the saga takes it."""
+
+from datetime import datetime, timedelta
+
+from orders import one_post
+from orders.book import CarrierTimes, Entry
+from orders.outcomes import CarrierSays, InDoubt, OnlyAPerson
+from workflows import policies
+from workflows.policies import look_pace_seconds, scaled
+
+
+def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) -> tuple[Entry, CarrierSays]:
+    """The book's word in place of a query's, with the moment of the next look; the entry changes after a restore alone.
+
+    While some worker may still hear the POST's answer it is `listening`; after that only a person can end the doubt.
+    """
+    call_seconds = scaled(policies.PLACE_ORDER.call_seconds, scale)
+    listening = times.one_post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)
+    after, answer = one_post.look(entry, now, times, listening=listening)
+    if not isinstance(answer, InDoubt):
+        return after, CarrierSays(answer=answer)
+    age = (now - (entry.last_post_at or entry.claimed_at)).total_seconds()
+    wait = look_pace_seconds(age, scale, longest_seconds=policies.LOOK_PARKED_LONGEST_SECONDS)
+    if answer.cause == "listening":
+        return after, CarrierSays(answer=answer, next_look_seconds=wait)
+    counts_from = one_post.not_delivered_counts_from(after, times)
+    assert counts_from is not None, "a POST may have been sent"
+    if counts_from > now:
+        wait = min(wait, max((counts_from - now).total_seconds(), policies.SHORTEST_SECONDS))
+    person = OnlyAPerson(sent_at=entry.last_post_at, not_delivered_from=counts_from)
+    return after, CarrierSays(answer=answer, next_look_seconds=wait, only_a_person=person)
