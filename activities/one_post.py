@@ -10,19 +10,20 @@ from workflows.policies import look_pace_seconds, scaled
 
 
 def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) -> tuple[Entry, CarrierSays]:
-    """The book's word in place of a query's, with the moment of the next look; the entry changes after a restore alone.
+    """The book's word in place of a query's, with the next look where a person is waited for.
 
     While some worker may still hear the POST's answer it is `listening`; after that only a person can end the doubt.
+    The entry changes only where a restored book can't rule out that the order was sent.
     """
     call_seconds = scaled(policies.PLACE_ORDER.call_seconds, scale)
     listening = times.one_post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)
     after, answer = one_post.look(entry, now, times, listening=listening)
     if not isinstance(answer, InDoubt):
         return after, CarrierSays(answer=answer)
+    if answer.cause == "listening":
+        return after, CarrierSays(answer=answer)
     age = (now - (entry.last_post_at or entry.claimed_at)).total_seconds()
     wait = look_pace_seconds(age, scale, longest_seconds=policies.LOOK_PARKED_LONGEST_SECONDS)
-    if answer.cause == "listening":
-        return after, CarrierSays(answer=answer, next_look_seconds=wait)
     counts_from = one_post.not_delivered_counts_from(after, times)
     assert counts_from is not None, "a POST may have been sent"
     if counts_from > now:

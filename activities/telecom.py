@@ -165,7 +165,7 @@ class TelecomActivities:
             await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         says = await self._book_says(order_id)
         if isinstance(says.answer, InDoubt) and says.answer.cause == "listening" and not is_local():
-            try_again("CarrierSlow", says.answer.why, after_seconds=says.next_look_seconds)
+            try_again("CarrierSlow", says.answer.why, after_seconds=scaled(policies.LOOK_FIRST_SECONDS, self._scale))
         return says
 
     async def _book_says(self, order_id: str) -> CarrierSays:

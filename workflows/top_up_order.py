@@ -120,6 +120,10 @@ class TopUpOrder:
                     says = await self._carrier(steps.PLACE, policies.PLACE_ORDER, "POST the order", evidence=evidence)
                 case NotFound():
                     says = await self._carrier(steps.BURN, policies.BURN_ORDER, "burn the serial")
+                case InDoubt() if says.only_a_person is not None:
+                    label = await self._view.wait_for_a_person(says.answer.why, says.only_a_person)
+                    await self._steps.pause(says.next_look_seconds or policies.LABEL_SECONDS, label)
+                    says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "look in the book for", once=True)
                 case InDoubt():
                     await self._show_doubt(says.answer)
                     if says.next_look_seconds:
@@ -153,7 +157,7 @@ class TopUpOrder:
             policy=policy,
             summary=f"{what} {self._order.order_id}",
             activity_id=steps.TELECOM_ID,
-            local=local and not ask.insist,
+            local=local and (once or not insist),
         )
         says = await self._steps.ask(step, self._view.carrier_stage)
         return says or CarrierSays(answer=InDoubt(cause="book", why="Looking again."))
@@ -292,6 +296,8 @@ class TopUpOrder:
         """Wake whatever waits."""
         del word
         self._steps.nudge()
+        if self._view.person is not None:
+            return "Looking in the order book again. The carrier can't be asked from here: ask its desk, then resolve."
         return "Asking again now."
 
     @retry_now.validator
@@ -341,9 +347,10 @@ class TopUpOrder:
     async def refund_now(self, word: Word) -> str:
         """The same as a cancel, signed by an operator."""
         asked = WordFor(order_id=self._order.order_id, word=word, update="refund_now")
-        return await self._write(
-            asked, "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
-        )
+        then = "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
+        if self._view.person is not None:
+            then = "Recorded, and nothing follows: this carrier has no cancel. Ask its desk, then resolve."
+        return await self._write(asked, then)
 
     @refund_now.validator
     def _may_refund_now(self, word: Word) -> None:

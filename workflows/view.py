@@ -1,12 +1,14 @@
 """What an operator sees of a run: status, search attributes, labelled timers, details with the commands valid now."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from orders.lifecycle import Status
+from orders.outcomes import OnlyAPerson
 from workflows.durable import Stage, Steps
 from workflows.policies import LABEL_SECONDS, PARK_AFTER_SECONDS, TROUBLE_AFTER_SECONDS, scaled
 from workflows.steps import (
@@ -33,6 +35,8 @@ class View:
         self.needs_operator = False
         self.notices: dict[str, dict[str, str]] = {}
         self.proposal = ""
+        self.person: OnlyAPerson | None = None
+        """The carrier can't be asked; what a person needs to know of it."""
         self._trouble_since: float | None = None
         self._word_known = False
 
@@ -74,6 +78,13 @@ class View:
             )
             await self._steps.record(RECORD_STATUS, note, Recorded)
 
+    async def wait_for_a_person(self, why: str, person: OnlyAPerson) -> str:
+        """Parked at once, and for as long as it takes. Returns the label of the timer to wait with."""
+        self.person = person
+        await self.enter("parked", why, needs_operator=True)
+        workflow.set_current_details(self._details())  # what is valid changes with time
+        return f"PARKED: ask the carrier's desk about {self._order.order_id}, then Send an Update > resolve. {why}"
+
     def carrier_stage(self) -> Stage:
         """Waiting for the carrier: quiet, then shown as trouble, then parked while the saga goes on asking."""
 
@@ -97,6 +108,7 @@ class View:
         """The carrier's word is known (or taken back): the next trouble is another one."""
         self._trouble_since = None
         self._word_known = final
+        self.person = None
 
     def _stage(self, whom: str, then_seconds: float | None, then: Callable[[], Awaitable[None]] | None) -> Stage:
         now = workflow.time()
@@ -129,6 +141,8 @@ class View:
                 *self._now(),
                 *([] if self.status != "parked" else _resolve("you have paid it another way", "refunded", order_id)),
             ]
+        if self.status == "parked" and self.person is not None:
+            return self._ask_its_desk(self.person)
         if self.status == "parked":
             return [
                 f"Ask the carrier what became of `{order_id}`, then Send an Update > `resolve`, or:",
@@ -143,11 +157,29 @@ class View:
             f"- cancel, and refund unless it is delivered: `topup orders cancel {order_id}`",
         ]
 
+    def _ask_its_desk(self, person: OnlyAPerson) -> list[str]:
+        order_id, package_id = self._order.order_id, self._order.package_id
+        sent = f"sent {_utc(person.sent_at)}" if person.sent_at else "if it was sent at all"
+        advice = [
+            "This carrier can't be asked from here and knows no number of ours: nothing more happens by itself.",
+            f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.",
+            "",
+            *_resolve("it has delivered", "delivered", order_id),
+        ]
+        if workflow.now() >= person.not_delivered_from:
+            return advice + _resolve("it has not and never will", "not_delivered", order_id)
+        until = _utc(person.not_delivered_from)
+        return [*advice, f"- it has not: say so after {until}; until then the POST may still act, so ask again then."]
+
     def _now(self) -> list[str]:
         signed = '{"operator": "YOUR NAME", "note": "WHY"}'
         return [
             f"- ask again now: `topup orders retry {self._order.order_id}`, or Send an Update > `retry_now`: `{signed}`"
         ]
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _resolve(when: str, outcome: str, order_id: str) -> list[str]:
