@@ -83,7 +83,7 @@ async def _run_all(runner: Runner, jobs: dict[str, Job], logs: Path | None) -> l
         results.append(result)
         mark = "BROKEN" if result.report.violations else "ok"
         ends = "+".join(sorted(result.ends))
-        line = f"{len(results):4}/{len(jobs)} {mark:6} {result.seconds:5.1f} s  {result.name}  [{ends}]"
+        line = f"{len(results):4}/{len(jobs)} {mark:6} {result.seconds:5.1f} s  {result.name}  [{ends}] {result.remark}"
         sys.stderr.write(line + "\n")
         for violation in result.report.violations:
             sys.stderr.write(f"            {violation.rule}: {violation.sentence} ({violation.order_id})\n")

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from tests.reliability.audit import Paid, Seen
 from tests.reliability.cells import REFUSED
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.doors import Door
-from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, thaw, until
+from tests.reliability.lanes import HEAL_SECONDS, Lane, NotShown, posted, thaw, until
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
 from tests.reliability.world import PLATFORM
 
@@ -55,6 +56,20 @@ POINTS: Final[Sequence[tuple[str, Fault, When]]] = (
 """Between claim and start, between start and commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record of the dead-letter topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+    @property
+    def reason(self) -> str:
+        """`invalid`, `conflict` or `oversize`."""
+        return dict(self.headers).get("topup-dlq-reason", b"").decode()
+
+
 class Topic:
     """The Kafka side of a lane: topics and a group of its own."""
 
@@ -78,19 +93,48 @@ class Topic:
         """Each order's record, so many times over, acknowledged."""
         await asyncio.to_thread(self._send, orders, times)
 
+    async def send_bytes(self, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        """Keys and values as they are, in this order in each partition, acknowledged."""
+        await asyncio.to_thread(self._send_bytes, records)
+
+    async def rewind(self) -> None:
+        """Set the group's offsets to the earliest; the group must be empty."""
+        await asyncio.to_thread(self._rewind)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """All of them so far."""
+        return await asyncio.to_thread(self._dead_letters)
+
     async def counts(self) -> tuple[bool, int]:
         """Whether all is committed, and how many dead letters there are."""
         return await asyncio.to_thread(self._counts)
 
     def _send(self, orders: Sequence[PaidOrder], times: int) -> None:
+        self._send_bytes([(order.order_id.encode(), record_of(order)) for _ in range(times) for order in orders])
+
+    def _send_bytes(self, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:
         with closing(CLIENT.KafkaProducer(bootstrap_servers=self._kafka.bootstrap_servers, acks="all")) as producer:
-            sent = [
-                producer.send(self.name, key=order.order_id.encode(), value=_record(order))
-                for _ in range(times)
-                for order in orders
-            ]
-            for future in sent:
+            for future in [producer.send(self.name, key=key, value=value) for key, value in records]:
                 future.get(timeout=30)
+
+    def _rewind(self) -> None:
+        with closing(self._kafka.admin()) as admin:
+            earliest = {CLIENT.TopicPartition(self.name, number): 0 for number in range(PARTITIONS)}
+            for answer in admin.reset_group_offsets(self._group, earliest).values():
+                if answer["error"].errno:
+                    raise NotShown(f"the group's offsets can't be set: {answer['error'].__name__}")
+
+    def _dead_letters(self) -> list[DeadLetter]:
+        partitions = [CLIENT.TopicPartition(self._dlq, number) for number in range(PARTITIONS)]
+        found: list[DeadLetter] = []
+        options = {"bootstrap_servers": self._kafka.bootstrap_servers, "auto_offset_reset": "earliest"}
+        with closing(CLIENT.KafkaConsumer(**options, enable_auto_commit=False)) as consumer:
+            consumer.assign(partitions)
+            ends = consumer.end_offsets(partitions)
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                for records in consumer.poll(timeout_ms=500).values():
+                    found += [DeadLetter(record.key, record.value, record.headers) for record in records]
+        return found
 
     def _counts(self) -> tuple[bool, int]:
         options = {"bootstrap_servers": self._kafka.bootstrap_servers, "group_id": self._group}

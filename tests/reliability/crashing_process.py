@@ -11,6 +11,7 @@ product wrong, to see that it is caught, or what becomes of its orders.
 |---|---|---|
 | `book:KIND` | one transaction of the order book, by its kind in the audit trail | written, not committed |
 | `carrier:post`, `get`, `cancel`; `refund:send`, `ask` | one HTTP request | sent, not answered |
+| `wire:post`, `wire:refund` | the body's bytes, behind the last look at the clock; for a crowd (`Plan`) | |
 | `mqtt:RESULT` | one publish | on its way |
 | `temporal:start`, `kafka:commit` | the bridge's start of a run, its commit of offsets | |
 """
@@ -29,6 +30,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qs
 
 import httpx
+from httpcore._backends.anyio import AnyIOStream
 from kafka import KafkaConsumer
 from temporalio.client import Client
 
@@ -45,6 +47,9 @@ MIDDLE_SECONDS: Final = 0.3
 """How long after it was sent a request is on its way for sure: the simulator is told to hold it longer."""
 PUBLISH_MIDDLE_SECONDS: Final = 0.0
 """At the loop's next turn: the publish is with the client's thread."""
+CROWD_SECONDS: Final = 0.8
+"""How long the first write waits for the others: shorter than any sender's time limit in the drills."""
+_REFUND: Final = b'"out_refund_no"'
 _Method = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
 
@@ -56,8 +61,8 @@ class Plan:
     Attributes:
         passing: the how-manieth time the point is passed, from 1.
         marker: a file that is made just before the fault fires.
-        crowd: above 0: so many requests are held at the point, before they leave; when all are there the process
-            freezes itself (`stop`), and once it is thawed they leave, whatever their senders' time limits say.
+        crowd: above 0: up to so many writes are held at the point (one of `wire:…`), then the process freezes itself;
+            once it is thawed they are made, whatever their senders' time limits say by then.
     """
 
     point: str
@@ -106,29 +111,31 @@ class Trap:
         return False
 
     def gathers_at(self, point: str) -> bool:
-        """Whether requests are held here until there is a crowd of them."""
+        """Whether requests are held here until the process freezes."""
         return bool(self._plan.crowd) and point == self._plan.point
 
-    async def gather(self, send: Callable[[], Awaitable[T]]) -> T:
-        """Hold one request until the crowd is there and the process was frozen and thawed; then it leaves for sure.
+    async def gather(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Hold one write until the process was frozen and thawed; then it is made for sure.
 
-        It leaves from a task of its own, because at the thaw its sender's time is long over. The gate is open before
-        the process stops, so that nothing else of it runs between thaw and send.
+        It is made by a task of its own, because at the thaw its sender's time is long over.
         """
         self._passed += 1
-        sending = asyncio.ensure_future(self._after_the_gate(send))
+        if self._passed == 1:
+            asyncio.get_running_loop().call_later(CROWD_SECONDS, self._freeze)
         if self._passed == self._plan.crowd:
-            self._gate.set()
-            asyncio.get_running_loop().call_soon(self._freeze)
-        return await asyncio.shield(sending)
+            self._freeze()
+        return await asyncio.shield(asyncio.ensure_future(self._after_the_gate(write)))
 
-    async def _after_the_gate(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def _after_the_gate(self, write: Callable[[], Awaitable[T]]) -> T:
         await self._gate.wait()
-        return await send()
+        return await write()
 
     def _freeze(self) -> None:
-        Path(self._plan.marker).touch()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        """The gate is open before the process stops, so that at the thaw the writes come before all else."""
+        if not self._gate.is_set():
+            Path(self._plan.marker).touch()
+            self._gate.set()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def is_at(self, point: str, when: When) -> bool:
         """Whether the planned moment is this one, now."""
@@ -151,6 +158,7 @@ def install(trap: Trap) -> None:
     """Put the trap around the adapters' methods."""
     _around_book(trap)
     _wrap(httpx.AsyncClient, "send", functools.partial(_http, trap))
+    _wrap(AnyIOStream, "write", functools.partial(_write, trap))
     _wrap(MqttNotifier, "publish", functools.partial(_publish, trap))
     _wrap(Client, "start_workflow", functools.partial(_start, trap))
     _around_commits(trap)
@@ -212,8 +220,6 @@ async def _http(trap: Trap, original: _Method, request: httpx.Request, **options
     point = http_point(request)
     if point is None:
         return await original(request, **options)
-    if trap.gathers_at(point):
-        return await trap.gather(lambda: original(request, **options))
     trap.enter(point)
     with trap.middle(point, MIDDLE_SECONDS):
         response: httpx.Response = await original(request, **options)
@@ -236,6 +242,14 @@ def http_point(request: httpx.Request) -> str | None:
         form = parse_qs(request.content.decode()) | parse_qs(request.url.query.decode())
         return "refund:ask" if "query" in form.get("method", [""])[0] else "refund:send"
     return None
+
+
+async def _write(trap: Trap, original: _Method, buffer: bytes, *args: Any, **options: Any) -> None:
+    point = "wire:post" if b'"requestedCompletionDate"' in buffer else "wire:refund" if _REFUND in buffer else ""
+    if point and trap.gathers_at(point):
+        await trap.gather(lambda: original(buffer, *args, **options))
+    else:
+        await original(buffer, *args, **options)
 
 
 async def _publish(trap: Trap, original: _Method, platform: str, notice: Any, *, timeout_seconds: float) -> str:

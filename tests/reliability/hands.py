@@ -74,7 +74,9 @@ def hand_drill(state: State, hand: Hand, *, worker: Worker = "alive", by: By = "
         hand_at = time.monotonic()
         if worker != "alive" or first_worker is None:
             await lane.process("worker")
-        if hand in CLOSING:
+        if hand in CLOSING and state.untold:
+            await _tell_by_hand(scene, result, hand)
+        elif hand in CLOSING:
             await _take_up(scene, by, stack)
         else:
             await _refuses_to_reopen(scene, result)
@@ -122,7 +124,7 @@ def forgotten_drill(end: End) -> Drill:
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
         lane, order, paid, said = await _settle(runner, result, stack, end)
-        await must(await temporal_cli(lane, "workflow", "delete", *of(order)), "delete")
+        await must(await temporal_cli(lane, "workflow", "delete", *of(order), "--yes"), "delete")
         await until(lambda: _gone(lane, order), "the history is deleted", DELETED_SECONDS)
         result.report.add(COMES_ABOUT, result.name, ())
         before = counts(runner, paid)
@@ -197,8 +199,10 @@ SETTLED: Final = State(name="settled", scale=0.05, end="either", reached=_never,
 async def _lay_hand_on(scene: Scene, hand: Hand) -> None:
     lane, order = scene.lane, scene.order
     match hand:
-        case "terminate" | "delete":
+        case "terminate":
             await must(await temporal_cli(lane, "workflow", hand, *of(order)), hand)
+        case "delete":
+            await must(await temporal_cli(lane, "workflow", hand, *of(order), "--yes"), hand)
         case "fail" | "close as cancelled":
             await must(await temporal_cli(lane, "workflow", "cancel", *of(order)), "cancel")
             wanted = WorkflowExecutionStatus.FAILED if hand == "fail" else WorkflowExecutionStatus.CANCELED
@@ -215,9 +219,9 @@ async def _lay_hand_on(scene: Scene, hand: Hand) -> None:
 async def _start_again(scene: Scene) -> None:
     """Under the same ID: refused while a run is open, and a second run of the same order after that."""
     lane, order = scene.lane, scene.order
-    first = await _run_id(lane, order)
+    first, is_open = await _run_id(lane, order), await _is(lane, order, WorkflowExecutionStatus.RUNNING)
     said = await temporal_cli(lane, *_start_words(scene, workflow_id(order.order_id)))
-    if scene.state.closed:
+    if not is_open:
         await must(said, "start")
     elif await _run_id(lane, order) != first:
         raise NotShown("a second run was started while the first is open")
@@ -245,6 +249,12 @@ async def _take_up(scene: Scene, by: By, stack: AsyncExitStack) -> None:
         case "reopen":
             await must(await topup_cli(lane, "orders", "reopen", order.order_id), "reopen")
     await until(lambda: _other_run(lane, order, first), "another run took the order up", HEAL_SECONDS)
+
+
+async def _tell_by_hand(scene: Scene, result: Shown, hand: Hand) -> None:
+    """No sweep and no command takes a settled order up; a reset, or the same start once more, tells the car."""
+    await _refuses_to_reopen(scene, result)
+    await _lay_hand_on(scene, "start" if hand == "delete" else "reset to last")
 
 
 async def _refuses_to_reopen(scene: Scene, result: Shown) -> None:
@@ -278,7 +288,9 @@ async def _other_run(lane: Lane, order: PaidOrder, first: str) -> bool:
 
 
 async def _is(lane: Lane, order: PaidOrder, status: WorkflowExecutionStatus) -> bool:
-    return (await lane.handle(order).describe()).status is status
+    with contextlib.suppress(RPCError):
+        return (await lane.handle(order).describe()).status is status
+    return False
 
 
 async def _gone(lane: Lane, order: PaidOrder) -> bool:

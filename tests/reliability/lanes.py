@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from temporalio.client import Client, WorkflowHandle
 
 from adapters.order_book import ClaimResult
@@ -101,6 +103,26 @@ class Lane:
         wanted = {"kill": -signal.SIGKILL, "term": 0}
         if plan.fault in wanted and (code := program.wait(1)) != wanted[plan.fault]:
             raise NotShown(f"the process ended with {code} instead of {wanted[plan.fault]}")
+
+    async def metrics(self, program: Program, name: str) -> dict[str, float]:
+        """Label values (joined by commas) → value of one metric of a process that listens."""
+        found: dict[str, float] = {}
+        for line in (await self.scrape(program)).splitlines():
+            if line.startswith((name + "{", name + " ")):
+                labels, _, value = line.removeprefix(name).rpartition(" ")
+                found[",".join(labels.split('"')[1::2])] = float(value)
+        return found
+
+    async def scrape(self, program: Program) -> str:
+        """Its `/metrics`."""
+
+        async def port() -> int | None:
+            listening = re.search(r'"listening".*?"port": (\d+)', program.log_path.read_text(errors="replace"))
+            return int(listening[1]) if listening else None
+
+        address = f"http://127.0.0.1:{await until(port, f'{program.name} listens', 30)}/metrics"
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+            return (await http.get(address)).text
 
     # --- orders ---
 

@@ -13,6 +13,7 @@ from tests.reliability.cells import STORIES, Cell, full, planned
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
+from tests.reliability.zombies import KINDS, zombie_drill
 
 Job = Callable[[Runner], Awaitable[Shown]]
 
@@ -27,6 +28,8 @@ class Parts:
 
 BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault, when in POINTS)
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
+ZOMBIES: Final = 25
+"""Orders in one frozen worker's hands."""
 NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
 
@@ -80,6 +83,7 @@ def drills(parts: Parts) -> dict[str, Job]:
     found[NEVER_STARTED] = hands.never_started_drill()
     found |= dict(_hand_drills())
     found |= dict(_cancel_drills())
+    found |= {f"zombies / {ZOMBIES} frozen before the {kind}": zombie_drill(kind, ZOMBIES) for kind in KINDS}
     found |= {FORGOTTEN[0]: hands.forgotten_drill("delivered"), FORGOTTEN[1]: hands.forgotten_drill("refunded")}
     return {name: _drill_job(name, drill) for name, drill in found.items()}
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from orders.paid_order import PaidOrder
 from tests.parts.process import Program
-from tests.reliability.audit import Paid, Report, audit
+from tests.reliability.audit import Books, Paid, Report, Seen, audit
 from tests.reliability.cells import HOLD_SECONDS, Cell
 from tests.reliability.doors import Door
 from tests.reliability.lanes import HEAL_SECONDS, LATENCY_SECONDS, Lane, NotShown, posted, shown, thaw, until
@@ -44,6 +44,8 @@ class Shown:
     healed_seconds: float = 0.0
     ends: frozenset[str] = frozenset()
     logs: str = ""
+    remark: str = ""
+    """A figure worth reading, for the line that says how it went."""
 
 
 Drill = Callable[["Runner", Shown, AsyncExitStack], Awaitable[None]]
@@ -106,6 +108,16 @@ class Runner:
         result.ends |= shown([paid], books)
         result.report.merge(audit([paid], books))
         result.report.add(AGREES, paid.order_id, await lane.compare(paid, books, said))
+
+    async def judge_all(self, result: Shown, lane: Lane, orders: Sequence[Paid]) -> list[Seen]:
+        """Likewise many orders, with one walk through the books; what these hold about each."""
+        every = (await self.world.refresh()).seen(orders)
+        for seen in every:
+            books = Books(seen.carrier, seen.money, seen.notices)
+            result.ends |= seen.ends
+            result.report.merge(audit([seen.paid], books))
+            result.report.add(AGREES, seen.paid.order_id, await lane.compare(seen.paid, books))
+        return every
 
 
 async def _through(runner: Runner, cell: Cell, result: Shown, stack: AsyncExitStack, mutant: str) -> None:

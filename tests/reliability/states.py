@@ -31,6 +31,7 @@ class State:
         away: who can't be reached until the hand has come.
         resolve: the operator's word afterwards, where the state waits for one.
         retry: the other side's faults end after the hand, and an operator asks again.
+        untold: settled, only the car is not told: no order to reopen, contracts §3.
         closed: the run has ended.
     """
 
@@ -46,6 +47,7 @@ class State:
     away: Away = ""
     resolve: bool = False
     retry: bool = False
+    untold: bool = False
     closed: bool = False
 
 
@@ -255,6 +257,7 @@ STATES: Final[Sequence[State]] = (
         end="delivered",
         away="platform",
         reached=_settled,
+        untold=True,
         cancelled_end="delivered",
     ),
     State(
@@ -263,6 +266,7 @@ STATES: Final[Sequence[State]] = (
         end="refunded",
         away="platform",
         reached=_settled,
+        untold=True,
         carrier=(REFUSED,),
         cancelled_end="refunded",
         cancelled_reason="SIM_SUSPENDED",

@@ -141,10 +141,15 @@ class World:
 
     async def new_order(self, provider: str) -> PaidOrder:
         """A paid order that its provider knows."""
+        order = self._make_order(provider)
+        await self._put(provider, f"/payments/{order.payment.transaction_id}", _payment(order))
+        return order
+
+    def _make_order(self, provider: str) -> PaidOrder:
         order_id = self.unique("C")
         number = next(self._numbers)
         merchant = self._keys["TOPUP_WECHAT_MCHID" if provider == "wechat" else "TOPUP_ALIPAY_SELLER_ID"]
-        order = PaidOrder.model_validate(
+        return PaidOrder.model_validate(
             {
                 "schema": "topup.paid-order/1",
                 "order_id": order_id,
@@ -161,9 +166,20 @@ class World:
                 },
             }
         )
-        payment = {"amount_fen": order.amount_fen, "out_trade_no": order_id}
-        await self._put(provider, f"/payments/{order.payment.transaction_id}", payment)
-        return order
+
+    async def new_orders(self, provider: str, count: int) -> list[PaidOrder]:
+        """Many at once: `new_order`, with one call to the provider for each hundred."""
+        orders = [self._make_order(provider) for _ in range(count)]
+        for start in range(0, count, 100):
+            some = orders[start : start + 100]
+            payments = {one.payment.transaction_id: _payment(one) for one in some}
+            await self._put(provider, "/payments", payments)
+        return orders
+
+    async def faults_of_many(self, simulator: str, faults: Mapping[str, Any]) -> None:
+        """Order faults by key."""
+        if faults:
+            await self._put(simulator, "/faults", dict(faults))
 
     async def order_faults(self, simulator: str, key: str, faults: Sequence[Mapping[str, Any]]) -> None:
         """Order faults for one order (carrier) or payment (provider)."""
@@ -202,6 +218,10 @@ class World:
         answer = await self._http.put(self.url(simulator) + path, json=body)
         if answer.is_error:
             raise RuntimeError(f"the {simulator} simulator refused {path}: {answer.text}")
+
+
+def _payment(order: PaidOrder) -> dict[str, Any]:
+    return {"amount_fen": order.amount_fen, "out_trade_no": order.payment.out_trade_no}
 
 
 def open_book(database_url: str) -> OrderBook:

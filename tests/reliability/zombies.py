@@ -1,0 +1,78 @@
+"""Drills with a worker frozen right before its bytes leave, thawed when others have ended its orders.
+
+The freeze sits behind the last look at the clock, where nothing of ours can stop the bytes any more: the thawed worker
+sends them all. What keeps the money then is the carrier's burnt serial and the refund number (rule of money 10).
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from tests.reliability.audit import End, Seen
+from tests.reliability.cells import REFUSED
+from tests.reliability.lanes import LATENCY_SECONDS, WINDOW_SECONDS, Lane, thaw, until
+from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
+from workflows.policies import scaled
+
+Before = Literal["POST, then burnt", "POST, then sold", "refund"]
+KINDS: Final[Sequence[Before]] = ("POST, then burnt", "POST, then sold", "refund")
+"""Before what it freezes, and what others make of the order meanwhile."""
+ENDS_AS: Final[Mapping[Before, End]] = {
+    "POST, then burnt": "refunded",
+    "POST, then sold": "delivered",
+    "refund": "refunded",
+}
+SCALES: Final[Mapping[Before, float]] = {"POST, then burnt": 0.05, "POST, then sold": 0.1, "refund": 0.1}
+"""So large that no sender gives up while the crowd gathers."""
+OTHERS_SECONDS: Final = 100.0
+"""Until other workers have ended what the frozen one holds: it keeps some tasks of its open polls for a while."""
+LATE_SHARE: Final = 0.5
+"""So many of the orders must see late bytes at least, or nothing was shown."""
+
+
+def zombie_drill(before: Before, crowd: int) -> Drill:
+    """So many orders in the hands of one worker that freezes before they are sent; another one ends them."""
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        lane = runner.lane(result.name, stack, scale=SCALES[before])
+        both = [await runner.order(lane, "wechat", end=ENDS_AS[before], zombies=True) for _ in range(crowd)]
+        for order, _ in both if before == "refund" else []:
+            await runner.world.order_faults("carrier", order.order_id, [REFUSED])
+        await asyncio.gather(*(lane.start(order) for order, _ in both))
+        plan = lane.plan("stop", "before", "wire:refund" if before == "refund" else "wire:post", crowd=crowd)
+        zombie = await lane.process("worker", plan)
+        await lane.until_fired(plan, zombie)
+        frozen_at = time.monotonic()
+        if before == "POST, then burnt":  # too late for another POST of theirs
+            await asyncio.sleep(scaled(WINDOW_SECONDS - LATENCY_SECONDS, lane.scale) + 1)
+        await lane.process("worker")
+        await until(lambda: _all_ended(lane), "others have ended the orders", OTHERS_SECONDS)
+        over_at = len((await runner.world.refresh()).carrier)
+        thaw(zombie)
+        await asyncio.sleep(2 * ECHO_SECONDS)
+        for order, _ in both:
+            await lane.result(order)
+        result.healed_seconds = time.monotonic() - frozen_at
+        result.report.add(ENDS, result.name, ())
+        seen = await runner.judge_all(result, lane, [paid for _, paid in both])
+        late = sum(_late(one, before, over_at) for one in seen)
+        few = [f"only {late} of {crowd} orders saw late bytes"] if late < crowd * LATE_SHARE else []
+        result.report.add(COMES_ABOUT, result.name, few)
+        result.remark = f"{late} of {crowd} saw the thawed worker's bytes"
+
+    return drill
+
+
+async def _all_ended(lane: Lane) -> bool:
+    return not await lane.book.unsettled(claimed_before=datetime.now(UTC), limit=1)
+
+
+def _late(seen: Seen, before: Before, over_at: int) -> bool:
+    """Whether the thawed worker's bytes came after all was over."""
+    if before == "refund":
+        paid = [entry.at for entry in seen.at_provider("refunded")]
+        return bool(paid) and any(entry.at > paid[0] for entry in seen.at_provider("refund"))
+    return any(entry.seq > over_at for entry in seen.at_carrier("post"))
