@@ -146,7 +146,8 @@ class Topic:
             return committed, sum(dead.values())
 
 
-def _record(order: PaidOrder) -> bytes:
+def record_of(order: PaidOrder) -> bytes:
+    """The value of an order's record."""
     return order.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
