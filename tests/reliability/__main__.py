@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--full", action="store_true", help="every cell; else what continuous integration runs")
     parser.add_argument("--only", default="", help="jobs whose name contains this")
+    parser.add_argument("--records", type=int, default=500, help="old records that come again (with --full)")
     parser.add_argument("--at-once", type=int, default=4 * (os.cpu_count() or 2), help="jobs side by side")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
     parser.add_argument("--logs", type=Path, help="folder for the processes' logs of jobs that broke a rule")
@@ -58,7 +59,7 @@ async def _run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         temporal, mosquitto = _start(stack, Temporal()), _start(stack, Mosquitto())
-        parts = Parts(_start(stack, Kafka()), _start(stack, Mosquitto()))
+        parts = Parts(_start(stack, Kafka()), _start(stack, Mosquitto()), options.records)
         world = World(temporal, mosquitto, _start(stack, Postgres()))
         stack.push_async_callback(world.close)
         await world.start()

@@ -70,6 +70,10 @@ class Seen:
     money: list[Entry] = field(default_factory=list[Entry])
     notices: list[Entry] = field(default_factory=list[Entry])
 
+    def __len__(self) -> int:
+        """How many entries the books hold about it."""
+        return len(self.carrier) + len(self.money) + len(self.notices)
+
     def at_carrier(self, *kinds: str) -> list[Entry]:
         """Entries of these kinds in the carrier's book."""
         return [entry for entry in self.carrier if entry.kind in kinds]

@@ -223,7 +223,7 @@ async def _start_again(scene: Scene) -> None:
     said = await temporal_cli(lane, *_start_words(scene, workflow_id(order.order_id)))
     if not is_open:
         await must(said, "start")
-    elif await _run_id(lane, order) != first:
+    elif await _run_id(lane, order) != first and await _is(lane, order, WorkflowExecutionStatus.RUNNING, run_id=first):
         raise NotShown("a second run was started while the first is open")
 
 
@@ -287,9 +287,10 @@ async def _other_run(lane: Lane, order: PaidOrder, first: str) -> bool:
     return await _run_id(lane, order) not in ("", first)
 
 
-async def _is(lane: Lane, order: PaidOrder, status: WorkflowExecutionStatus) -> bool:
+async def _is(lane: Lane, order: PaidOrder, status: WorkflowExecutionStatus, *, run_id: str | None = None) -> bool:
     with contextlib.suppress(RPCError):
-        return (await lane.handle(order).describe()).status is status
+        run = lane.client.get_workflow_handle(workflow_id(order.order_id), run_id=run_id)
+        return (await run.describe()).status is status
     return False
 
 

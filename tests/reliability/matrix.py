@@ -11,6 +11,7 @@ from tests.reliability.bridging import POINTS, bridge_drill, incident_drill
 from tests.reliability.cancels import CANCELS, cancel_drill
 from tests.reliability.cells import STORIES, Cell, full, planned
 from tests.reliability.crashing_process import Fault, When
+from tests.reliability.forgetting import forgotten_records_drill
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
 from tests.reliability.zombies import KINDS, zombie_drill
@@ -24,12 +25,15 @@ class Parts:
 
     kafka: Kafka | None
     old_platform: Mosquitto | None
+    records: int = 500
+    """How many old records come again in the drill of that."""
 
 
 BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault, when in POINTS)
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 ZOMBIES: Final = 25
 """Orders in one frozen worker's hands."""
+OLD_RECORDS: Final = "forgotten / {} records again once their histories are gone"
 NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
 
@@ -75,6 +79,7 @@ def drills(parts: Parts) -> dict[str, Job]:
     """The drills by name; without Kafka those of the bridge are missing."""
     found: dict[str, Drill] = {}
     if parts.kafka is not None:
+        found[OLD_RECORDS.format(parts.records)] = forgotten_records_drill(parts.kafka, parts.records)
         for name, (point, fault, when) in zip(BRIDGE_NAMES, POINTS, strict=True):
             found[name] = bridge_drill(parts.kafka, point, fault, when)
         if parts.old_platform is not None:

@@ -1,0 +1,173 @@
+"""Drills with records that come again, for ever: the histories are gone, the group begins at the earliest offset."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.service import RPCError, RPCStatusCode
+
+from orders.identities import workflow_id
+from orders.paid_order import PaidOrder
+from tests.parts.kafka import Kafka
+from tests.reliability.audit import Paid
+from tests.reliability.bridging import Topic
+from tests.reliability.cells import REFUSED
+from tests.reliability.lanes import Lane, until
+from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
+from tests.reliability.world import World
+
+SCALE: Final = 0.1
+CONFLICTS: Final = 4
+"""Two with other content, two with a payment that another order has."""
+REFUNDED_SHARE: Final = 4
+"""Every fourth order is refused by the carrier."""
+DELETES_AT_ONCE: Final = 16
+SECONDS_AN_ORDER: Final = 0.2
+"""As slow as a busy machine may take a large run."""
+QUIET_SECONDS: Final = 6.0
+
+TOUCHES_NOTHING: Final = "old records touch nothing outside"
+ALL_DUPLICATES: Final = "old records are duplicates, and start nothing"
+CONFLICTS_BURIED: Final = "conflicts go to the dead letters, before and after"
+
+
+def forgotten_records_drill(kafka: Kafka, count: int) -> Drill:
+    """So many settled orders; their histories deleted; their records once more, then the whole topic from its start."""
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        world = runner.world
+        topic = await asyncio.to_thread(Topic, kafka, world.unique("orders-"))
+        lane = runner.lane(result.name, stack, scale=SCALE, **topic.settings)
+        both = await _paid_orders(runner, lane, count)
+        orders, paid = [order for order, _ in both], [paid for _, paid in both]
+        conflicts = _conflicts(world, orders)
+        seconds = 60 + count * SECONDS_AN_ORDER
+        await lane.process("worker")
+        bridge = await lane.process("bridge")
+        await topic.send(orders)
+        await _until_settled(lane, seconds)
+        await topic.send(conflicts)
+        await _until_committed(topic, seconds)
+        before = await _letters(topic)
+        forgetting_at = time.monotonic()
+        await _forget(lane, orders, seconds)
+        result.report.add(COMES_ABOUT, result.name, ())
+        size = sum(len(seen) for seen in (await world.refresh()).seen(paid))
+
+        await topic.send([*orders, *conflicts])
+        await _until_committed(topic, seconds)
+        await asyncio.sleep(QUIET_SECONDS)
+        counted = await lane.metrics(bridge, "topup_records_total")
+        again = await _letters(topic)
+        await asyncio.to_thread(bridge.stop)
+        await topic.rewind()
+        bridge = await lane.process("bridge")
+        await _until_committed(topic, seconds)
+        await asyncio.sleep(QUIET_SECONDS)
+        counted_anew = await lane.metrics(bridge, "topup_records_total")
+        at_last = await _letters(topic)
+        result.healed_seconds = time.monotonic() - forgetting_at
+
+        after = sum(len(seen) for seen in (await world.refresh()).seen(paid))
+        grown = [] if after == size else [f"the books grew from {size} to {after} entries about these orders"]
+        result.report.add(TOUCHES_NOTHING, result.name, [*grown, *await _runs(lane)])
+        wanted = {"started": count, "duplicate": count, "conflict": 2 * CONFLICTS}
+        wanted_anew = {"duplicate": 2 * count, "conflict": 2 * CONFLICTS}
+        result.report.add(
+            ALL_DUPLICATES, result.name, [*_differs(counted, wanted), *_differs(counted_anew, wanted_anew)]
+        )
+        letters = [before == CONFLICTS, again == 2 * CONFLICTS, at_last == 4 * CONFLICTS]
+        said = [] if all(letters) else [f"dead letters: {before} before, {again} and {at_last} after"]
+        result.report.add(CONFLICTS_BURIED, result.name, said)
+        await runner.judge_all(result, lane, paid)
+        result.report.add(ENDS, result.name, ())
+        result.remark = f"{3 * count} old records after their histories were gone"
+
+    return drill
+
+
+async def _paid_orders(runner: Runner, lane: Lane, count: int) -> list[tuple[PaidOrder, Paid]]:
+    wechat, alipay = count - count // 2, count // 2
+    orders = [*await runner.world.new_orders("wechat", wechat), *await runner.world.new_orders("alipay", alipay)]
+    both: list[tuple[PaidOrder, Paid]] = []
+    refused: dict[str, Any] = {}
+    for number, order in enumerate(orders):
+        is_refused = number % REFUNDED_SHARE == 0
+        both.append((order, lane.paid(order, end="refunded" if is_refused else "delivered")))
+        refused |= {order.order_id: [REFUSED]} if is_refused else {}
+    runner.paid += [paid for _, paid in both]
+    await runner.world.faults_of_many("carrier", refused)
+    return both
+
+
+def _conflicts(world: World, orders: Sequence[PaidOrder]) -> list[PaidOrder]:
+    """Same ID with another amount; same payment under another ID."""
+    first, second = orders[0], orders[-1]
+    dearer = [one.model_copy(update={"amount_fen": one.amount_fen + 1}) for one in (first, second)]
+    renamed = [one.model_copy(update={"order_id": world.unique("X")}) for one in (first, second)]
+    return dearer + renamed
+
+
+async def _until_settled(lane: Lane, seconds: float) -> None:
+    async def all_closed() -> bool:
+        if await lane.book.first_pass_count():
+            return False
+        counts = await lane.book.counts()
+        settled = counts.get("delivered", 0) + counts.get("refunded", 0)
+        running = await lane.client.count_workflows(f"TaskQueue = '{lane.queue}' AND ExecutionStatus = 'Running'")
+        return bool(settled) and settled == sum(counts.values()) and not running.count
+
+    await until(all_closed, "every order is settled and its run is closed", seconds)
+
+
+async def _until_committed(topic: Topic, seconds: float) -> None:
+    async def committed() -> bool:
+        return (await topic.counts())[0]
+
+    await until(committed, "all offsets are committed", seconds)
+
+
+async def _letters(topic: Topic) -> int:
+    letters = await topic.dead_letters()
+    return sum(letter.reason == "conflict" for letter in letters)
+
+
+async def _runs(lane: Lane) -> list[str]:
+    found = (await lane.client.count_workflows(f"TaskQueue = '{lane.queue}'")).count
+    return [f"{found} runs were started"] if found else []
+
+
+def _differs(counted: dict[str, float], wanted: dict[str, int]) -> list[str]:
+    there = {result: int(number) for result, number in counted.items() if number}
+    return [] if there == wanted else [f"the bridge counted {there} instead of {wanted}"]
+
+
+async def _forget(lane: Lane, orders: Sequence[PaidOrder], seconds: float) -> None:
+    """`temporal workflow delete` for each; returns once the server knows none of them."""
+    for start in range(0, len(orders), DELETES_AT_ONCE):
+        await asyncio.gather(*(_delete(lane, order) for order in orders[start : start + DELETES_AT_ONCE]))
+
+    async def none_left() -> bool:
+        return not (await lane.client.count_workflows(f"TaskQueue = '{lane.queue}'")).count
+
+    await until(none_left, "no history is left to see", 60 + seconds)
+    for order in (*orders[:3], *orders[-3:]):
+        await until(lambda order=order: _unknown(lane, order), "the history is gone", 60)
+
+
+async def _delete(lane: Lane, order: PaidOrder) -> None:
+    execution = WorkflowExecution(workflow_id=workflow_id(order.order_id))
+    request = DeleteWorkflowExecutionRequest(namespace=lane.client.namespace, workflow_execution=execution)
+    await lane.client.workflow_service.delete_workflow_execution(request, retry=True)
+
+
+async def _unknown(lane: Lane, order: PaidOrder) -> bool:
+    try:
+        await lane.handle(order).describe()
+    except RPCError as error:
+        return error.status is RPCStatusCode.NOT_FOUND
+    return False
