@@ -120,6 +120,10 @@ class Book(Protocol):
         """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail."""
         ...
 
+    async def append(self, order_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """One line in the audit trail, for what changes nothing in the row."""
+        ...
+
     async def read_with_notices(self, order_id: str) -> tuple[Record, list[NoticeState]]:
         """One order and what became of its notices so far."""
         ...

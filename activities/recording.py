@@ -150,6 +150,12 @@ class RecordingActivities:
             case _:
                 return entry, "outcome must be delivered, not_delivered or refunded."
 
+    @activity.defn(name=steps.RECORD_WORD)
+    async def record_word(self, asked: WordFor) -> Recorded:
+        """Note who asked for what and why, where the book's row has nothing to change."""
+        await self._book.append(asked.order_id, asked.update, asked.word.model_dump(exclude_defaults=True))
+        return Recorded()
+
     @activity.defn(name=steps.RECORD_GIVEN_UP)
     async def record_notice_given_up(self, notice: GivenUp) -> Recorded:
         """Note that a platform did not take a notice before it would have expired."""

@@ -98,6 +98,7 @@ def activities_of(
         recording.record_status,
         recording.record_cancel,
         recording.record_resolution,
+        recording.record_word,
         recording.record_notice_given_up,
         refunding.refund_payment,
         refunding.query_refund,

@@ -130,6 +130,7 @@ class WordFor(_Data):
     order_id: str
     word: Word
     update: str = "resolve"
+    """The update's name, which is the kind of its line in the audit trail."""
 
 
 class Recorded(_Data):
@@ -180,6 +181,7 @@ RECORD_ORDER: Final = "record_order"
 RECORD_STATUS: Final = "record_status"
 RECORD_CANCEL: Final = "record_cancel"
 RECORD_RESOLUTION: Final = "record_resolution"
+RECORD_WORD: Final = "record_word"
 RECORD_GIVEN_UP: Final = "record_notice_given_up"
 PLACE: Final = "place_telecom_order"
 QUERY: Final = "query_telecom_order"

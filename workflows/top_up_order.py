@@ -47,7 +47,8 @@ from workflows.steps import (
 from workflows.view import View
 
 _WORD = '{"operator": "YOUR NAME", "note": "WHY"}'
-_RESOLVE = '{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "delivered" | "not_delivered" | "refunded"}'
+_RESOLVE = '{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "delivered"}'
+_OUTCOMES = "delivered, not_delivered or (paid another way) refunded"
 
 
 @workflow.defn(name=steps.TOP_UP_ORDER)
@@ -76,7 +77,8 @@ class TopUpOrder:
             try:
                 await asyncio.shield(saga)
             except asyncio.CancelledError:
-                self._beside.append(asyncio.create_task(self._cancel(Word(note="temporal workflow cancel"))))
+                word = _word_of_cancel(workflow.cancellation_reason())
+                self._beside.append(asyncio.create_task(self._cancel(word)))
         return saga.result()
 
     async def _saga(self) -> TopUpResult:
@@ -286,6 +288,10 @@ class TopUpOrder:
         await self._steps.record(steps.RECORD_CANCEL, asked, Recorded)
         self._steps.nudge()
 
+    async def _note(self, update: str, word: Word) -> None:
+        asked = WordFor(order_id=self._order.order_id, word=word, update=update)
+        await self._steps.record(steps.RECORD_WORD, asked, Recorded)
+
     @workflow.query
     def status(self) -> TopUpState:
         """Where the order stands (contracts §3)."""
@@ -294,7 +300,7 @@ class TopUpOrder:
     @workflow.update(description=f"Ask carrier or provider again now, without waiting for the next try. {_WORD}")
     async def retry_now(self, word: Word) -> str:
         """Wake whatever waits."""
-        del word
+        await self._note("retry_now", word)
         self._steps.nudge()
         if self._view.person is not None:
             return "Looking in the order book again. The carrier can't be asked from here: ask its desk, then resolve."
@@ -305,7 +311,9 @@ class TopUpOrder:
         self._signed(word)
         self._unsettled()
 
-    @workflow.update(description=f"Say what a person has found out about an order that waits for one. {_RESOLVE}")
+    @workflow.update(
+        description=f"Say what a person has found out about the order: {_RESOLVE}, or as outcome {_OUTCOMES}."
+    )
     async def resolve(self, word: Word) -> str:
         """Write the word in the book, then go on from what the book makes of it."""
         asked = WordFor(order_id=self._order.order_id, word=word)
@@ -339,7 +347,7 @@ class TopUpOrder:
                         type="Refused",
                     )
             case _:
-                raise ApplicationError(f"outcome must be one of the three in {_RESOLVE}", type="Refused")
+                raise ApplicationError(f"outcome must be one of {_OUTCOMES}: {_RESOLVE}", type="Refused")
 
     @workflow.update(
         description=f"Cancel at the carrier, then refund, unless it has delivered; refunds nothing by itself. {_WORD}"
@@ -364,7 +372,7 @@ class TopUpOrder:
     @workflow.update(description=f"Publish the notices that no platform has acknowledged again now. {_WORD}")
     async def renotify(self, word: Word) -> str:
         """Wake the pending notices."""
-        del word
+        await self._note("renotify", word)
         self._renotify += 1
         return "Publishing the pending notices now."
 
@@ -381,3 +389,9 @@ class TopUpOrder:
     def _unsettled(self) -> None:
         if self._view.status in ("delivered", "refunded"):
             raise ApplicationError(f"This order is {self._view.status}; nothing is to be done.", type="Refused")
+
+
+def _word_of_cancel(reason: str | None) -> Word:
+    """`NAME: WHY`, as `topup orders cancel` says it; every other way of cancelling names nobody."""
+    operator, _, note = (reason or "").partition(": ")
+    return Word(operator=operator, note=note) if note else Word(note=reason or "temporal workflow cancel")
