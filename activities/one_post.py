@@ -6,7 +6,7 @@ from orders import one_post
 from orders.book import CarrierTimes, Entry
 from orders.outcomes import CarrierSays, InDoubt, OnlyAPerson
 from workflows import policies
-from workflows.policies import look_pace_seconds, scaled
+from workflows.policies import parked_pace_seconds, scaled
 
 
 def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) -> tuple[Entry, CarrierSays]:
@@ -23,7 +23,7 @@ def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) ->
     if answer.cause == "listening":
         return after, CarrierSays(answer=answer)
     age = (now - (entry.last_post_at or entry.claimed_at)).total_seconds()
-    wait = look_pace_seconds(age, scale, longest_seconds=policies.LOOK_PARKED_LONGEST_SECONDS)
+    wait = parked_pace_seconds(age, scale)
     counts_from = one_post.not_delivered_counts_from(after, times)
     assert counts_from is not None, "a POST may have been sent"
     if counts_from > now:

@@ -122,7 +122,7 @@ LOOK_LONGEST_SECONDS: Final = 3600.0
 """The pace of looks at the carrier grows with the order's age: 2 s at first, each a quarter of the age later, at most
 1 h. Scaled. About 35 looks until the cap, whatever attempt or run asks; an operator's retry comes in between."""
 LOOK_PARKED_LONGEST_SECONDS: Final = 24 * 3600.0
-"""Likewise for looks in the book alone, at an order that waits for a person: each stays in the history."""
+"""Looks in the book alone, at an order that waits for a person: rarer, for each stays in the run's history. Scaled."""
 LISTENING_MARGIN_SECONDS: Final = 5.0
 """After a POST's limit: time to book what was heard. Not scaled."""
 ANSWER_BOOKED_WITHIN_SECONDS: Final = 300.0
@@ -149,10 +149,15 @@ assert all(a <= b for a, b in itertools.pairwise(REFUND_LOOKS_SECONDS))
 assert LOOK_FIRST_SECONDS < TROUBLE_AFTER_SECONDS < PARK_AFTER_SECONDS
 
 
-def look_pace_seconds(age_seconds: float, scale: float, *, longest_seconds: float = LOOK_LONGEST_SECONDS) -> float:
+def look_pace_seconds(age_seconds: float, scale: float) -> float:
     """How long to wait before the next look at the carrier, for an order whose last POST is that old (real seconds)."""
     unscaled_age = age_seconds / scale
-    return scaled(min(max(unscaled_age * LOOK_SHARE_OF_AGE, LOOK_FIRST_SECONDS), longest_seconds), scale)
+    return scaled(min(max(unscaled_age * LOOK_SHARE_OF_AGE, LOOK_FIRST_SECONDS), LOOK_LONGEST_SECONDS), scale)
+
+
+def parked_pace_seconds(age_seconds: float, scale: float) -> float:
+    """Likewise for the next look in the book at an order that waits for a person: whenever its age has doubled."""
+    return scaled(min(max(age_seconds / scale, LOOK_FIRST_SECONDS), LOOK_PARKED_LONGEST_SECONDS), scale)
 
 
 def refund_pace_seconds(age_seconds: float, scale: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
@@ -29,6 +30,7 @@ from orders.book import CarrierTimes, Entry
 from orders.paid_order import PaidOrder
 from runtime.temporal import DATA_CONVERTER
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
+from tests.workflows.flat import FakeFlatCarrier
 from tests.workflows.virtual_time import VirtualClock, VirtualTime
 from workers.composition import WORKFLOWS, activities_of
 from workflows.steps import Start, TopUpInput, TopUpResult, TopUpState, Word, notices_queue
@@ -47,7 +49,9 @@ class World:
         self.book = book
         self.order = order
         self.clock = VirtualClock()
+        self.times = TIMES
         self.carrier = FakeCarrier(self.clock)
+        self.flat = FakeFlatCarrier()
         self.wechat = FakeProvider()
         self.notifier = FakeNotifier()
         self.vault = Vault(bytes(32))
@@ -62,8 +66,9 @@ class World:
         self.alerts.append((kind, fields))
 
     def workers(self) -> tuple[Worker, Worker]:
-        times = replace(TIMES, restored_at=self.restored_at)
-        telecom = TelecomActivities(self.carrier, self.book, self.clock, self.alert, times=times, scale=1.0)
+        times = replace(self.times, restored_at=self.restored_at)
+        carrier = self.carrier if times.can_be_asked else self.flat
+        telecom = TelecomActivities(carrier, self.book, self.clock, self.alert, times=times, scale=1.0)
         recording = RecordingActivities(
             self.book,
             self.clock,
@@ -120,6 +125,12 @@ class World:
         self.two_persons, self.restored_at = two_persons, restored_at
         await self.work()
 
+    async def speak_flat(self) -> None:
+        """Another worker, whose carrier can't be asked."""
+        await self.rest()
+        self.times = replace(self.times, can_be_asked=False)
+        await self.work()
+
     async def start(self, *, reopened: bool = False) -> WorkflowHandle[Any, TopUpResult]:
         order = self.order
         asked = TopUpInput(
@@ -164,6 +175,11 @@ class World:
 
     async def update(self, handle: WorkflowHandle[Any, TopUpResult], name: str, **word: str) -> str:
         return await handle.execute_update(name, Word(**{"operator": "li", "note": "tested", **word}))
+
+    async def details(self, handle: WorkflowHandle[Any, TopUpResult]) -> str:
+        """The current details, as the Web UI shows them."""
+        shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return shown.current_details
 
     async def entry(self) -> Entry:
         return (await self.book.read(self.order.order_id)).entry
