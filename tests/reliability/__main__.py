@@ -17,18 +17,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from simulators.book import BookTamperedError, verify
 from tests.parts.kafka import Kafka
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.postgres import Postgres
 from tests.parts.process import PartMissingError, Process
 from tests.parts.temporal import Temporal
-from tests.reliability.audit import Report, audit_whole
+from tests.reliability.audit import Report
 from tests.reliability.matrix import Job, Parts, representative, whole
-from tests.reliability.running import Runner, Shown
-from tests.reliability.world import SIMULATORS, World
+from tests.reliability.running import Runner, Shown, judge_whole
+from tests.reliability.world import World
 
-UNTOUCHED_BOOKS = "the books' chains are whole"
 PartType = TypeVar("PartType", bound=Process)
 
 
@@ -96,19 +94,6 @@ async def _run_all(runner: Runner, jobs: dict[str, Job], logs: Path | None) -> l
 def _keep(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-
-
-async def judge_whole(runner: Runner) -> Report:
-    """What holds in total, once all jobs are done; and that nobody has altered the books."""
-    report = audit_whole(runner.paid, await runner.world.refresh())
-    for name in SIMULATORS:
-        try:
-            verify(runner.world.folder / f"{name}.jsonl")
-        except BookTamperedError as error:
-            report.add(UNTOUCHED_BOOKS, "", [str(error)])
-        else:
-            report.add(UNTOUCHED_BOOKS, "", ())
-    return report
 
 
 def _print(options: argparse.Namespace, results: list[Shown], report: Report, seconds: float) -> None:

@@ -14,6 +14,7 @@ from tests.reliability.crashing_process import Fault, When
 from tests.reliability.forgetting import forgotten_records_drill
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
+from tests.reliability.storm import storm_drill
 from tests.reliability.zombies import KINDS, zombie_drill
 
 Job = Callable[[Runner], Awaitable[Shown]]
@@ -33,6 +34,10 @@ BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault,
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 ZOMBIES: Final = 25
 """Orders in one frozen worker's hands."""
+STORM: Final = "storm / everything is killed and frozen under load"
+STORM_ORDERS: Final = 400
+SQUALL: Final = "storm / everything is killed under load"
+SQUALL_ORDERS: Final = 60
 OLD_RECORDS: Final = "forgotten / {} records again once their histories are gone"
 NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
@@ -70,15 +75,17 @@ def _cancel_drills() -> Iterator[tuple[str, Drill]]:
 
 def whole(seed: int, parts: Parts) -> dict[str, Job]:
     """All jobs of one seed, the longest first."""
-    jobs = {f"{name} / seed {seed}": job for name, job in drills(parts).items()}
+    jobs = {f"{name} / seed {seed}": job for name, job in drills(parts, seed).items()}
     cells = sorted(full(seed), key=lambda cell: (cell.fault != "stop", cell.story.scale))
     return jobs | {cell.name: _cell_job(cell) for cell in cells}
 
 
-def drills(parts: Parts) -> dict[str, Job]:
+def drills(parts: Parts, seed: int = 1) -> dict[str, Job]:
     """The drills by name; without Kafka those of the bridge are missing."""
     found: dict[str, Drill] = {}
     if parts.kafka is not None:
+        found[STORM] = storm_drill(STORM_ORDERS, seed=seed, every_seconds=5)
+        found[SQUALL] = storm_drill(SQUALL_ORDERS, seed=seed, every_seconds=2, only="kill")
         found[OLD_RECORDS.format(parts.records)] = forgotten_records_drill(parts.kafka, parts.records)
         for name, (point, fault, when) in zip(BRIDGE_NAMES, POINTS, strict=True):
             found[name] = bridge_drill(parts.kafka, point, fault, when)

@@ -12,12 +12,13 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from orders.paid_order import PaidOrder
+from simulators.book import BookTamperedError, verify
 from tests.parts.process import Program
-from tests.reliability.audit import Books, Paid, Report, Seen, audit
+from tests.reliability.audit import Books, Paid, Report, Seen, audit, audit_whole
 from tests.reliability.cells import HOLD_SECONDS, Cell
 from tests.reliability.doors import Door
 from tests.reliability.lanes import HEAL_SECONDS, LATENCY_SECONDS, Lane, NotShown, posted, shown, thaw, until
-from tests.reliability.world import World
+from tests.reliability.world import SIMULATORS, World
 from workflows.policies import scaled
 from workflows.steps import TopUpResult
 
@@ -29,6 +30,7 @@ FROZEN_SECONDS: Final = 60.0
 ECHO_SECONDS: Final = 2.5
 """How long a thawed process is watched for late effects, beside what is scaled."""
 COMES_ABOUT: Final = "the planned fault comes about"
+UNTOUCHED_BOOKS: Final = "the books' chains are whole"
 ENDS: Final = "ended within 120 s after the fault"
 AGREES: Final = "the order book agrees"
 _TARGETS: Final = {"post": "post", "get": "get", "cancel": "cancel", "send": "refund", "ask": "query"}
@@ -90,7 +92,10 @@ class Runner:
 
     def lane(self, name: str, stack: AsyncExitStack, **options: Any) -> Lane:
         """A lane that is closed with the stack."""
-        lane = Lane(self.world, self.client, **options)
+        return self.adopt(name, Lane(self.world, self.client, **options), stack)
+
+    def adopt(self, name: str, lane: Lane, stack: AsyncExitStack) -> Lane:
+        """A lane of another world, closed with the stack; its logs are kept if the drill breaks a rule."""
         self._lanes[name].append(lane)
         stack.push_async_callback(lane.close)
         return lane
@@ -118,6 +123,19 @@ class Runner:
             result.report.merge(audit([seen.paid], books))
             result.report.add(AGREES, seen.paid.order_id, await lane.compare(seen.paid, books))
         return every
+
+
+async def judge_whole(runner: Runner) -> Report:
+    """What holds in total, once all jobs are done; and that nobody has altered the books."""
+    report = audit_whole(runner.paid, await runner.world.refresh())
+    for name in SIMULATORS:
+        try:
+            verify(runner.world.folder / f"{name}.jsonl")
+        except BookTamperedError as error:
+            report.add(UNTOUCHED_BOOKS, "", [str(error)])
+        else:
+            report.add(UNTOUCHED_BOOKS, "", ())
+    return report
 
 
 async def _through(runner: Runner, cell: Cell, result: Shown, stack: AsyncExitStack, mutant: str) -> None:

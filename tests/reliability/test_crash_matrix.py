@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.reliability.__main__ import judge_whole
 from tests.reliability.audit import RULES
 from tests.reliability.matrix import representative_names
-from tests.reliability.running import Runner, Shown
+from tests.reliability.running import Runner, Shown, judge_whole
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

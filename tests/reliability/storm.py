@@ -1,0 +1,212 @@
+"""Every part killed and frozen in one run under load, on servers of this drill's own; then all is healed."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orders.errors import Unavailable
+from orders.paid_order import PaidOrder
+from tests.parts.kafka import Kafka
+from tests.parts.mosquitto import Mosquitto
+from tests.parts.postgres import Postgres
+from tests.parts.process import Process, Program
+from tests.parts.temporal import Temporal
+from tests.reliability.audit import Paid
+from tests.reliability.bridging import Topic
+from tests.reliability.lanes import HEAL_SECONDS, Lane, until
+from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, judge_whole
+from tests.reliability.world import World
+
+SCALE: Final = 0.05
+EVERYDAY: Final[Sequence[tuple[float, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]] = (
+    (0.5, (), ()),
+    (0.08, ({"kind": "refuse", "code": "SIM_SUSPENDED"},), ()),
+    (0.05, ({"kind": "refuse", "code": "PACKAGE_NOT_ALLOWED"},), ({"kind": "processing", "seconds": 3},)),
+    (0.04, ({"kind": "failed"},), ({"kind": "system_error"},)),
+    (0.08, ({"kind": "delay", "seconds": 2},), ()),
+    (0.08, ({"kind": "error"},), ()),
+    (0.08, ({"kind": "error", "act": False},), ()),
+    (0.05, ({"kind": "reset"},), ()),
+    (0.04, ({"kind": "async", "state": "inProgress", "then": "completed", "after_seconds": 2},), ()),
+)
+"""Share, what the carrier does, what the provider does."""
+DUPLICATES_SHARE: Final = 0.1
+DOWN_SECONDS: Final = 3.0
+FROZEN_SECONDS: Final = 14.0
+"""Above every limit that notices a freeze: 5 s of the database, 10 s of Kafka's session and of a workflow task."""
+COMMITTED: Final = "every record is committed, none is a dead letter, each order has one run"
+
+Blow = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Stage:
+    """The servers and the product's processes."""
+
+    parts: Mapping[str, Process]
+    lane: Lane
+    workers: list[Program]
+    bridges: list[Program]
+
+    def blows(self) -> dict[str, Blow]:
+        """Each part killed and started again, each frozen and thawed."""
+        found: dict[str, Blow] = {}
+        for name, part in self.parts.items():
+            found[f"kill {name}"] = lambda part=part: _kill(part)
+            found[f"freeze {name}"] = lambda part=part: _freeze(part)
+        for name, programs in (("worker", self.workers), ("bridge", self.bridges)):
+            found[f"kill {name}"] = lambda name=name, programs=programs: self._replace(name, programs)
+            found[f"freeze {name}"] = lambda programs=programs: _freeze(programs[-1])
+        return found
+
+    async def _replace(self, name: str, programs: list[Program]) -> None:
+        victim = programs.pop(0)
+        await asyncio.to_thread(victim.kill)
+        await asyncio.sleep(DOWN_SECONDS / 3)
+        programs.append(await self.lane.process(name))
+
+
+async def _kill(part: Process) -> None:
+    await asyncio.to_thread(part.kill)
+    await asyncio.sleep(DOWN_SECONDS)
+    await asyncio.to_thread(part.start)
+
+
+async def _freeze(part: Process) -> None:
+    part.freeze()
+    await asyncio.sleep(FROZEN_SECONDS)
+    with contextlib.suppress(Exception):  # killed by another blow meanwhile
+        part.thaw()
+
+
+def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") -> Drill:
+    """So many orders while each part is killed and frozen, one blow after the other, some at a time.
+
+    Args:
+        count: orders, spread over the blows.
+        seed: draws their order and what the outside world does.
+        every_seconds: from one blow to the next; a freeze lasts longer, so that they overlap.
+        only: blows whose name contains it.
+    """
+
+    async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
+        draw = random.Random(seed)
+        parts = await _servers(stack)
+        world = World(parts["temporal"], parts["mosquitto"], parts["postgres"])
+        stack.push_async_callback(world.close)
+        await world.start()
+        own = Runner(world, await parts["temporal"].connect(), at_once=1)
+        topic = await asyncio.to_thread(Topic, parts["kafka"], world.unique("orders-"))
+        settings = {**topic.settings, "TOPUP_BRIDGE_MAX_FIRST_PASS": "200"}
+        lane = runner.adopt(result.name, Lane(world, own.client, scale=SCALE, on_postgres=True, **settings), stack)
+        both = await _paid_orders(own, lane, count, draw)
+        stage = _Stage(
+            parts,
+            lane,
+            [await lane.process("worker"), await lane.process("worker")],
+            [await lane.process("bridge"), await lane.process("bridge")],
+        )
+        blows = [blow for blow in stage.blows().items() if only in blow[0]]
+        draw.shuffle(blows)
+        began = time.monotonic()
+        await asyncio.gather(
+            _load(topic, [order for order, _ in both], draw, len(blows) * every_seconds),
+            *(_later(number * every_seconds, blow) for number, (_, blow) in enumerate(blows)),
+        )
+        healed_at = time.monotonic()
+        result.report.add(COMES_ABOUT, result.name, ())
+        await _until_all_ended(lane, count)
+        result.healed_seconds = time.monotonic() - healed_at
+        result.report.add(ENDS, result.name, ())
+        await asyncio.sleep(2)
+        await own.judge_all(result, lane, [paid for _, paid in both])
+        result.report.add(COMMITTED, result.name, await _adds_up(topic, lane, count))
+        result.report.merge(await judge_whole(own))
+        result.remark = (
+            f"{count} orders, {len(blows)} blows in {healed_at - began:.0f} s, "
+            f"all ended {result.healed_seconds:.0f} s after the last"
+        )
+
+    return drill
+
+
+async def _servers(stack: AsyncExitStack) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "temporal": Temporal(),
+        "postgres": Postgres(),
+        "kafka": Kafka(),
+        "mosquitto": Mosquitto(),
+    }
+    for part in found.values():
+        stack.callback(part.close)
+    await asyncio.gather(*(asyncio.to_thread(part.start) for part in found.values()))
+    return found
+
+
+async def _paid_orders(runner: Runner, lane: Lane, count: int, draw: random.Random) -> list[tuple[PaidOrder, Paid]]:
+    orders = await runner.world.new_orders("wechat", count - count // 2)
+    orders += await runner.world.new_orders("alipay", count // 2)
+    draw.shuffle(orders)
+    shares = [share for share, _, _ in EVERYDAY]
+    faults: dict[str, dict[str, Any]] = {"carrier": {}, "wechat": {}, "alipay": {}}
+    for order in orders:
+        _, carrier, refund = draw.choices(EVERYDAY, shares)[0]
+        if carrier:
+            faults["carrier"][order.order_id] = list(carrier)
+        if refund:
+            faults[order.payment.provider][order.payment.transaction_id] = list(refund)
+    for simulator, plans in faults.items():
+        await runner.world.faults_of_many(simulator, plans)
+    both = [(order, lane.paid(order, zombies=True)) for order in orders]
+    runner.paid += [paid for _, paid in both]
+    return both
+
+
+async def _load(topic: Topic, orders: Sequence[PaidOrder], draw: random.Random, seconds: float) -> None:
+    """Each order's record, some of them twice, spread over the time; a send that fails is made again."""
+    records = [*orders, *draw.sample(orders, int(len(orders) * DUPLICATES_SHARE))]
+    group = max(1, int(len(records) / max(seconds, 1)))
+    for start in range(0, len(records), group):
+        while True:
+            try:
+                await topic.send(records[start : start + group])
+            except Exception:  # noqa: BLE001 - Kafka is away; a record that was taken in all the same is a duplicate
+                await asyncio.sleep(1)
+            else:
+                break
+        await asyncio.sleep(1)
+
+
+async def _later(seconds: float, blow: Blow) -> None:
+    await asyncio.sleep(seconds)
+    await blow()
+
+
+async def _until_all_ended(lane: Lane, count: int) -> None:
+    async def all_ended() -> bool:
+        try:
+            counts = await lane.book.counts()
+        except Unavailable:
+            return False
+        settled = counts.get("delivered", 0) + counts.get("refunded", 0)
+        if settled != count:
+            return False
+        running = await lane.client.count_workflows(f"TaskQueue = '{lane.queue}' AND ExecutionStatus = 'Running'")
+        return not running.count
+
+    await until(all_ended, "every order is settled and told", HEAL_SECONDS)
+
+
+async def _adds_up(topic: Topic, lane: Lane, count: int) -> list[str]:
+    async def committed() -> bool:
+        return (await topic.counts())[0]
+
+    await until(committed, "all offsets are committed", 60)
+    dead = (await topic.counts())[1]
+    runs = (await lane.client.count_workflows(f"TaskQueue = '{lane.queue}'")).count
+    return [f"{dead} dead letters, {runs} runs of {count} orders"] if dead or runs != count else []
