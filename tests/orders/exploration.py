@@ -7,12 +7,17 @@ An attempt may stay where it is for ever (it died) or go on at any later moment 
 What costs one of the few `faults` of an exploration: an attempt beside others that have not ended, a request that is
 late or lost, an answer that is lost or says 5xx. Cancel, `resolve`, time, lag and slow carriers are free.
 
+With `restores`, the row may be rolled back, once, at the price of a fault, to what it was at any earlier moment: every
+attempt has ended then, what was sent may still arrive.
+
 Invariants, checked in every state (`Broken`):
     M1 sold at most once · M2 paid back at most once · M3 never sold and paid back
     R4 a refund request only on a definite refusal or a confirmed burn that is true at the carrier
     B5 the book's fact and outcome agree with the world, and a fact once written stays
     P6 one body is on its way per order · P7 a further POST is granted only after a `GET` that was asked after the last
     grant · C8 no POST is granted after a cancel, a burn intent or a refund intent
+    A9 after a restore nothing is sent unasked: no POST before a `GET` that was asked when all that the lost time had
+    sent has arrived, no refund number before the provider was asked for it
     and no rule raises.
 """
 
@@ -24,7 +29,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from orders import book
-from orders.book import BurnGranted, Entry, PostGranted, RefundGranted
+from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted, RefundGranted
 from orders.outcomes import (
     Completed,
     InDoubt,
@@ -44,6 +49,8 @@ KINDS = ("place", "query", "burn", "refund")
 TICKS = (0, 76, 241, 316, 400)
 """Seconds: POST allowed; latency + lag over; date - latency passed; date + lag passed; all over for a date that was
 fixed at the second tick, too. No step is shorter than the lag, so what happens within one tick is what lags."""
+HIDDEN = TIMES.longest_latency + TIMES.visibility_lag
+LAST_RESTORE_TICK = 1
 MOST_GRANTS = 3
 MOST_REFUND_NUMBERS = 3
 REFERENCE = "C-4711"
@@ -108,6 +115,12 @@ class World(NamedTuple):
     grants: int = 0
     asked: bool = True
     on_its_way: bytes = b""
+    backup: int = -1
+    """The row that a backup holds; -1: there is none."""
+    restored: int = -1
+    """The tick at which that row came back; -1: it has not."""
+    asked_for: tuple[int, ...] = ()
+    """Refund numbers that the provider was asked for since."""
 
 
 class Broken(Exception):
@@ -125,12 +138,24 @@ class Exploration:
         kinds: the activities that start; fewer leave room for more faults.
         one_transaction: False: a place attempt reads the row in one step and writes it in the next (a mutant of the
             adapter, not of a rule).
+        restores: whether the row may be rolled back once to what it was.
+        mode: whether the rules are told of the restore.
     """
 
-    def __init__(self, *, faults: int, kinds: tuple[str, ...] = KINDS, one_transaction: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        faults: int,
+        kinds: tuple[str, ...] = KINDS,
+        one_transaction: bool = True,
+        restores: bool = False,
+        mode: bool = True,
+    ) -> None:
         self.faults = faults
         self.kinds = kinds
         self.one_transaction = one_transaction
+        self.restores = restores
+        self.mode = mode
         self.entries: list[Entry] = []
         self.rights: list[PostGranted] = []
         self.parents: dict[World, tuple[World, str] | None] = {}
@@ -234,6 +259,8 @@ class Exploration:
             if (world.provider[what - 1] if kind == "refund" else world.carrier) == "-"
         )
         world = world._replace(late=late, since=world.since if world.since == world.tick else -1)
+        if self._may_be_backed_up(world) or self._may_be_restored(world):
+            return world
         if self.entries[world.row].fact is None or world.carrier in ("-", "in flight"):
             return world
         return world._replace(
@@ -263,6 +290,25 @@ class Exploration:
                 yield f"a late {kind}: {words}", after
         yield from self._operators(world)
         yield from _surroundings(world)
+        if self._may_be_backed_up(world):
+            yield "a backup is made", world._replace(backup=world.row)
+        if self._may_be_restored(world) and world.backup != world.row:
+            lost = world._replace(row=world.backup, backup=-1, restored=world.tick, faults=world.faults + 1)
+            yield "the backup is restored", lost._replace(attempts=(), asked=False, asked_for=())
+
+    def _may_be_backed_up(self, world: World) -> bool:
+        in_time = world.faults < self.faults and world.tick <= LAST_RESTORE_TICK
+        return self.restores and in_time and world.backup < 0 and world.restored < 0
+
+    def _may_be_restored(self, world: World) -> bool:
+        """An operator's word on money that went another way must be given again before: it is not rolled back here."""
+        return world.backup >= 0 and world.faults < self.faults and world.tick <= LAST_RESTORE_TICK and not world.bank
+
+    def times(self, world: World) -> CarrierTimes:
+        """What the rules know of carrier and restore."""
+        if world.restored < 0 or not self.mode:
+            return TIMES
+        return replace(TIMES, restored_at=at(TICKS[world.restored]))
 
     def _starts(self, world: World) -> Moves:  # noqa: C901 - one arm per activity
         """Any activity, at any moment. One beside another costs a fault: the other is frozen, or its run is gone."""
@@ -281,11 +327,12 @@ class Exploration:
             elif kind == "query" and entry.fact is None:
                 yield "query starts", _with(cost, "query", "send", entry.posts, world.tick, world.grants)
             elif kind == "burn":
-                after, answer = self.decide(cost, book.grant_burn, now, TIMES)
+                after, answer = self.decide(cost, book.grant_burn, now, self.times(world))
                 if isinstance(answer, BurnGranted):
                     yield "burn starts", _with(after, "burn", "send")
             elif kind == "refund":
-                after, answer = self.decide(cost, book.grant_refund, now)
+                rule = _grant_refund_restored if world.restored >= 0 and self.mode else book.grant_refund
+                after, answer = self.decide(cost, rule, now)
                 if isinstance(answer, RefundGranted):
                     yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
 
@@ -294,9 +341,11 @@ class Exploration:
         now, before = at(TICKS[world.tick]), self.entries[world.row]
         for proof in (None, *world.evidence):
             evidence = proof and NotFound(posts=proof[0], asked_at=at(TICKS[proof[1]]).timestamp())
-            after, answer = self.decide(world._replace(row=row), book.grant_post, now, TIMES, body_of, evidence)
+            after, answer = self.decide(
+                world._replace(row=row), book.grant_post, now, self.times(world), body_of, evidence
+            )
             if isinstance(answer, PostGranted):
-                _hold("P7", before.posts == 0 or world.asked)
+                _hold("A9" if world.restored >= 0 else "P7", (before.posts == 0 and world.restored < 0) or world.asked)
                 _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
                 if answer not in self.rights:
                     self.rights.append(answer)
@@ -331,8 +380,11 @@ class Exploration:
         now = at(TICKS[world.tick])
         if attempt.step == "send":
             posts, tick, grants = attempt.hand
-            asked = world._replace(asked=world.asked or grants == world.grants)
+            counts = world.restored < 0 or at(TICKS[tick]) >= at(TICKS[world.restored]) + HIDDEN
+            asked = world._replace(asked=world.asked or (grants == world.grants and counts))
             if world.carrier == "-" or world.since == world.tick:
+                if world.restored >= 0 and counts and not world.asked:
+                    asked = asked._replace(on_its_way=b"")  # what the lost time has sent, if anything, did nothing
                 yield "GET, empty", _with(asked, "query", "hear", "empty", posts, tick)
             if world.carrier != "-":
                 yield f"GET, {world.carrier}", _with(asked, "query", "hear", world.carrier)
@@ -341,8 +393,9 @@ class Exploration:
         if answer == "empty":
             posts, tick = attempt.hand[1:]
             empty = NotFound(posts=posts, asked_at=at(TICKS[tick]).timestamp())
-            world, weighed = self.decide(world, book.weigh_empty, now, TIMES, empty)
-            if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and posts:
+            world, weighed = self.decide(world, book.weigh_empty, now, self.times(world), empty)
+            counts = posts or world.restored >= 0
+            if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and counts:
                 world = world._replace(evidence=tuple(sorted({**dict(world.evidence), posts: tick}.items())))
         else:
             world, heard = self.decide(world, book.hear, now, SAYS[answer])
@@ -364,22 +417,17 @@ class Exploration:
         """Ask first unless the intent is fresh; a new number only from one that was seen `CLOSED` twice."""
         now, number = at(TICKS[world.tick]), attempt.hand[0]
         if attempt.step == "ask":
+            if world.restored >= 0:
+                world = world._replace(asked_for=tuple(sorted({*world.asked_for, number})))
             yield "asks", _with(world, "refund", "asked", number, world.provider[number - 1])
         elif attempt.step == "asked":
-            world, heard = self.decide(world, book.hear_refund, now, PROVIDER_SAYS[attempt.hand[1]])
-            if isinstance(heard, RefundClosed) and world.closed < number:
-                yield "sees CLOSED", world._replace(closed=number)
-                return
-            if isinstance(heard, RefundClosed):
-                world, number = self.decide(world, book.close_refund_number, number)
-            if isinstance(heard, RefundClosed | RefundUnknown) and number <= MOST_REFUND_NUMBERS:
-                world = _with(world, "refund", "leave", number)
-            yield f"hears {heard.kind}", world
+            yield from self._refund_asked(world, attempt)
         elif attempt.step == "leave":
             world, leaves = self.decide(world, book.refund_leaves, now, number)
             yield f"leaves: {leaves}", _with(world, "refund", "send", number) if leaves else world
         elif attempt.step == "send":
             _hold("R4", self.entries[world.row].fact in ("refused", "burnt") and not world.sold)
+            _hold("A9 refund", world.restored < 0 or number in world.asked_for)
             for words, after, answer in _arrives(world, "refund", number):
                 yield words, _with(after, "refund", "hear", answer)
             for fault in self._fault(world):
@@ -388,6 +436,21 @@ class Exploration:
         else:
             answer = attempt.hand[0]
             yield f"hears {answer}", self.decide(world, book.hear_refund, now, PROVIDER_SAYS[answer])[0]
+
+    def _refund_asked(self, world: World, attempt: Attempt) -> Moves:
+        now, number = at(TICKS[world.tick]), attempt.hand[0]
+        world, heard = self.decide(world, book.hear_refund, now, PROVIDER_SAYS[attempt.hand[1]])
+        if isinstance(heard, RefundClosed) and world.closed < number:
+            yield "sees CLOSED", world._replace(closed=number)
+            return
+        if isinstance(heard, RefundClosed):
+            world, number = self.decide(world, book.close_refund_number, number)
+            if world.restored >= 0 and self.mode and number <= MOST_REFUND_NUMBERS:
+                yield "goes on to the next number", _with(world, "refund", "ask", number)
+                return
+        if isinstance(heard, RefundClosed | RefundUnknown) and number <= MOST_REFUND_NUMBERS:
+            world = _with(world, "refund", "leave", number)
+        yield f"hears {heard.kind}", world
 
     def _fault(self, world: World) -> Iterator[World]:
         if world.faults < self.faults:
@@ -416,6 +479,10 @@ class Exploration:
             after, refusal = self.decide(world, book.resolve_refunded, "bank transfer")
             if not refusal:
                 yield "operator: paid by bank", after._replace(bank=world.bank + 1)
+
+
+def _grant_refund_restored(entry: Entry, now: datetime) -> Any:
+    return book.grant_refund(entry, now, restored=True)
 
 
 # --- the outside world -------------------------------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""A row rolled back to what it was at any earlier moment, once, on every path: with the mode no rule breaks.
+
+Longer walks, all without a violation: all activities with 1 fault 993,248 states; place and query with 2 faults
+4,171,063 states (the restore counts as a fault).
+"""
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from orders import book
+from orders.book import CarrierTimes, Entry
+from tests.orders.exploration import KINDS, Broken, Exploration
+
+BURNING = ("place", "burn")
+ASKING = ("place", "query")
+REFUNDING = ("place", "refund")
+
+
+@pytest.mark.parametrize("kinds", [BURNING, REFUNDING], ids=["burning", "refunding"])
+def test_no_path_with_a_restore_and_a_fault_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
+    exploration = Exploration(faults=2, restores=True, kinds=kinds)
+
+    exploration.explore()
+
+    assert any(world.restored >= 0 for world in exploration.parents)
+
+
+def test_no_sampled_path_with_a_restore_and_many_faults_breaks_a_rule_of_the_money():
+    exploration = Exploration(faults=4, restores=True)
+
+    exploration.sample(random.Random(20261123), walks=600, steps=60)
+
+    assert sum(world.restored >= 0 for world in exploration.parents) > 1_000
+
+
+@pytest.mark.parametrize("kinds", [KINDS, ASKING, REFUNDING], ids=["all", "asking", "refunding"])
+def test_without_the_mode_something_is_sent_unasked(kinds: tuple[str, ...]):
+    with pytest.raises(Broken, match="A9"):
+        Exploration(faults=1, restores=True, mode=False, kinds=kinds).explore()
+
+
+def _burns_at_once(_times: CarrierTimes) -> None:
+    """Where the book says that nothing was sent."""
+
+
+def _counts_at_once(times: CarrierTimes) -> datetime | None:
+    return times.restored_at
+
+
+def _fresh_all_the_same(entry: Entry, now: datetime, *, restored: bool = False) -> Any:
+    del restored
+    return grant_refund(entry, now)
+
+
+grant_refund = book.grant_refund
+
+
+@pytest.mark.parametrize(
+    ("rule", "mutant", "kinds", "breaks"),
+    [
+        ("CarrierTimes.burn_from", property(_burns_at_once), BURNING, "B5 refused"),
+        ("CarrierTimes.empty_counts_from", property(_counts_at_once), ASKING, "A9"),
+        ("grant_refund", _fresh_all_the_same, REFUNDING, "A9 refund"),
+    ],
+    ids=["burns at once", "counts an empty GET at once", "takes a refund number for fresh"],
+)
+def test_a_mutant_of_the_mode_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    mutant: property | Callable[..., Any],
+    kinds: tuple[str, ...],
+    breaks: str,
+):
+    monkeypatch.setattr(f"orders.book.{rule}", mutant)
+
+    with pytest.raises(Broken, match=breaks):
+        Exploration(faults=1, restores=True, kinds=kinds).explore()
