@@ -6,11 +6,11 @@ import dataclasses
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import CursorResult, Row, bindparam, event, func, insert, or_, select, tuple_, update
+from sqlalchemy import CursorResult, Row, bindparam, event, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -61,6 +61,15 @@ class ClaimResult:
     order_id: str
     outcome: Claim
     conflict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the database shows. `clock_ahead_seconds`: how far its clock is ahead of ours."""
+
+    version: str
+    newest_version: str
+    clock_ahead_seconds: float
 
 
 class UnknownOrder(TopUpError):
@@ -302,6 +311,18 @@ class OrderBook:
         )
         async with self._transaction(write=False) as connection:
             return [Record(row, self._vault) for row in await connection.execute(query)]
+
+    async def look(self) -> "Look":
+        """The database's clock and the schema's version, for `topup doctor`."""
+        clock = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')" if self._sqlite else "SELECT clock_timestamp()"
+        async with self._transaction(write=False) as connection:
+            asked_at = self._clock.now()
+            read: str | datetime = (await connection.execute(text(clock))).scalar_one()
+            answered_at = self._clock.now()
+            found, newest = await connection.run_sync(migrations.versions)
+        at = datetime.fromisoformat(read).replace(tzinfo=UTC) if isinstance(read, str) else read
+        ahead = at - (asked_at + (answered_at - asked_at) / 2)
+        return Look(version=found, newest_version=newest, clock_ahead_seconds=ahead.total_seconds())
 
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""

@@ -67,6 +67,14 @@ def _ensure(admin: Admin, settings: Settings) -> list[str]:
     return made
 
 
+def dead_letter_limit(admin: Admin, settings: Settings) -> tuple[int, int]:
+    """The largest message that the dead-letter topic takes, and the one that it must take, in bytes. Blocks."""
+    found = _message_limit_bytes(admin, settings, settings.kafka_dlq_topic)
+    if settings.kafka_api_version == EMBEDDED_API_VERSION:
+        return found, found
+    return found, _message_limit_bytes(admin, settings, settings.kafka_topic) + HEADERS_BYTES
+
+
 def _make(admin: Admin, settings: Settings, name: str, configs: dict[str, str]) -> bool:
     topic: dict[str, Any] = {
         "num_partitions": settings.kafka_partitions,

@@ -1,31 +1,77 @@
-"""`topup doctor`: each part asked once, a sentence each."""
+"""`topup doctor`: each part asked side by side, a sentence each with the next step where something is wrong."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from adapters.order_book import OrderBook
 from adapters.vault import Vault
-from console.connecting import database_away, kafka_arguments, kafka_away, temporal_away
+from console import health_kafka, health_temporal
+from console.connecting import database_away, kafka_away, order_book, temporal_away, temporal_client
 from console.display import Step
+from console.exits import CommandFailed
+from console.health_temporal import CLOCK_SECONDS, skewed
+from console.stranded import unsettled
+from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.mqtt_brokers import MqttBroker
 from runtime.settings import Settings
 from runtime.temporal import check, connect
 from runtime.waiting import in_one_line
 
-QUESTION_SECONDS = 10.0
+QUESTION_SECONDS: Final = 15.0
+Says = str | Step
+"""A sentence where all is well, else the failed step."""
+_NO_DATABASE: Final = "No database is configured: set TOPUP_DATABASE_URL, for example sqlite:///topup.db."
+_NO_KAFKA: Final = "No Kafka is configured: set TOPUP_KAFKA_BOOTSTRAP_SERVERS, for example 127.0.0.1:9092."
 
 
 async def examine(settings: Settings) -> list[Step]:
     """Ask every part that is configured, side by side; what is not configured is a failed step too."""
+    groups = await asyncio.gather(
+        _book_steps(settings),
+        _temporal_steps(settings),
+        _order_steps(settings),
+        _kafka_steps(settings),
+        _world_steps(settings),
+    )
+    return [step for steps in groups for step in steps]
+
+
+async def _temporal_steps(settings: Settings) -> list[Step]:
+    away = _temporal_away(settings)
+    first = await _ask("temporal", _temporal(settings), away)
+    if not first.ok:
+        return [first]
+    client = await temporal_client(settings)
+    questions = (
+        _ask("search attributes", health_temporal.search_attributes(client), away),
+        _ask("schedule", health_temporal.schedule(client, settings), away),
+        _ask("clock", health_temporal.clock(client), away),
+    )
+    workers = await _ask_all("worker", health_temporal.pollers(client, settings), away)
+    return [first, *workers, *await asyncio.gather(*questions)]
+
+
+async def _kafka_steps(settings: Settings) -> list[Step]:
+    if not settings.kafka_bootstrap_servers:
+        return [await _missing("kafka", _NO_KAFKA)]
+
+    def ask(part: str, question: Callable[[Settings], Says]) -> Awaitable[Step]:
+        return _ask(part, asyncio.to_thread(question, settings), lambda error: kafka_away(settings, error))
+
+    first = await ask("kafka", health_kafka.topics)
+    if not first.ok:
+        return [first]
+    others = (ask("bridge", health_kafka.group), ask("dead letters", health_kafka.dead_letters))
+    return [first, *await asyncio.gather(*others)]
+
+
+async def _world_steps(settings: Settings) -> list[Step]:
     questions: list[Awaitable[Step]] = [
-        _ask("database", _database(settings), database_away),
-        _ask("temporal", _temporal(settings), lambda error: temporal_away(settings, error)),
-        _ask("kafka", _kafka(settings), lambda error: kafka_away(settings, error)),
         _ask("carrier", _carrier(settings), _away("The carrier", "TOPUP_CARRIER_URL")),
     ]
     if settings.wechat_configured:
@@ -44,21 +90,83 @@ async def examine(settings: Settings) -> list[Step]:
     return await asyncio.gather(*questions)
 
 
+async def _book_steps(settings: Settings) -> list[Step]:
+    if not settings.database_url:
+        return [await _missing("database", _NO_DATABASE)]
+    # The schema and the clock are no vehicle's data: they need no key.
+    book = OrderBook.open(settings.database_url, Vault(settings.pii_key or bytes(32)), SystemClock())
+
+    async def look() -> Says:
+        seen = await book.look()
+        if seen.version != seen.newest_version:
+            have = f"version {seen.version}" if seen.version else "no tables"
+            sentence = f"The order book has {have}, this product needs {seen.newest_version}: run `topup setup`."
+            return Step("database", ok=False, says=sentence)
+        if abs(seen.clock_ahead_seconds) > CLOCK_SECONDS:
+            return Step("database", ok=False, says=skewed("The database", seen.clock_ahead_seconds))
+        return f"The order book answers, has schema {seen.version}, and its clock agrees with this machine's."
+
+    try:
+        return [await _ask("database", look(), database_away)]
+    finally:
+        await book.close()
+
+
+async def _order_steps(settings: Settings) -> list[Step]:
+    async with order_book(settings) as book:
+        if book is None:
+            return [await _missing("orders", "Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to have the orders looked at.")]
+
+        async def look() -> list[Step]:
+            found = await unsettled(await temporal_client(settings), book, settings)
+            oldest = f", the oldest since {found.oldest:%Y-%m-%d %H:%M} UTC" if found.oldest else ""
+            return [
+                Step("orders", ok=True, says=f"{found.count} are paid and not settled yet{oldest}."),
+                _count_step(
+                    "orders nobody works on", len(found.stranded), "`topup orders reopen --stranded --dry-run`"
+                ),
+                _count_step("orders that need a person", found.need_an_operator, "`topup orders list`"),
+            ]
+
+        return await _ask_all("orders", look(), _temporal_away(settings))
+
+
+def _count_step(part: str, count: int, see: str) -> Step:
+    return Step(part, ok=not count, says=f"There are {count}: see {see}." if count else "There is none.")
+
+
 class NotSet(Exception):
     """A variable is not set; the text is the sentence."""
 
 
-async def _ask(part: str, question: Awaitable[str], away: Callable[[BaseException], str]) -> Step:
+async def _ask(part: str, question: Awaitable[Says], away: Callable[[BaseException], str]) -> Step:
+    async def one() -> list[Step]:
+        says = await question
+        return [says if isinstance(says, Step) else Step(part, ok=True, says=says)]
+
+    [step] = await _ask_all(part, one(), away)
+    return step
+
+
+async def _ask_all(part: str, question: Awaitable[list[Step]], away: Callable[[BaseException], str]) -> list[Step]:
     try:
-        return Step(part, ok=True, says=await asyncio.wait_for(question, QUESTION_SECONDS))
+        return await asyncio.wait_for(question, QUESTION_SECONDS)
     except NotSet as error:
-        return Step(part, ok=False, says=str(error))
+        return [Step(part, ok=False, says=str(error))]
+    except CommandFailed as failure:
+        return [Step(part, ok=False, says=failure.sentences[0])]
+    except TopUpError as error:
+        return [Step(part, ok=False, says=str(error))]
     except Exception as error:  # noqa: BLE001 - every part's client has its own errors
-        return Step(part, ok=False, says=away(error))
+        return [Step(part, ok=False, says=away(error))]
 
 
 async def _missing(part: str, sentence: str) -> Step:
     return Step(part, ok=False, says=sentence)
+
+
+def _temporal_away(settings: Settings) -> Callable[[BaseException], str]:
+    return lambda error: temporal_away(settings, error)
 
 
 def _away(name: str, variable: str) -> Callable[[BaseException], str]:
@@ -69,55 +177,26 @@ def _http(part: str, url: str, name: str, variable: str) -> Awaitable[Step]:
     return _ask(part, _answers(url, name), _away(name, variable))
 
 
-async def _database(settings: Settings) -> str:
-    if not settings.database_url:
-        raise NotSet("No database is configured: set TOPUP_DATABASE_URL, for example sqlite:///topup.db.")
-    book = OrderBook.open(settings.database_url, Vault(settings.pii_key or bytes(32), *settings.pii_old_keys), SystemClock())
-    try:
-        await book.ping()
-    finally:
-        await book.close()
-    return "The order book answers and has its schema."
-
-
-async def _temporal(settings: Settings) -> str:
+async def _temporal(settings: Settings) -> Says:
     client = await connect(settings)
     await check(client)
-    await client.count_workflows("TopUpNeedsOperator = true")
     return f"Temporal answers at {settings.temporal.address}, namespace {settings.temporal.namespace}."
 
 
-async def _kafka(settings: Settings) -> str:
-    if not settings.kafka_bootstrap_servers:
-        raise NotSet("No Kafka is configured: set TOPUP_KAFKA_BOOTSTRAP_SERVERS, for example 127.0.0.1:9092.")
-    return await asyncio.to_thread(_kafka_topics, settings)
-
-
-def _kafka_topics(settings: Settings) -> str:
-    from kafka import KafkaConsumer  # noqa: PLC0415 - slow to import
-
-    with contextlib.closing(KafkaConsumer(**kafka_arguments(settings))) as consumer:
-        there = consumer.topics()
-    missing = [topic for topic in (settings.kafka_topic, settings.kafka_dlq_topic) if topic not in there]
-    if missing:
-        raise NotSet(f"Kafka answers, and has no topic {' and no topic '.join(missing)}: run `topup setup`.")
-    return f"Kafka answers at {settings.kafka_bootstrap_servers} and has both topics."
-
-
-async def _carrier(settings: Settings) -> str:
+async def _carrier(settings: Settings) -> Says:
     if not settings.carrier_url:
         raise NotSet("No carrier is configured: set TOPUP_CARRIER_URL and TOPUP_CARRIER_TOKEN.")
     return await _answers(settings.carrier_url, "The carrier")
 
 
-async def _answers(url: str, name: str) -> str:
+async def _answers(url: str, name: str) -> Says:
     """Any HTTP answer counts: this asks for nothing that could move money."""
     async with httpx.AsyncClient(timeout=QUESTION_SECONDS) as client:
         answer = await client.head(url)
     return f"{name} answers at {urlsplit(url).netloc} (HTTP {answer.status_code})."
 
 
-async def _mqtt(broker: MqttBroker) -> str:
+async def _mqtt(broker: MqttBroker) -> Says:
     _, writer = await asyncio.open_connection(broker.host, broker.port)
     writer.close()
     return f"The MQTT platform {broker.name} accepts connections."

@@ -1,0 +1,115 @@
+"""What `topup doctor` asks Kafka: are the topics right, does a bridge read, how far behind, which dead letters?"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from bridge.dead_letters import DeadLetter, read_dead_letters
+from bridge.kafka_client import EMBEDDED_API_VERSION, administrator, reader
+from bridge.kafka_types import Partition
+from bridge.topics import dead_letter_limit
+from console.display import Step
+from runtime.settings import Settings
+
+READ_MS: Final = 5_000
+RECENT: Final = timedelta(days=1)
+"""A dead letter of this age is somebody's work; an older one was looked at, or never will be."""
+
+
+def topics(settings: Settings) -> str | Step:
+    """Both topics, and room for a dead letter. Blocks."""
+    with contextlib.closing(administrator(settings)) as admin:
+        there = set(admin.list_topics())
+        wanted = (settings.kafka_topic, settings.kafka_dlq_topic)
+        missing = [topic for topic in wanted if topic not in there]
+        if missing:
+            sentence = f"Kafka answers, and has no topic {' and no topic '.join(missing)}: run `topup setup`."
+            return Step("kafka", ok=False, says=sentence)
+        found, needed = dead_letter_limit(admin, settings)
+    if found < needed:
+        return Step(
+            "kafka",
+            ok=False,
+            says=f"{settings.kafka_dlq_topic} takes messages of {found} bytes, and a dead letter may need {needed}: "
+            f"`kafka-configs.sh --alter --topic {settings.kafka_dlq_topic} --add-config max.message.bytes={needed}`.",
+        )
+    return f"Kafka answers at {settings.kafka_bootstrap_servers}; both topics are there."
+
+
+def group(settings: Settings) -> str | Step:
+    """Who reads which partitions, and how far behind. Blocks."""
+    if settings.kafka_api_version == EMBEDDED_API_VERSION:
+        return "The embedded broker can't say who reads."
+    name, topic = settings.kafka_group, settings.kafka_topic
+    with contextlib.closing(administrator(settings)) as admin:
+        described = cast("Any", admin).describe_groups([name])[name]
+    owners = _owners(described, topic)
+    lag = _lag(settings)
+    behind = sum(lag.values())
+    unread = sorted(number for number in lag if number not in owners)
+    if unread:
+        return Step(
+            "bridge",
+            ok=False,
+            says=f"Nobody in group {name} reads partition {_numbers(unread)} of {topic} (state "
+            f"{described['group_state']}, {behind} records behind): start a bridge (`topup bridge`), or read its "
+            "/readyz.",
+        )
+    who = ", ".join(sorted(set(owners.values())))
+    return f"{len(lag)} partitions of {topic} are read by {who}; {behind} records behind."
+
+
+def dead_letters(settings: Settings) -> str | Step:
+    """How many of each reason, and how many of them are new. Blocks."""
+    letters = list(read_dead_letters(settings))
+    if not letters:
+        return "There is none."
+    unique = {letter.source: letter for letter in letters}.values()  # one may have been sent twice
+    counts = Counter(letter.ours("reason") or "unknown" for letter in unique)
+    says = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    recent = sum(_at(letter) > datetime.now(UTC) - RECENT for letter in unique)
+    if recent:
+        sentence = f"{says}; {recent} of them since yesterday, each may be a paid order: see `topup dlq list`."
+        return Step("dead letters", ok=False, says=sentence)
+    return f"{says}, none since yesterday."
+
+
+def _owners(described: Mapping[str, Any], topic: str) -> dict[int, str]:
+    """Partition → client and host."""
+    owners: dict[int, str] = {}
+    for member in described["members"]:
+        assignment: Mapping[str, Any] = member["member_assignment"] or {}
+        shares: Sequence[Mapping[str, Any]] = assignment.get("assigned_partitions", ())
+        for share in shares:
+            if share["topic"] == topic:
+                owners |= dict.fromkeys(share["partitions"], f"{member['client_id']}{member['client_host']}")
+    return owners
+
+
+def _lag(settings: Settings) -> dict[int, int]:
+    """Records behind the committed offset, by partition; markers of transactions count too."""
+    with contextlib.closing(cast("Any", reader(settings, group_id=settings.kafka_group))) as consumer:
+        numbers: set[int] = consumer.partitions_for_topic(settings.kafka_topic) or set()
+        partitions = [Partition(settings.kafka_topic, number) for number in sorted(numbers)]
+        ends: dict[Partition, int] = consumer.end_offsets(partitions, timeout_ms=READ_MS)
+        firsts: dict[Partition, int] = consumer.beginning_offsets(partitions, timeout_ms=READ_MS)
+        lag: dict[int, int] = {}
+        for partition in partitions:
+            committed: int | None = consumer.committed(partition, timeout_ms=READ_MS)
+            read_to = firsts[partition] if committed is None else max(committed, firsts[partition])
+            lag[partition.partition] = max(ends[partition] - read_to, 0)
+        return lag
+
+
+def _at(letter: DeadLetter) -> datetime:
+    try:
+        at = datetime.fromisoformat(letter.ours("at"))
+    except ValueError:
+        return datetime.now(UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _numbers(numbers: list[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
