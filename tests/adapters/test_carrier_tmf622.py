@@ -435,3 +435,10 @@ async def test_whatever_fails_after_the_connect_is_unanswered(name: str) -> None
 async def test_a_giant_answer_is_doubt() -> None:
     async with loopback(tcp.giant) as server, Tmf622Carrier.open(url=server.url, token=TOKEN) as carrier:
         assert doubt(await query(carrier)).cause == "answered"
+
+
+async def test_a_post_that_is_late_is_not_sent() -> None:
+    far = Far(httpx.Response(201, json=order("completed")))
+    said = await carrier_at(far.client()).submit(BODY, timeout_seconds=PATIENCE_SECONDS, in_time=lambda: False)
+    assert doubt(said).cause == "not_sent"
+    assert far.requests == []
