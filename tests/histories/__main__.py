@@ -19,6 +19,7 @@ from tests.histories import FOLDER, FORGOTTEN
 from tests.parts.process import reaper
 from tests.parts.temporal import Temporal
 from tests.workflows import test_saga as saga
+from tests.workflows import test_saga_flat as flat
 from tests.workflows import test_saga_notices as notices
 from tests.workflows import test_saga_operators as operators
 from tests.workflows import test_saga_refunds as refunds
@@ -53,6 +54,14 @@ STORIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "parked_then_not_delivered": (
         operators.test_resolve_not_delivered_needs_the_carriers_reference_while_the_carrier_shows_the_order,
         {},
+    ),
+    "flat_parked_then_not_delivered": (
+        flat.test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_refunds,
+        {},
+    ),
+    "flat_answered_late": (
+        flat.test_a_flat_answer_that_comes_late_is_booked_and_gone_on_by_without_a_person,
+        {"answer": None, "outcome": "delivered"},
     ),
     "refund_lost_and_sent_again": (refunds.test_a_refund_that_got_lost_is_sent_again_under_the_same_number, {}),
     "refund_held": (refunds.test_a_refund_without_balance_calls_an_operator_and_goes_on_under_the_same_number, {}),
