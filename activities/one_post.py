@@ -6,7 +6,7 @@ from orders import one_post
 from orders.book import CarrierTimes, Entry
 from orders.outcomes import CarrierSays, InDoubt, OnlyAPerson
 from workflows import policies
-from workflows.policies import parked_pace_seconds, scaled
+from workflows.policies import look_pace_seconds, parked_pace_seconds, scaled
 
 
 def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) -> tuple[Entry, CarrierSays]:
@@ -15,9 +15,7 @@ def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) ->
     While some worker may still hear the POST's answer it is `listening`; after that only a person can end the doubt.
     The entry changes only where a restored book can't rule out that the order was sent.
     """
-    call_seconds = scaled(policies.PLACE_ORDER.call_seconds, scale)
-    listening = times.one_post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)
-    after, answer = one_post.look(entry, now, times, listening=listening)
+    after, answer = one_post.look(entry, now, times, listening=_listening(times, scale))
     if not isinstance(answer, InDoubt):
         return after, CarrierSays(answer=answer)
     if answer.cause == "listening":
@@ -30,3 +28,16 @@ def book_says(entry: Entry, now: datetime, times: CarrierTimes, scale: float) ->
         wait = min(wait, max((counts_from - now).total_seconds(), policies.SHORTEST_SECONDS))
     person = OnlyAPerson(sent_at=entry.last_post_at, not_delivered_from=counts_from)
     return after, CarrierSays(answer=answer, next_look_seconds=wait, only_a_person=person)
+
+
+def listens_again_seconds(entry: Entry, now: datetime, times: CarrierTimes, scale: float) -> float:
+    """How long to wait before the next look for an answer that another worker may hear, no longer than it may."""
+    sent_at = entry.last_post_at or now
+    left = sent_at + _listening(times, scale) - now
+    wait = look_pace_seconds((now - sent_at).total_seconds(), scale)
+    return max(min(wait, left.total_seconds()), policies.SHORTEST_SECONDS)
+
+
+def _listening(times: CarrierTimes, scale: float) -> timedelta:
+    call_seconds = scaled(policies.PLACE_ORDER.call_seconds, scale)
+    return times.one_post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import Alert, is_local, try_again
+from activities.context import Alert, Patience, is_local, try_again
 from activities.ports import Book, PaymentProvider, Record
 from orders import book as rules
 from orders.book import RefundForbidden, RefundGranted
@@ -115,12 +115,20 @@ class RefundingActivities:
         )
         if not leaves:
             return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
-        answer = await provider.refund(self._request(record, sequence), timeout_seconds=self._http_seconds())
-        return await self._hear(order_id, answer, "refund_answer", sequence)
+        patience = Patience(self._http_seconds())
+        answer = await provider.refund(self._request(record, sequence), timeout_seconds=patience.seconds)
+        heard = await self._hear(order_id, answer, "refund_answer", sequence)
+        if isinstance(heard, RefundInDoubt) and patience.ran_out:
+            try_again("NoAnswerYet", heard.why)
+        return heard
 
     async def _ask(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
-        answer = await provider.query(self._request(record, sequence), timeout_seconds=self._http_seconds())
-        return await self._hear(record.entry.order_id, answer, "refund_query", sequence)
+        patience = Patience(self._http_seconds())
+        answer = await provider.query(self._request(record, sequence), timeout_seconds=patience.seconds)
+        heard = await self._hear(record.entry.order_id, answer, "refund_query", sequence)
+        if isinstance(heard, RefundInDoubt) and patience.ran_out:
+            try_again("NoAnswerYet", heard.why)
+        return heard
 
     async def _hear(self, order_id: str, answer: RefundAnswer, kind: str, sequence: int) -> RefundAnswer:
         heard = await self._book.decide(

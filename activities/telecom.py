@@ -8,8 +8,8 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import Alert, is_local, try_again
-from activities.one_post import book_says
+from activities.context import Alert, Patience, is_local, try_again
+from activities.one_post import book_says, listens_again_seconds
 from activities.ports import Book, Carrier, Record
 from orders import book as rules
 from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted
@@ -90,7 +90,8 @@ class TelecomActivities:
         if (word := rules.known(record.entry)) is not None:
             return CarrierSays(answer=word)
         posts, asked_at = record.entry.posts, self._clock.now()
-        answer = await self._carrier.query(carrier_serial(ask.order_id), timeout_seconds=self._http_seconds())
+        patience = Patience(self._http_seconds())
+        answer = await self._carrier.query(carrier_serial(ask.order_id), timeout_seconds=patience.seconds)
         boundary: datetime | None = None
         if isinstance(answer, NotFound):
             empty = NotFound(posts=posts, asked_at=asked_at.timestamp())
@@ -103,6 +104,8 @@ class TelecomActivities:
             heard, boundary = weighed.answer, weighed.look_again_at
         else:
             heard = await self._hear(ask.order_id, answer, kind="query")
+        if isinstance(heard, InDoubt) and patience.ran_out:
+            try_again("NoAnswerYet", heard.why)
         says = await self._says(ask.order_id, heard, boundary=boundary)
         shown = ask.insist or not (isinstance(heard, InDoubt) and heard.cause == "partial")
         if isinstance(heard, InDoubt) and shown and not is_local() and not ask.once:
@@ -120,8 +123,11 @@ class TelecomActivities:
         )
         if not isinstance(granted, BurnGranted):
             return await self._says(ask.order_id, granted)
-        answer = await self._carrier.cancel(carrier_serial(ask.order_id), timeout_seconds=self._http_seconds())
+        patience = Patience(self._http_seconds())
+        answer = await self._carrier.cancel(carrier_serial(ask.order_id), timeout_seconds=patience.seconds)
         heard = await self._hear(ask.order_id, answer, kind="burn")
+        if isinstance(heard, InDoubt) and patience.ran_out:
+            try_again("NoAnswerYet", heard.why)
         says = await self._says(ask.order_id, heard)
         if isinstance(heard, InDoubt) and heard.cause in ("not_sent", "unanswered") and not is_local():
             try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
@@ -165,7 +171,9 @@ class TelecomActivities:
             await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         says = await self._book_says(order_id)
         if isinstance(says.answer, InDoubt) and says.answer.cause == "listening" and not is_local():
-            try_again("CarrierSlow", says.answer.why, after_seconds=scaled(policies.LOOK_FIRST_SECONDS, self._scale))
+            entry = (await self._book.read(order_id)).entry
+            wait = listens_again_seconds(entry, self._clock.now(), self._times, self._scale)
+            try_again("CarrierSlow", says.answer.why, after_seconds=wait)
         return says
 
     async def _book_says(self, order_id: str) -> CarrierSays:

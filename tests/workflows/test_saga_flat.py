@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from orders import book
+from orders.errors import Unavailable
 from orders.outcomes import Completed, Refused
 from tests.workflows.fakes import AWAY, BROKEN, UNANSWERED
 from tests.workflows.flat import FlatPost
@@ -247,3 +249,45 @@ async def test_an_order_sent_flat_stays_so_when_another_dialect_is_spoken(world:
 
     assert (await world.result(handle, within=timedelta(minutes=5))).outcome == "delivered"
     assert world.carrier.calls == []
+
+
+@scenario
+async def test_a_flat_answer_waits_for_a_book_that_is_away(world: World):
+    """It is never heard again."""
+    await world.speak_flat()
+    decide, away = world.book.decide, [1, 2]
+
+    async def sometimes(*arguments: Any, kind: str, **named: Any) -> Any:
+        if kind == "post" and away:
+            away.pop()
+            raise Unavailable("The order book's database doesn't answer.")
+        return await decide(*arguments, kind=kind, **named)
+
+    world.book.decide = sometimes  # type: ignore[method-assign]
+    result = await world.result(await world.start(), within=timedelta(minutes=5))
+
+    assert (result.outcome, away, world.flat.calls) == ("delivered", [], ["POST"])
+    assert world.alerts == []
+
+
+@scenario
+async def test_a_flat_post_that_a_dead_worker_was_granted_is_listened_for_and_then_parked(world: World):
+    await world.speak_flat()
+    granted = await world.book.decide(
+        world.order.order_id,
+        lambda record: book.grant_post(record.entry, world.clock.now(), world.times, lambda _: b"iccid=1", None),
+        kind="post_intent",
+        detail=lambda _: {},
+    )
+    assert isinstance(granted, book.PostGranted)
+    handle = await world.start()
+    listening = await world.until(handle, "in_doubt")
+    assert not listening.needs_operator
+
+    await world.forward(handle, seconds=90)
+    parked = await world.until(handle, "parked")
+
+    assert parked.needs_operator
+    assert world.flat.calls == []
+    await world.update(handle, "resolve", outcome="not_delivered")
+    assert (await world.result(handle, within=timedelta(hours=1))).outcome == "refunded"
