@@ -216,6 +216,14 @@ class Lane:
         """What the processes wrote last."""
         return "\n".join(f"--- {program.name}\n{program.log_tail(lines)}" for program in self._programs)
 
+    def whole_logs(self) -> list[tuple[str, bytes]]:
+        """All that the processes wrote, by their names."""
+        return [(program.name, program.log_path.read_bytes()) for program in self._programs]
+
+    def running(self) -> list[Program]:
+        """The processes that are there."""
+        return [program for program in self._programs if program.running]
+
     async def close(self) -> None:
         """Kill what still runs."""
         for program in self._programs:

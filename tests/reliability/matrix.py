@@ -15,6 +15,7 @@ from tests.reliability.forgetting import forgotten_records_drill
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
 from tests.reliability.storm import storm_drill
+from tests.reliability.trails import trail_drill
 from tests.reliability.zombies import KINDS, zombie_drill
 
 Job = Callable[[Runner], Awaitable[Shown]]
@@ -34,6 +35,7 @@ BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault,
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 ZOMBIES: Final = 25
 """Orders in one frozen worker's hands."""
+TRAILS: Final = {"trail / on SQLite": False, "trail / on PostgreSQL": True}
 STORM: Final = "storm / everything is killed and frozen under load"
 STORM_ORDERS: Final = 400
 SQUALL: Final = "storm / everything is killed under load"
@@ -84,6 +86,8 @@ def drills(parts: Parts, seed: int = 1) -> dict[str, Job]:
     """The drills by name; without Kafka those of the bridge are missing."""
     found: dict[str, Drill] = {}
     if parts.kafka is not None:
+        for name, on_postgres in TRAILS.items():
+            found[name] = trail_drill(parts.kafka, on_postgres=on_postgres)
         found[STORM] = storm_drill(STORM_ORDERS, seed=seed, every_seconds=5)
         found[SQUALL] = storm_drill(SQUALL_ORDERS, seed=seed, every_seconds=2, only="kill")
         found[OLD_RECORDS.format(parts.records)] = forgotten_records_drill(parts.kafka, parts.records)

@@ -70,8 +70,21 @@ class World:
         self._keys = json.loads((self.folder / "keys" / "settings.json").read_text())
         ports = [word for name, port in self._ports.items() for word in (f"--{name}-port", str(port))]
         options = ["--keys", str(self.folder / "keys"), "--book", str(self.folder), "--no-fsync", "--token", TOKEN]
-        brokers = ["--broker", f"{PLATFORM}={self.mosquitto.url}"]
-        command = [sys.executable, "-m", "simulators", "all", *options, "--settle-seconds", "0.3", *brokers, *ports]
+        # Cars that are away for a while get what came meanwhile, as real ones do.
+        brokers = ["--client-id", f"cars-{self._name}", "--broker", f"{PLATFORM}={self.mosquitto.url}"]
+        command = [
+            sys.executable,
+            "-m",
+            "simulators",
+            "all",
+            *options,
+            "--settle-seconds",
+            "0.3",
+            "--client-id",
+            "cars",
+            *brokers,
+            *ports,
+        ]
         self._simulators = Program("simulators", command, listens_on=self._ports["vehicle"])
         await asyncio.to_thread(self._simulators.start)
         await self.until_subscribed(PLATFORM)
@@ -153,7 +166,11 @@ class World:
             {
                 "schema": "topup.paid-order/1",
                 "order_id": order_id,
-                "vehicle": {"vin": f"LSGBC{number:012}", "iccid": f"{898603 * 10**14 + number:020}"},
+                "vehicle": {
+                    "vin": f"LSGBC{number:012}",
+                    "iccid": f"{898603 * 10**14 + number:020}",
+                    "msisdn": f"144{number:010}",
+                },
                 "package_id": PACKAGE,
                 "amount_fen": 9900 + number % 100,
                 "currency": "CNY",
