@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from adapters import migrations, tables
+from adapters.key_rotation import KeyRotation
 from adapters.vault import Vault
 from orders.book import Entry
 from orders.clock import Clock
@@ -184,9 +185,9 @@ class OrderBook:
             await connection.run_sync(migrations.upgrade)
 
     async def ping(self) -> None:
-        """Ask the database for the schema; for readiness."""
+        """Ask the database for the schema that this version needs; for readiness."""
         async with self._transaction(write=False) as connection:
-            await connection.execute(select(_ORDERS.c.order_id).limit(1))
+            await connection.execute(select(_ORDERS).limit(1))
 
     # --- the bridge's questions ---------------------------------------------------------------------------------
 
@@ -324,6 +325,16 @@ class OrderBook:
         ahead = at - (asked_at + (answered_at - asked_at) / 2)
         return Look(version=found, newest_version=newest, clock_ahead_seconds=ahead.total_seconds())
 
+    async def of_vehicle(self, vin: str) -> list[str]:
+        """The IDs of a vehicle's orders, newest first, whichever key they are filed under."""
+        query = select(_ORDERS.c.order_id).where(_ORDERS.c.vehicle_hash.in_(self._vault.vehicle_hashes(vin)))
+        async with self._transaction(write=False) as connection:
+            return list((await connection.execute(query.order_by(_ORDERS.c.claimed_at.desc()))).scalars())
+
+    def key_rotation(self) -> KeyRotation:
+        """Which keys its columns are encrypted under, and their re-encryption."""
+        return KeyRotation(self._transaction, self._vault)
+
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""
         query = select(_ORDERS.c.status, func.count()).group_by(_ORDERS.c.status)
@@ -348,6 +359,8 @@ class OrderBook:
         except DBAPIError as error:
             if _missing_table(error):
                 raise Unavailable("The order book has no tables yet: run `topup setup`.") from error
+            if _missing_column(error):
+                raise Unavailable("The order book's tables are of an older version: run `topup setup`.") from error
             raise Unavailable(
                 f"The order book's database refused: {type(error.orig).__name__}; see its log."
             ) from error
@@ -495,6 +508,11 @@ def _sqlite_begin(connection: Any) -> None:
     """A writer takes the lock at once: one that takes it late can fail with "database is locked" (measured)."""
     write = connection.get_execution_options().get("topup_write", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _missing_column(error: DBAPIError) -> bool:
+    text = str(error.orig).lower()
+    return "no such column" in text or "has no column" in text or ("column" in text and "does not exist" in text)
 
 
 def _missing_table(error: DBAPIError) -> bool:

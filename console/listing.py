@@ -64,6 +64,27 @@ async def stranded(client: Client, book: OrderBook, settings: Settings) -> list[
         raise CommandFailed(str(error)) from error
 
 
+async def of_vehicle(settings: Settings, vin: str) -> tuple[list[Listed], str]:
+    """The orders of a vehicle, and a sentence on those that only the book has (any more).
+
+    The book finds them under every configured key, so that a rotation hides none; runs are then looked up by order.
+
+    Raises:
+        CommandFailed: Temporal or the book doesn't answer.
+    """
+    client = await temporal_client(settings)
+    async with order_book(settings) as book:
+        assert book is not None, "settings_for('orders') has checked it"
+        try:
+            order_ids = await book.of_vehicle(vin)
+        except TopUpError as error:
+            raise CommandFailed(str(error)) from error
+    found = await named(client, order_ids)
+    forgotten = [one for one in order_ids if one not in {run.order_id for run in found}]
+    remark = f"Temporal has no run (any more) of {', '.join(forgotten)}: `topup orders show` reads the book."
+    return found, remark if forgotten else ""
+
+
 async def named(client: Client, order_ids: Sequence[str]) -> list[Listed]:
     """The latest runs of these orders, those that there are."""
     found = [await runs.latest_run(client, order_id) for order_id in order_ids]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console import dead_letters, demo_command, dev_command, orders, processes
+from console import dead_letters, demo_command, dev_command, keys, orders, processes
 from console.exits import CommandFailed, Exit, say
 from runtime.exits import exit_now
 
@@ -28,6 +28,7 @@ dev_command.register(app)
 demo_command.register(app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()

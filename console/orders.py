@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -71,6 +72,17 @@ def list_orders(
     found, remark = asyncio.run(listing.orders(settings, which, query, limit))
     none = "No such order." if which is listing.Which.ALL else "No order needs a person."
     tables.print_orders(found, as_json=as_json, none=none, remark=remark)
+
+
+@app.command("of-vehicle", epilog="Example: topup orders of-vehicle < vin.txt")
+def of_vehicle(*, as_json: Json = False) -> None:
+    """List a vehicle's orders; the VIN comes on standard input, so that no shell history and no process list has it."""
+    from console import listing, tables  # noqa: PLC0415 - heavy
+    from console.settings import settings_for  # noqa: PLC0415 - heavy
+
+    vin = typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()
+    found, remark = asyncio.run(listing.of_vehicle(settings_for("orders"), vin.strip().upper()))
+    tables.print_orders(found, as_json=as_json, none="This vehicle has no order.", remark=remark)
 
 
 @app.command(epilog="Example: topup orders show T20230821183406000001 --events")

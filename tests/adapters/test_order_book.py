@@ -373,6 +373,13 @@ async def test_every_field_of_an_entry_comes_back_as_it_was_written(book: OrderB
         provider_refund_id="P-1",
         outcome="refunded",
         settled_at=at,
+        restored_at=at,
+        proposal="refunded",
+        proposed_by="Ann",
+        proposed_at=at,
+        proposed_note="bank",
+        confirmed_by="Bob",
+        confirmed_note="yes",
     )
     assert all(
         getattr(full, name) != getattr(Entry("T00001", at), name)

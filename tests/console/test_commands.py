@@ -16,6 +16,7 @@ COMMANDS = (
     (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
     ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
     ("orders", "refund"), ("orders", "cancel"), ("orders", "renotify"), ("orders", "reopen"),
+    ("orders", "of-vehicle"), ("keys",), ("keys", "status"), ("keys", "rotate"),
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
