@@ -11,6 +11,8 @@ from tests.parts.temporal import Temporal
 from tests.reliability.matrix import Parts, representative, representative_names
 from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Runner, Shown
+from tests.reliability.telltales import FEW_KINDS, TELLTALES
+from tests.reliability.trails import trail_drill
 from tests.reliability.world import World
 
 AT_ONCE = 10
@@ -36,12 +38,16 @@ async def caught(
     broker = await asyncio.to_thread(Mosquitto().start)
     world = World(temporal_server, broker, None)
     await world.start()
-    runner = Runner(world, await temporal_server.connect(), at_once=len(MUTANTS))
+    runner = Runner(world, await temporal_server.connect(), at_once=len(MUTANTS) + len(TELLTALES))
     tasks = {
         name: asyncio.create_task(runner.cell(mutant.cell, mutant=name))
         for name, mutant in MUTANTS.items()
         if name in wanted
     }
+    for name in TELLTALES:
+        if name in wanted:
+            drill = trail_drill(None, on_postgres=False, mutant=name, kinds=FEW_KINDS)
+            tasks[name] = asyncio.create_task(runner.drill(name, drill))
     yield tasks
     for task in tasks.values():
         task.cancel()

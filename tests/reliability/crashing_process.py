@@ -288,8 +288,9 @@ def main() -> NoReturn:
     if mutants:
         from tests.reliability.buggy import BUGS  # noqa: PLC0415 - as below
         from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
+        from tests.reliability.telltales import TELLTALES  # noqa: PLC0415 - as above
 
-        wrong = {name: mutant.apply for name, mutant in MUTANTS.items()} | dict(BUGS)
+        wrong = {name: mutant.apply for name, mutant in [*MUTANTS.items(), *TELLTALES.items()]} | dict(BUGS)
         wrong[mutants[0]]()
     if text != "-":
         install(Trap(Plan(**json.loads(text))))

@@ -21,20 +21,12 @@ from tests.reliability.zombies import KINDS, zombie_drill
 Job = Callable[[Runner], Awaitable[Shown]]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What drills need beside the world."""
-
-    kafka: Kafka | None
-    old_platform: Mosquitto | None
-    records: int = 500
-    """How many old records come again in the drill of that."""
-
-
 BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault, when in POINTS)
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 ZOMBIES: Final = 25
 """Orders in one frozen worker's hands."""
+ZOMBIE_NAMES: Final = {kind: f"zombies / {ZOMBIES} frozen before the {kind}" for kind in KINDS}
+FEW_RECORDS: Final = 100
 TRAILS: Final = {"trail / on SQLite": False, "trail / on PostgreSQL": True}
 STORM: Final = "storm / everything is killed and frozen under load"
 STORM_ORDERS: Final = 400
@@ -43,6 +35,16 @@ SQUALL_ORDERS: Final = 60
 OLD_RECORDS: Final = "forgotten / {} records again once their histories are gone"
 NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What drills need beside the world."""
+
+    kafka: Kafka | None
+    old_platform: Mosquitto | None
+    records: int = FEW_RECORDS
+    """How many old records come again in the drill of that."""
 
 
 def _hand_drills() -> Iterator[tuple[str, Drill]]:
@@ -115,14 +117,37 @@ def _drill_job(name: str, drill: Drill) -> Job:
 # --- continuous integration ------------------------------------------------------------------------------------------
 
 _CI_DRILLS: Final = (
+    SQUALL,
+    OLD_RECORDS.format(FEW_RECORDS),
+    *TRAILS,
+    *(ZOMBIE_NAMES[kind] for kind in ("POST, then burnt", "refund")),
     INCIDENT,
     NEVER_STARTED,
     *FORGOTTEN,
     "sweep / terminate while placing",
-    "sweep / delete while in doubt",
-    "sweep / terminate while burning",
     "sweep / delete while parked",
     "sweep / terminate while refunding",
+    "sweep / fail while placing",
+    "reopen / delete while in doubt",
+    "reopen / terminate while burning",
+    "reopen / close as cancelled while kept from the provider",
+    "reopen / terminate while placing, worker dead",
+    "hand / reset to first while in doubt",
+    "hand / reset to last while refunding",
+    "hand / copy while placing",
+    "hand / start while parked",
+    "hand / reset to first once refunded",
+    "hand / copy once delivered",
+    "hand / start once refunded",
+    "cancel / three times while not begun",
+    "cancel / while the worker is dead while kept from the carrier",
+    "cancel / web while placing",
+    "cancel / temporal while in doubt",
+    "cancel / topup while parked",
+    "cancel / three times while refunding",
+    "cancel / web while refund held",
+    "cancel / temporal while refunded, not told",
+    "cancel / topup while delivered",
     "bridge / kill middle book:claim",
     "bridge / kill before temporal:start",
     "bridge / kill after temporal:start",

@@ -20,6 +20,7 @@ from tests.reliability.audit import Paid
 from tests.reliability.bridging import Topic
 from tests.reliability.lanes import HEAL_SECONDS, Lane, until
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, judge_whole
+from tests.reliability.traces import EVERY_CALL, NOTHING_PERSONAL, calls_missing, everything_left, found_in, secrets_of
 from tests.reliability.world import World
 
 SCALE: Final = 0.05
@@ -124,7 +125,12 @@ def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") 
         result.healed_seconds = time.monotonic() - healed_at
         result.report.add(ENDS, result.name, ())
         await asyncio.sleep(2)
-        await own.judge_all(result, lane, [paid for _, paid in both])
+        for seen in await own.judge_all(result, lane, [paid for _, paid in both]):
+            events = await lane.book.events(seen.paid.order_id)
+            result.report.add(EVERY_CALL, seen.paid.order_id, calls_missing(seen, events, killed=True))
+        left = await everything_left(lane, [order for order, _ in both])
+        secrets = secrets_of([order for order, _ in both], lane.environment)
+        result.report.add(NOTHING_PERSONAL, result.name, await asyncio.to_thread(found_in, left, secrets))
         result.report.add(COMMITTED, result.name, await _adds_up(topic, lane, count))
         result.report.merge(await judge_whole(own))
         result.remark = (

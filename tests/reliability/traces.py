@@ -46,13 +46,19 @@ _CALLS: Final[Mapping[str, tuple[str, str]]] = {
 """What a call is in the books of the outside world, and its line in the trail."""
 
 
-def calls_missing(seen: Seen, events: Sequence[Event]) -> Iterator[str]:
-    """Calls that the outside world has seen and the trail has not."""
+_INTENTS: Final = frozenset({"POST", "cancel", "refund"})
+"""Calls whose line stands before they leave, so that it stands though the process was killed."""
+
+
+def calls_missing(seen: Seen, events: Sequence[Event], *, killed: bool = False) -> Iterator[str]:
+    """Calls that the outside world has seen and the trail has not. `killed`: processes were, so only intents count."""
     outside = Counter(entry.kind for entry in (*seen.carrier, *seen.money))
     lines = Counter(event.kind for event in events if _is_a_call(event))
     for call, (there, here) in _CALLS.items():
-        if outside[there] > lines[here]:
+        if outside[there] > lines[here] and not (killed and call not in _INTENTS):
             yield f"the outside world has seen {outside[there]} × {call}, the trail has {lines[here]} × {here}"
+    if killed:
+        return
     for broker, result in {(entry.data["broker"], entry.data["result"]) for entry in seen.notices}:
         if not any(event.kind == f"notice_{result}" and broker in event.detail for event in events):
             yield f"the notice {result} on {broker} is not in the trail"
