@@ -87,10 +87,10 @@ def _trail(*lines: tuple[str, Mapping[str, object]]) -> list[Event]:
     ("outside", "line"),
     [
         ("post", ("post_intent", {"post": 1})),
-        ("get", ("query", {})),
+        ("get", ("query", {"says": "empty"})),
         ("cancel", ("burn_intent", {"burn": "granted"})),
         ("refund", ("refund_send", {"leaves": True})),
-        ("query", ("refund_query", {})),
+        ("query", ("refund_query", {"says": "accepted"})),
     ],
 )
 def test_each_call_needs_a_line_of_its_own(outside: str, line: tuple[str, Mapping[str, object]]) -> None:
