@@ -16,7 +16,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from orders.identities import NoticeResult, workflow_id
+from orders.identities import NoticeResult, carrier_serial, refund_number, workflow_id
 from orders.lifecycle import Outcome, Status
 from orders.outcomes import CarrierSays, NotFound
 from orders.paid_order import Provider
@@ -226,6 +226,7 @@ class StartArguments(TypedDict):
     id_conflict_policy: WorkflowIDConflictPolicy
     search_attributes: TypedSearchAttributes
     static_summary: str
+    static_details: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,4 +259,8 @@ class Start:
                 ]
             ),
             "static_summary": f"{order.package_id} · {order.amount_fen} fen · {order.provider}",
+            "static_details": (
+                f"Serial at the carrier `{carrier_serial(order.order_id)}`, refund number "
+                f"`{refund_number(order.order_id, 1)}`. Also without a worker: `topup orders show {order.order_id}`."
+            ),
         }

@@ -44,7 +44,7 @@ from workflows.steps import (
     Word,
     WordFor,
 )
-from workflows.view import View
+from workflows.view import View, label
 
 _WORD = '{"operator": "YOUR NAME", "note": "WHY"}'
 _RESOLVE = '{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "delivered"}'
@@ -165,6 +165,7 @@ class TopUpOrder:
         return says or CarrierSays(answer=InDoubt(cause="book", why="Looking again."))
 
     async def _show_doubt(self, doubt: InDoubt) -> None:
+        self._view.reference = doubt.carrier_order_id or self._view.reference
         if doubt.cause == "partial":
             await self._view.enter("parked", "the carrier says partial", needs_operator=True)
         elif self._view.status == "placing":
@@ -216,7 +217,7 @@ class TopUpOrder:
         self._contradicted = True
         self._view.carrier_has_spoken(final=False)
         await self._view.enter("parked", why, needs_operator=True)
-        await self._steps.pause(policies.LABEL_SECONDS, f"PARKED: {why} Then Send an Update > resolve")
+        await self._steps.pause(policies.LABEL_SECONDS, label(f"PARKED: {why} Then Send an Update > resolve"))
 
     async def _provider(self, name: str, closed: int, *, local: bool) -> ProviderSays | None:
         insist = self._view.needs_operator
@@ -258,6 +259,7 @@ class TopUpOrder:
         """One platform's notice, with its own policy and its own end; its failure changes nothing but its own state."""
         states = self._view.notices.setdefault(result, {})
         states[platform] = "pending"
+        self._view.show()
         step = Step(
             name=steps.NOTIFY,
             arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=(platform,)),
@@ -270,6 +272,7 @@ class TopUpOrder:
         try:
             says = await self._steps.insist(step, lambda: self._renotify)
             states[platform] = says.states[platform]
+            self._view.show()
         except ActivityError:
             states[platform] = "given_up"
             given_up = GivenUp(order_id=self._order.order_id, result=result, platform=platform)

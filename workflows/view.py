@@ -21,6 +21,9 @@ from workflows.steps import (
     TopUpState,
 )
 
+LABEL_CHARACTERS: Final = 95
+"""What a bar of the Web UI's timeline shows of a timer's label (seen)."""
+_SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
 
 
@@ -37,6 +40,8 @@ class View:
         self.proposal = ""
         self.person: OnlyAPerson | None = None
         """The carrier can't be asked; what a person needs to know of it."""
+        self.reference = ""
+        """The carrier's own number of the order, once it has told it."""
         self._trouble_since: float | None = None
         self._word_known = False
 
@@ -71,7 +76,7 @@ class View:
                 NEEDS_OPERATOR.value_set(needs_operator),
             ]
             workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - the SDK's own type
-        workflow.set_current_details(self._details())
+        self.show()
         if status in ("in_doubt", "parked") or needs_operator:
             note = StatusNote(
                 order_id=self._order.order_id, status=status, reason=reason, needs_operator=needs_operator
@@ -82,8 +87,14 @@ class View:
         """Parked at once, and for as long as it takes. Returns the label of the timer to wait with."""
         self.person = person
         await self.enter("parked", why, needs_operator=True)
-        workflow.set_current_details(self._details())  # what is valid changes with time
-        return f"PARKED: ask the carrier's desk about {self._order.order_id}, then Send an Update > resolve. {why}"
+        self.show()  # what is valid changes with time
+        return label(
+            f"PARKED: ask the carrier's desk about {self._order.order_id}, then Send an Update > resolve. {why}"
+        )
+
+    def show(self) -> None:
+        """Write what the Web UI and `topup orders show` tell an operator."""
+        workflow.set_current_details(self._details())
 
     def carrier_stage(self) -> Stage:
         """Waiting for the carrier: quiet, then shown as trouble, then parked while the saga goes on asking."""
@@ -92,16 +103,14 @@ class View:
             await self.enter("parked", CARRIER_SILENT, needs_operator=True)
 
         if self.needs_operator:
-            return Stage(
-                f"PARKED: {self.reason}. Ask the carrier for {self._order.order_id}, then Send an Update > resolve",
-                LABEL_SECONDS,
-            )
+            what = f"Ask the carrier for {self._order.order_id}, then Send an Update > resolve"
+            return Stage(label(f"PARKED: {self.reason}. {what}"), LABEL_SECONDS)
         return self._stage("carrier", PARK_AFTER_SECONDS, park)
 
     def refund_stage(self) -> Stage:
         """Waiting for the payment provider: there is no end, only a person who may be needed."""
         if self.needs_operator:
-            return Stage(f"REFUND WAITS FOR YOU: {self.reason}", LABEL_SECONDS)
+            return Stage(label(f"REFUND WAITS FOR YOU: {self.reason}"), LABEL_SECONDS)
         return self._stage("payment provider", None, None)
 
     def carrier_has_spoken(self, *, final: bool = True) -> None:
@@ -118,11 +127,11 @@ class View:
         quiet = scaled(TROUBLE_AFTER_SECONDS, self._steps.scale)
         if elapsed < quiet:
             return Stage(f"Waiting for the {whom}'s answer", quiet - elapsed)
-        label = f"RETRYING > 2 min: click the orange bar for the {whom}'s answer; Reset there = retry now"
+        trouble = f"RETRYING > 2 min: click the orange bar for the {whom}'s answer"
         if then is None or then_seconds is None:
-            return Stage(label, LABEL_SECONDS)
+            return Stage(trouble, LABEL_SECONDS)
         left = scaled(then_seconds, self._steps.scale) - elapsed
-        return Stage(label, max(left, 1.0), then)
+        return Stage(trouble, max(left, 1.0), then)
 
     def _details(self) -> str:
         """Markdown: where it stands, what to do, then only the commands that are valid now."""
@@ -133,28 +142,57 @@ class View:
     def _advice(self) -> list[str]:
         order_id = self._order.order_id
         if self.status in ("delivered", "refunded"):
-            return ["Nothing is to be done."]
+            return self._after_the_end()
         if self._word_known:
-            return [
-                "The carrier will not deliver; the refund is under way, and the saga goes on asking.",
-                "",
-                *self._now(),
-                *([] if self.status != "parked" else _resolve("you have paid it another way", "refunded", order_id)),
-            ]
+            return self._of_the_refund()
         if self.status == "parked" and self.person is not None:
             return self._ask_its_desk(self.person)
         if self.status == "parked":
+            given_up = f"given up by the carrier: {self.reference}" if self.reference else "REFERENCE"
+            number = ", the note holds its own order number" if self.reference else ", with its reference"
             return [
-                f"Ask the carrier what became of `{order_id}`, then Send an Update > `resolve`, or:",
+                f"Ask the carrier what became of `{order_id}`. Nothing is refunded before you say so.",
                 "",
-                *_resolve("it has delivered", "delivered", order_id),
-                *_resolve("it has not and never will (with its reference)", "not_delivered", order_id),
+                *_resolve("It has delivered", "delivered", order_id),
+                *_resolve(f"It has not and never will{number}", "not_delivered", order_id, given_up),
             ]
         return [
-            "The carrier has not settled this order; the saga goes on asking. Nothing is refunded in doubt.",
+            "The carrier has not settled this order; it is asked again and again, and nothing is refunded in doubt.",
             "",
             *self._now(),
-            f"- cancel, and refund unless it is delivered: `topup orders cancel {order_id}`",
+            *_command("Cancel it, and refund unless it is delivered", f'topup orders cancel {order_id} --note "WHY"'),
+        ]
+
+    def _of_the_refund(self) -> list[str]:
+        order_id = self._order.order_id
+        if self.status == "parked":
+            return [
+                "The carrier will not deliver, and the payment provider denies the refund.",
+                "Have it paid at the provider's merchant platform, then ask again; or pay it another way and say so.",
+                "",
+                *self._now(),
+                *_resolve("Paid another way", "refunded", order_id),
+            ]
+        if self.needs_operator:
+            held = "The carrier will not deliver, and the refund waits for what the heading says; then ask again."
+            return [held, "", *self._now()]
+        return ["The carrier will not deliver; the refund is under way. Nothing is to be done.", "", *self._now()]
+
+    def _after_the_end(self) -> list[str]:
+        pending = sorted(
+            {name for states in self.notices.values() for name, state in states.items() if state == "pending"}
+        )
+        if not pending:
+            return ["Nothing is to be done."]
+        order_id = self._order.order_id
+        return [
+            f"The order is done. The notice waits for the MQTT platform {', '.join(pending)}.",
+            "",
+            *_command(
+                "Publish it again now",
+                f"topup orders renotify {order_id}",
+                f"Send an Update > renotify: {_SIGNED}",
+            ),
         ]
 
     def _ask_its_desk(self, person: OnlyAPerson) -> list[str]:
@@ -164,24 +202,33 @@ class View:
             "This carrier can't be asked from here and knows no number of ours: nothing more happens by itself.",
             f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.",
             "",
-            *_resolve("it has delivered", "delivered", order_id),
+            *_resolve("It has delivered", "delivered", order_id),
         ]
         if workflow.now() >= person.not_delivered_from:
-            return advice + _resolve("it has not and never will", "not_delivered", order_id)
+            return advice + _resolve("It has not and never will", "not_delivered", order_id)
         until = _utc(person.not_delivered_from)
-        return [*advice, f"- it has not: say so after {until}; until then the POST may still act, so ask again then."]
+        return [*advice, f"**It has not:** say so after {until}; until then the POST may still act, so ask again then."]
 
     def _now(self) -> list[str]:
-        signed = '{"operator": "YOUR NAME", "note": "WHY"}'
-        return [
-            f"- ask again now: `topup orders retry {self._order.order_id}`, or Send an Update > `retry_now`: `{signed}`"
-        ]
+        order_id = self._order.order_id
+        return _command("Ask again now", f"topup orders retry {order_id}", f"Send an Update > retry_now: {_SIGNED}")
+
+
+def label(text: str) -> str:
+    """A timer's label, cut where the Web UI's bar ends."""
+    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1].rstrip()}…"
 
 
 def _utc(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _resolve(when: str, outcome: str, order_id: str) -> list[str]:
-    pasted = f'{{"operator": "YOUR NAME", "note": "REFERENCE", "outcome": "{outcome}"}}'
-    return [f"- {when}: `topup orders resolve {order_id} --outcome {outcome} --note REFERENCE`, or `{pasted}`"]
+def _command(when: str, *ways: str) -> list[str]:
+    """What to do, and the ways of doing it, each to be copied as it stands."""
+    return [f"**{when}:**", "", "```", *ways, "```", ""]
+
+
+def _resolve(when: str, outcome: str, order_id: str, note: str = "REFERENCE") -> list[str]:
+    pasted = f'{{"operator": "YOUR NAME", "note": "{note}", "outcome": "{outcome}"}}'
+    way = f'topup orders resolve {order_id} --outcome {outcome} --note "{note}"'
+    return _command(when, way, f"Send an Update > resolve: {pasted}")
