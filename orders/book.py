@@ -468,7 +468,7 @@ def grant_refund(
         return entry, RefundForbidden("The carrier has contradicted its own refusal: ask it before any money moves.")
     status = lifecycle.move(entry.status, "refunding")
     granted = replace(entry, refund_sequence=1, refund_at=now, status=status, first_pass=False)
-    return granted, RefundGranted(1, fresh=not restored)
+    return granted, RefundGranted(1, fresh=not restored and entry.restored_at is None)
 
 
 def refund_leaves(entry: Entry, now: datetime, sequence: int) -> tuple[Entry, bool]:

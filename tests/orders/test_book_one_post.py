@@ -186,3 +186,10 @@ def test_a_restored_book_can_not_rule_out_that_an_order_was_sent_and_keeps_that(
     assert one_post.resolve_not_delivered(entry, at(LATENCY_AND_LAG - 1), FLAT, NOTE)[0] == entry
     assert one_post.resolve_not_delivered(entry, at(LATENCY_AND_LAG), FLAT, NOTE)[0].fact == "refused"
     assert book.resolve_delivered(entry, at(9))[0].fact == "sold"
+
+
+def test_a_refund_of_an_order_that_a_restored_book_knew_nothing_of_is_asked_for_first_for_ever():
+    entry, _ = book.grant_post(claimed(), at(1_000), replace(FLAT, restored_at=at(0)), body_of, None)
+    entry, _ = one_post.resolve_not_delivered(entry, at(2_000), FLAT, NOTE)
+
+    assert book.grant_refund(entry, at(2_001))[1] == RefundGranted(1, fresh=False)

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orders import book
-from orders.book import BurnGranted, Entry, PostGranted, RefundGranted
+from orders import book, one_post
+from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted, RefundGranted
 from orders.lifecycle import TRANSITIONS
 from orders.outcomes import (
     NotFound,
@@ -35,6 +36,7 @@ from tests.orders.entries import (
     claimed,
 )
 
+FLAT = replace(TIMES, can_be_asked=False)
 ANSWERS = [COMPLETED, REFUSED, BURNT, UNANSWERED, CONFLICT, THROTTLED, IN_FLIGHT, PARTIAL]
 REFUND_ANSWERS = [
     RefundConfirmed(provider_refund_id="P"),
@@ -73,7 +75,9 @@ calls = st.tuples(
 class Caller:
     """Calls rules as the activities do, with what it has in hand: rights to POST, evidence of empty answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *dialects: CarrierTimes) -> None:
+        self.dialects = dialects
+        self.times = dialects[0]
         self.entry = claimed()
         self.seconds = 0.0
         self.rights: list[PostGranted] = []
@@ -86,6 +90,7 @@ class Caller:
 
     def call(self, what: str, choice: int) -> None:
         before = self.entry
+        self.times = self.dialects[choice // 7 % len(self.dialects)]
         rule = getattr(self, "_" + what.replace(" ", "_"))
         rule(choice)
         self._must_hold(before, what)
@@ -96,9 +101,10 @@ class Caller:
 
     def _post(self, choice: int) -> None:
         before = self.entry
-        answer = self._run(book.grant_post, self.now, TIMES, body_of, self.evidence[choice % len(self.evidence)])
+        answer = self._run(book.grant_post, self.now, self.times, body_of, self.evidence[choice % len(self.evidence)])
         if isinstance(answer, PostGranted):
             assert (before.cancel_reason, before.burn_at, before.refund_sequence, before.fact) == ("", None, 0, None)
+            assert before.posts == 0 or before.completion_date is not None, "one POST ever"
             self.rights.append(answer)
             self.may_be_out.append(answer.body)
             assert len(set(self.may_be_out)) == 1, "two bodies while a POST may be out"
@@ -118,12 +124,14 @@ class Caller:
     def _look(self, choice: int) -> None:
         empty = NotFound(posts=self.entry.posts, asked_at=self.now.timestamp())
         self.seconds += choice % 3
-        weighed = self._run(book.weigh_empty, self.now, TIMES, empty)
+        if not book.can_be_asked(self.entry, self.times):
+            self._run(one_post.look, self.now, self.times, listening=timedelta(seconds=65))
+        weighed = self._run(book.weigh_empty, self.now, self.times, empty)
         if isinstance(weighed.answer, NotFound) and weighed.answer.may_post:
             self.evidence.append(weighed.answer if weighed.answer.posts else None)
 
     def _burn(self, _choice: int) -> None:
-        answer = self._run(book.grant_burn, self.now, TIMES)
+        answer = self._run(book.grant_burn, self.now, self.times)
         if isinstance(answer, BurnGranted) and self.entry.posts:
             assert self.entry.completion_date is not None
             assert self.now >= self.entry.completion_date + TIMES.visibility_lag
@@ -132,7 +140,12 @@ class Caller:
         self._run(book.request_cancel, book.CANCELLED)
 
     def _not_delivered(self, choice: int) -> None:
-        self._run(book.request_cancel, book.RESOLVED_BY_OPERATOR, ["", "C-4711 is given up"][choice % 2])
+        before, note = self.entry, ["", "C-4711 is given up"][choice % 2]
+        counts_from = one_post.not_delivered_counts_from(before, self.times)
+        self._run(one_post.resolve_not_delivered, self.now, self.times, note)
+        if before.fact is None and self.entry.fact is not None:
+            assert counts_from is not None
+            assert self.now >= counts_from
 
     def _delivered(self, _choice: int) -> None:
         self._run(book.resolve_delivered, self.now)
@@ -184,11 +197,14 @@ class Caller:
         assert not (after.first_pass and after.status != "placing")
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(calls, min_size=25, max_size=60))
-def test_no_sequence_of_calls_breaks_what_the_book_promises(sequence: list[tuple[str, float, int]]):
+@pytest.mark.parametrize("dialects", [(TIMES,), (FLAT,), (TIMES, FLAT)], ids=["tmf622", "flat", "now this, now that"])
+def test_no_sequence_of_calls_breaks_what_the_book_promises(
+    dialects: tuple[CarrierTimes, ...], sequence: list[tuple[str, float, int]]
+):
     """And none lets `IllegalTransition` escape, which would stop an order for ever."""
-    caller = Caller()
+    caller = Caller(*dialects)
 
     for what, seconds, choice in sequence:
         caller.seconds += seconds

@@ -13,6 +13,7 @@ from workflows.policies import (
     SHORTEST_SECONDS,
     StepPolicy,
     look_pace_seconds,
+    parked_pace_seconds,
     refund_pace_seconds,
     scaled,
 )
@@ -164,3 +165,19 @@ def test_the_next_look_at_an_older_refund_never_comes_before_that_of_a_younger_o
     younger, older = sorted(ages)
 
     assert younger + refund_pace_seconds(younger, scale) <= older + refund_pace_seconds(older, scale) + 1e-6
+
+
+@given(age=ages, scale=scales)
+def test_looks_at_an_order_that_waits_for_a_person_are_ever_rarer_and_never_end(age: float, scale: float):
+    wait = parked_pace_seconds(age, scale)
+
+    assert SHORTEST_SECONDS <= wait <= max(SHORTEST_SECONDS, policies.LOOK_PARKED_LONGEST_SECONDS * scale)
+    assert wait >= min(age, policies.LOOK_PARKED_LONGEST_SECONDS * scale) * 0.999
+
+
+def test_the_looks_of_a_year_fit_into_one_history():
+    looks, age = 0, 0.0
+    while age < 365 * 24 * 3600:
+        looks, age = looks + 1, age + parked_pace_seconds(age, 1.0)
+
+    assert looks * 10 < 10_000  # Temporal warns from 10 240 events on; a look leaves fewer than ten
