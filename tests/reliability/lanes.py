@@ -194,7 +194,7 @@ class Lane:
         if entry.status != entry.outcome or entry.needs_operator or entry.first_pass:
             sentences.append(f"the book shows {entry.status}, needs_operator={entry.needs_operator}")
         posts = len(seen.at_carrier("post"))
-        if posts > entry.posts:
+        if posts > entry.posts and not paid.restored:
             sentences.append(f"the carrier saw {posts} POSTs, the book granted {entry.posts}")
         untold = [f"{one.result} on {one.platform}: {one.state}" for one in notices if one.state != "acknowledged"]
         if untold or not notices:

@@ -12,6 +12,7 @@ from tests.reliability.cancels import CANCELS, cancel_drill
 from tests.reliability.cells import STORIES, Cell, full, planned
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.forgetting import forgotten_records_drill
+from tests.reliability.restoring import restore_drill
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
 from tests.reliability.storm import storm_drill
@@ -33,6 +34,8 @@ STORM_ORDERS: Final = 400
 SQUALL: Final = "storm / everything is killed under load"
 SQUALL_ORDERS: Final = 60
 OLD_RECORDS: Final = "forgotten / {} records again once their histories are gone"
+RESTORED: Final = ("restore / on SQLite", "restore / on SQLite, histories deleted")
+RESTORED_ON_POSTGRES: Final = ("restore / on PostgreSQL", "restore / on PostgreSQL, histories deleted")
 NEVER_STARTED = "sweep / claimed and never started"
 FORGOTTEN: Final = ("sweep / deleted once delivered", "sweep / deleted once refunded")
 
@@ -93,6 +96,9 @@ def drills(parts: Parts, seed: int = 1) -> dict[str, Job]:
         found[STORM] = storm_drill(STORM_ORDERS, seed=seed, every_seconds=5)
         found[SQUALL] = storm_drill(SQUALL_ORDERS, seed=seed, every_seconds=2, only="kill")
         found[OLD_RECORDS.format(parts.records)] = forgotten_records_drill(parts.kafka, parts.records)
+        for names, on_postgres in ((RESTORED, False), (RESTORED_ON_POSTGRES, True)):
+            for name, forgets in zip(names, (False, True), strict=True):
+                found[name] = restore_drill(parts.kafka, on_postgres=on_postgres, forgets=forgets)
         for name, (point, fault, when) in zip(BRIDGE_NAMES, POINTS, strict=True):
             found[name] = bridge_drill(parts.kafka, point, fault, when)
         if parts.old_platform is not None:
@@ -121,6 +127,7 @@ _CI_DRILLS: Final = (
     OLD_RECORDS.format(FEW_RECORDS),
     *TRAILS,
     *(ZOMBIE_NAMES[kind] for kind in ("POST, then burnt", "refund")),
+    *RESTORED,
     INCIDENT,
     NEVER_STARTED,
     *FORGOTTEN,
