@@ -21,7 +21,7 @@ from workflows.steps import (
     TopUpState,
 )
 
-LABEL_CHARACTERS: Final = 95
+LABEL_CHARACTERS: Final = 120
 """What a bar of the Web UI's timeline shows of a timer's label (seen)."""
 _SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
@@ -160,7 +160,7 @@ class View:
             "The carrier has not settled this order; it is asked again and again, and nothing is refunded in doubt.",
             "",
             *self._now(),
-            *_command("Cancel it, and refund unless it is delivered", f'topup orders cancel {order_id} --note "WHY"'),
+            *_command("Cancel it, and refund unless it is delivered", f'`topup orders cancel {order_id} --note "WHY"`'),
         ]
 
     def _of_the_refund(self) -> list[str]:
@@ -190,8 +190,8 @@ class View:
             "",
             *_command(
                 "Publish it again now",
-                f"topup orders renotify {order_id}",
-                f"Send an Update > renotify: {_SIGNED}",
+                f"`topup orders renotify {order_id}`",
+                f"Send an Update > `renotify`: `{_SIGNED}`",
             ),
         ]
 
@@ -211,7 +211,8 @@ class View:
 
     def _now(self) -> list[str]:
         order_id = self._order.order_id
-        return _command("Ask again now", f"topup orders retry {order_id}", f"Send an Update > retry_now: {_SIGNED}")
+        ways = (f"`topup orders retry {order_id}`", f"Send an Update > `retry_now`: `{_SIGNED}`")
+        return _command("Ask again now", *ways)
 
 
 def label(text: str) -> str:
@@ -224,11 +225,11 @@ def _utc(moment: datetime) -> str:
 
 
 def _command(when: str, *ways: str) -> list[str]:
-    """What to do, and the ways of doing it, each to be copied as it stands."""
-    return [f"**{when}:**", "", "```", *ways, "```", ""]
+    """What to do, and the ways of doing it. Code in the line, which wraps: the Web UI cuts blocks off (seen)."""
+    return [f"**{when}:**", "", *(f"- {way}" for way in ways), ""]
 
 
 def _resolve(when: str, outcome: str, order_id: str, note: str = "REFERENCE") -> list[str]:
     pasted = f'{{"operator": "YOUR NAME", "note": "{note}", "outcome": "{outcome}"}}'
-    way = f'topup orders resolve {order_id} --outcome {outcome} --note "{note}"'
-    return _command(when, way, f"Send an Update > resolve: {pasted}")
+    way = f'`topup orders resolve {order_id} --outcome {outcome} --note "{note}"`'
+    return _command(when, way, f"Send an Update > `resolve`: `{pasted}`")
