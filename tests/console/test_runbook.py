@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from tests.console import stories, stories_flat, stories_kafka  # noqa: F401 - these tell stories too
+from tests.console import stories, stories_flat, stories_kafka, stories_two_persons  # noqa: F401 - these tell stories too
 from tests.console.desk import Desk
 from tests.console.runbook import NEVER, Command, commands, mentioned, sections
 from tests.parts.mosquitto import Mosquitto
