@@ -23,6 +23,8 @@ from tests.workflows import test_saga_flat as flat
 from tests.workflows import test_saga_notices as notices
 from tests.workflows import test_saga_operators as operators
 from tests.workflows import test_saga_refunds as refunds
+from tests.workflows import test_saga_restored as restored
+from tests.workflows import test_saga_two_persons as two_persons
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import BROKEN, UNANSWERED
 from tests.workflows.scenario import story_of
@@ -68,6 +70,19 @@ STORIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "refund_closed": (refunds.test_a_closed_refund_goes_on_under_a_new_number_after_a_second_look, {}),
     "refund_denied_then_resolved": (
         refunds.test_a_refund_that_the_provider_denies_waits_for_an_operators_word_and_a_last_query,
+        {},
+    ),
+    "two_persons_then_refunded": (
+        two_persons.test_not_delivered_takes_effect_when_another_operator_says_it_too,
+        {},
+    ),
+    "restored_book_asked_first": (restored.test_a_new_order_costs_one_get_and_is_not_shown_as_doubtful, {}),
+    "restored_book_under_a_refund": (
+        restored.test_a_run_that_refunds_under_a_book_that_has_forgotten_why_asks_both_again,
+        {},
+    ),
+    "restored_book_under_a_notice": (
+        restored.test_an_order_that_was_sold_in_the_lost_time_is_found_and_not_sent_again,
         {},
     ),
     "notice_given_up": (notices.test_a_platform_that_stays_dead_past_the_message_expiry_is_given_up, {}),
