@@ -17,7 +17,7 @@ $ python -m tests.reliability --full --only "forgotten /" --records 5000
 | `bridging.py` | the bridge between claim, start and commit on a real Kafka; the incident |
 | `states.py` | where an order can stand when an operator's hand comes, and what must follow |
 | `cancels.py` | a cancel in each state, by each of its ways |
-| `hands.py` | runs terminated, deleted, failed, reset, started once more in each state; the sweep, `topup orders reopen` |
+| `hands.py` | runs terminated, deleted, failed, reset, started once more in each state; sweep and `reopen` |
 | `forgetting.py` | records that come again once the histories are gone, through the bridge; conflicts |
 | `zombies.py` | a worker frozen behind its last look at the clock, with a crowd of orders in its hands |
 | `storm.py` | every part killed and frozen in one run under load |

@@ -8,6 +8,7 @@ from tests.parts.kafka import Kafka
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.postgres import Postgres
 from tests.parts.temporal import Temporal
+from tests.reliability.drill_mutants import DRILL_MUTANTS
 from tests.reliability.matrix import Parts, representative, representative_names
 from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Runner, Shown
@@ -30,7 +31,7 @@ async def runner(temporal_server: Temporal, mosquitto: Mosquitto, postgres: Post
 
 @pytest.fixture(scope="session")
 async def caught(
-    request: pytest.FixtureRequest, temporal_server: Temporal
+    request: pytest.FixtureRequest, temporal_server: Temporal, kafka: Kafka
 ) -> AsyncIterator[Mapping[str, "asyncio.Task[Shown]"]]:
     """The selected mutants, each in its cell, on a world of their own: their orders must not count."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
@@ -38,7 +39,8 @@ async def caught(
     broker = await asyncio.to_thread(Mosquitto().start)
     world = World(temporal_server, broker, None)
     await world.start()
-    runner = Runner(world, await temporal_server.connect(), at_once=len(MUTANTS) + len(TELLTALES))
+    client = await temporal_server.connect()
+    runner = Runner(world, client, at_once=len(MUTANTS) + len(TELLTALES))
     tasks = {
         name: asyncio.create_task(runner.cell(mutant.cell, mutant=name))
         for name, mutant in MUTANTS.items()
@@ -48,6 +50,10 @@ async def caught(
         if name in wanted:
             drill = trail_drill(None, on_postgres=False, mutant=name, kinds=FEW_KINDS)
             tasks[name] = asyncio.create_task(runner.drill(name, drill))
+    for name, mutant in DRILL_MUTANTS.items():
+        if name in wanted:
+            apart = Runner(world, client, at_once=1, mutant=name)
+            tasks[name] = asyncio.create_task(apart.drill(name, mutant.drill(kafka)))
     yield tasks
     for task in tasks.values():
         task.cancel()

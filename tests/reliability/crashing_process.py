@@ -287,10 +287,12 @@ def main() -> NoReturn:
     process, text, *mutants = sys.argv[1:]
     if mutants:
         from tests.reliability.buggy import BUGS  # noqa: PLC0415 - as below
+        from tests.reliability.drill_mutants import DRILL_MUTANTS  # noqa: PLC0415 - as below
         from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
         from tests.reliability.telltales import TELLTALES  # noqa: PLC0415 - as above
 
-        wrong = {name: mutant.apply for name, mutant in [*MUTANTS.items(), *TELLTALES.items()]} | dict(BUGS)
+        every = [*MUTANTS.items(), *TELLTALES.items(), *DRILL_MUTANTS.items()]
+        wrong = {name: mutant.apply for name, mutant in every} | dict(BUGS)
         wrong[mutants[0]]()
     if text != "-":
         install(Trap(Plan(**json.loads(text))))

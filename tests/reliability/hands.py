@@ -61,9 +61,9 @@ def hand_drill(state: State, hand: Hand, *, worker: Worker = "alive", by: By = "
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
         scene = await set_scene(runner, result, stack, state, zombies=worker == "frozen")
         lane, order = scene.lane, scene.order
-        lane.mutant = BUGS.get(hand, "")
+        usual, lane.mutant = lane.mutant, BUGS.get(hand, lane.mutant)
         first_worker = None if state.unbegun else await lane.process("worker")
-        lane.mutant = ""
+        lane.mutant = usual
         await lane.start(order)
         await until(lambda: state.reached(lane, order, scene.paid), f"the order is {state.name}", 60)
         if worker == "dead" and first_worker is not None:

@@ -60,13 +60,13 @@ class Lane:
 
     # --- processes ---
 
-    async def process(self, name: str, plan: Plan | None = None) -> Program:
-        """A started `worker` or `bridge`: the production process, or with a fault in it."""
+    async def process(self, name: str, plan: Plan | None = None, **changes: str) -> Program:
+        """A started `worker` or `bridge`: the production process, or with a fault in it. `changes`: settings."""
         module = {"worker": "workers", "bridge": "bridge"}[name]
         mutant = [self.mutant] if self.mutant else []
         crashing = ["tests.reliability.crashing_process", name, plan.text() if plan else "-", *mutant]
         command = [sys.executable, "-m", *(crashing if plan or mutant else [module])]
-        program = Program(f"{name}-{self.queue}-{len(self._programs)}", command, env=self.environment)
+        program = Program(f"{name}-{self.queue}-{len(self._programs)}", command, env=self.environment | changes)
         self._programs.append(program)
         await asyncio.to_thread(program.start)
         return program

@@ -57,9 +57,11 @@ Drill = Callable[["Runner", Shown, AsyncExitStack], Awaitable[None]]
 class Runner:
     """Runs cells and drills on one world."""
 
-    def __init__(self, world: World, client: Client, *, at_once: int) -> None:
+    def __init__(self, world: World, client: Client, *, at_once: int, mutant: str = "") -> None:
         self.world = world
         self.client = client
+        self.mutant = mutant
+        """The mistake that the processes of every lane make, unless a drill gives a lane another."""
         self.paid: list[Paid] = []
         """All paid orders of this world so far, for the audit of the whole."""
         self._lanes: dict[str, list[Lane]] = {}
@@ -92,7 +94,9 @@ class Runner:
 
     def lane(self, name: str, stack: AsyncExitStack, **options: Any) -> Lane:
         """A lane that is closed with the stack."""
-        return self.adopt(name, Lane(self.world, self.client, **options), stack)
+        lane = Lane(self.world, self.client, **options)
+        lane.mutant = self.mutant
+        return self.adopt(name, lane, stack)
 
     def adopt(self, name: str, lane: Lane, stack: AsyncExitStack) -> Lane:
         """A lane of another world, closed with the stack; its logs are kept if the drill breaks a rule."""

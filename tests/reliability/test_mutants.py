@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.reliability.drill_mutants import DRILL_MUTANTS
 from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Shown
 
@@ -15,3 +16,9 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 async def test_a_wrong_product_is_caught(mutant: str, caught: Mapping[str, "asyncio.Task[Shown]"]) -> None:
     shown = await caught[mutant]
     assert MUTANTS[mutant].rule in {violation.rule for violation in shown.report.violations}, shown.report.violations
+
+
+@pytest.mark.parametrize("mutant", DRILL_MUTANTS)
+async def test_a_drill_catches_what_it_is_there_for(mutant: str, caught: Mapping[str, "asyncio.Task[Shown]"]) -> None:
+    shown = await caught[mutant]
+    assert DRILL_MUTANTS[mutant].rule in {violation.rule for violation in shown.report.violations}, shown.report

@@ -81,7 +81,7 @@ def trail_drill(kafka: Kafka | None, *, on_postgres: bool, mutant: str = "", kin
         topic = await asyncio.to_thread(Topic, kafka, runner.world.unique("orders-")) if kafka else None
         settings = topic.settings if topic else {}
         lane = runner.lane(result.name, stack, scale=SCALE, on_postgres=on_postgres, **settings)
-        lane.mutant = mutant
+        lane.mutant = mutant or lane.mutant
         both = [await _paid_order(runner, lane, kind) for kind in kinds]
         await lane.process("worker")
         stranger = await runner.world.new_order("wechat")

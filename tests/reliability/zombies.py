@@ -2,9 +2,12 @@
 
 The freeze sits behind the last look at the clock, where nothing of ours can stop the bytes any more: the thawed worker
 sends them all. What keeps the money then is the carrier's burnt serial and the refund number (rule of money 10).
+Temporal loses the frozen worker, as it loses a paused machine; else its open polls would keep tasks from the others
+for a minute.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +16,7 @@ from typing import Final, Literal
 
 from tests.reliability.audit import End, Seen
 from tests.reliability.cells import REFUSED
+from tests.reliability.doors import Door
 from tests.reliability.lanes import LATENCY_SECONDS, WINDOW_SECONDS, Lane, thaw
 from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
 from workflows.policies import scaled
@@ -28,7 +32,7 @@ ENDS_AS: Final[Mapping[Before, End]] = {
 SCALES: Final[Mapping[Before, float]] = {"POST, then burnt": 0.05, "POST, then sold": 0.1, "refund": 0.1}
 """So large that no sender gives up while the crowd gathers."""
 OTHERS_SECONDS: Final = 60.0
-"""The longest freeze. Others have ended nearly all by then; the polls that the frozen one has open keep some tasks."""
+"""The longest freeze."""
 LATE_SHARE: Final = 0.5
 """So many of the orders must see late bytes at least, or nothing was shown."""
 
@@ -43,8 +47,11 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
             await runner.world.order_faults("carrier", order.order_id, [REFUSED])
         await asyncio.gather(*(lane.start(order) for order, _ in both))
         plan = lane.plan("stop", "before", "wire:refund" if before == "refund" else "wire:post", crowd=crowd)
-        zombie = await lane.process("worker", plan)
+        door = stack.enter_context(contextlib.closing(Door(f"grpc://{runner.world.temporal.address}")))
+        door.open()
+        zombie = await lane.process("worker", plan, TEMPORAL_ADDRESS=f"127.0.0.1:{door.port}")
         await lane.until_fired(plan, zombie)
+        door.close()
         frozen_at = time.monotonic()
         if before == "POST, then burnt":  # too late for another POST of theirs
             await asyncio.sleep(scaled(WINDOW_SECONDS - LATENCY_SECONDS, lane.scale) + 1)
@@ -53,6 +60,7 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
         while time.monotonic() < deadline and not await _all_ended(lane):
             await asyncio.sleep(0.5)
         over_at = len((await runner.world.refresh()).carrier)
+        door.open()
         thaw(zombie)
         await asyncio.sleep(2 * ECHO_SECONDS)
         for order, _ in both:
