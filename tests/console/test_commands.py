@@ -22,11 +22,14 @@ COMMANDS = (
 ORDER = "T20230821183406000001"
 
 
-def topup(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def topup(
+    *arguments: str, environment: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     foreign = ("TOPUP_", "TEMPORAL_")
     base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return subprocess.run(
         [sys.executable, "-m", "console", *arguments],
+        input=stdin,
         env=base | {"TEMPORAL_CONFIG_FILE": os.devnull} | dict(environment or {}),
         capture_output=True,
         text=True,

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,12 @@ from adapters.order_book import OrderBook
 from adapters.vault import Vault
 from runtime.clock import SystemClock
 from tests.adapters.book_process import VIN, paid_order
-from tests.console.test_commands import said, topup
+from tests.console.test_commands import COMMANDS, said, topup
+from tests.parts.process import unique
+from tests.parts.temporal import Temporal
+from workflows.steps import Start, TopUpInput
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FIRST, SECOND = bytes(range(32)), bytes(range(32, 64))
 
@@ -36,44 +43,76 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def keys(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`topup keys …`, which shows no key and nothing of a vehicle, whatever happens."""
+    done = topup("keys", *words, environment=environment)
+    secrets = [VIN, environment["TOPUP_PII_KEY"], *environment["TOPUP_PII_OLD_KEYS"].split(",")]
+    assert not [one for one in secrets if one and one in done.stdout + done.stderr]
+    return done
+
+
 def test_a_rotation_from_the_first_look_to_the_old_keys_end(folder: Path):
     both = environment(folder, SECOND, FIRST)
 
-    looked = topup("keys", "status", environment=both)
+    looked = keys("status", environment=both)
     assert looked.returncode == 0
     assert "run `topup keys rotate`" in said(looked)
 
-    dry = topup("keys", "rotate", "--dry-run", environment=both)
+    dry = keys("rotate", "--dry-run", environment=both)
     assert (dry.returncode, dry.stdout) == (0, "3 rows would be re-encrypted under the current key.\n")
-    done = topup("keys", "rotate", "--json", environment=both)
+    done = keys("rotate", "--json", environment=both)
     assert json.loads(done.stdout) == {"dry_run": False, "rows": 3, "unreadable": []}
 
-    after = topup("keys", "status", "--json", environment=both)
+    after = keys("status", "--json", environment=both)
     assert [(use["role"], use["vehicles"]) for use in json.loads(after.stdout)] == [("current", 3), ("old", 0)]
     assert "may leave TOPUP_PII_OLD_KEYS" in said(after)
-    assert topup("keys", "status", environment=environment(folder, SECOND)).returncode == 0
 
 
 def test_a_missing_key_is_named_and_nothing_is_lost(folder: Path):
     stranger = environment(folder, SECOND)
 
-    looked = topup("keys", "status", environment=stranger)
+    looked = keys("status", environment=stranger)
     assert looked.returncode == 1
     assert "is needed and not configured: add it to TOPUP_PII_OLD_KEYS" in said(looked)
-    done = topup("keys", "rotate", environment=stranger)
+    done = keys("rotate", environment=stranger)
     assert done.returncode == 1
     assert "3 rows can't be read" in said(done)
     assert "T00000, T00001, T00002" in said(done)
-    assert json.loads(topup("keys", "rotate", "--json", environment=environment(folder, SECOND, FIRST)).stdout)[
-        "rows"
-    ] == 3  # fmt: skip
 
 
-def test_no_key_and_no_vehicle_is_in_what_the_commands_print(folder: Path):
-    both = environment(folder, SECOND, FIRST)
+@pytest.mark.real
+def test_a_vehicles_orders_are_found_whatever_key_their_runs_are_filed_under(folder: Path, temporal_server: Temporal):
+    """Three under the first key: two with a run, whose search attribute keeps the old hash, one without (any more)."""
+    names = [unique("T")[:32] for _ in range(3)]
 
-    for command in (("keys", "status"), ("keys", "status", "--json"), ("keys", "rotate"), ("keys", "rotate", "--json")):
-        done = topup(*command, environment=both)
-        shown = done.stdout + done.stderr
-        assert VIN not in shown
-        assert not any(key and key in shown for key in (both["TOPUP_PII_KEY"], both["TOPUP_PII_OLD_KEYS"]))
+    async def claim_and_start() -> None:
+        book = OrderBook.open(f"sqlite:///{folder}/book.db", Vault(FIRST), SystemClock())
+        other = paid_order("T99999", vehicle={"vin": "LSGBC5342AG000002", "iccid": "89860321247550000016"})
+        await book.claim([*(paid_order(name) for name in names), other])
+        client = await temporal_server.connect()
+        for name in names[:2]:
+            asked = TopUpInput(order_id=name, package_id="CT-DATA-10GB-30D", amount_fen=9900, provider="wechat")
+            await client.start_workflow(**Start(asked, Vault(FIRST).vehicle_hash(VIN)).arguments(unique("queue")))
+        await book.close()
+
+    asyncio.run(claim_and_start())
+    server = {"TEMPORAL_ADDRESS": temporal_server.address, "TEMPORAL_NAMESPACE": temporal_server.namespace}
+    rotated = environment(folder, SECOND) | server
+    assert keys("rotate", environment=environment(folder, SECOND, FIRST)).returncode == 0
+
+    done = topup("orders", "of-vehicle", "--json", environment=rotated, stdin=f"{VIN}\n")
+
+    assert {order["order_id"] for order in json.loads(done.stdout)} == set(names[:2])
+    assert names[2] in said(done)
+    assert "T99999" not in done.stdout + done.stderr
+    assert VIN not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("document", ["keys.md", "restore.md", "runbook.md", "versions.md", "carrier-flat.md"])
+def test_every_command_that_a_document_names_exists(document: str):
+    text = (ROOT / "docs" / document).read_text()
+    named = set(re.findall(r"topup ((?:orders|keys|dlq) [a-z-]+|setup|doctor|worker|bridge|demo|dev)\b", text))
+
+    for command in named:
+        assert tuple(command.split()) in COMMANDS, command
+    assert named or document == "carrier-flat.md"
