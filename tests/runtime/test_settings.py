@@ -1,6 +1,7 @@
 import base64
 import re
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -365,3 +366,45 @@ def test_a_wrong_temporal_setting_is_one_fault(tmp_path, environ):
     fault = only_fault({**environments.bridge(), **environ}, "bridge")
     assert "TEMPORAL_ADDRESS" in fault
     assert "for example TEMPORAL_ADDRESS=127.0.0.1:7233" in fault
+
+
+def test_old_keys_come_in_any_number_each_once_and_from_a_file_too(tmp_path: Path):
+    first, second = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    assert load(environments.bridge(), "bridge").pii_old_keys == ()
+
+    settings = load(environments.bridge() | {"TOPUP_PII_OLD_KEYS": f"{first}, {second},{first}"}, "bridge")
+    assert settings.pii_old_keys == (bytes([1]) * 32, bytes([2]) * 32)
+    assert settings.pii_keys == (settings.pii_key, *settings.pii_old_keys)
+
+    path = tmp_path / "old_keys"
+    path.write_text(f"{first}\n")
+    settings = load(environments.bridge() | {"TOPUP_PII_OLD_KEYS_FILE": str(path)}, "bridge")
+    assert settings.pii_old_keys == (bytes([1]) * 32,)
+    assert first not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["x", "QUJD", ",", f"{environments.PII_KEY};{environments.PII_KEY}"])
+def test_an_old_key_that_is_none_is_a_fault_and_never_shown(text: str):
+    sentence = only_fault(environments.bridge() | {"TOPUP_PII_OLD_KEYS": text}, "bridge")
+
+    assert sentence.startswith("TOPUP_PII_OLD_KEYS must be exactly 32 bytes in base64")
+    assert environments.PII_KEY not in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2026-11-23T10:00:00Z", 0), ("2026-11-23T18:00:00+08:00", 0), ("2026-11-23T10:00:00.5Z", 0.5)],
+)
+def test_the_restore_is_an_instant_and_is_warned_about(text: str, seconds: float):
+    settings = load(environments.worker() | {"TOPUP_RESTORED_AT": text}, "worker")
+
+    assert settings.restored_at == datetime(2026, 11, 23, 10, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert any("TOPUP_RESTORED_AT" in warning and "asks" in warning for warning in settings.warnings)
+    assert load(environments.worker(), "worker").restored_at is None
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2026-11-23", "2026-11-23T10:00:00", "2026-02-30T10:00:00Z", "2026-11-23T25:00:00Z", "1"]
+)
+def test_a_restore_without_a_time_zone_or_that_never_was_is_a_fault(text: str):
+    assert only_fault(environments.worker() | {"TOPUP_RESTORED_AT": text}, "worker").startswith("TOPUP_RESTORED_AT")
