@@ -66,6 +66,9 @@ async def _run(options: argparse.Namespace) -> int:
         for seed in range(options.seed, options.seed + options.seeds):
             jobs |= whole(seed, parts) if options.full else representative(parts)
         chosen = {name: job for name, job in jobs.items() if options.only in name}
+        if not chosen:
+            sys.stderr.write(f"No job's name contains {options.only!r}.\n")
+            return 2
         results = await _run_all(runner, chosen, options.logs)
         report = await judge_whole(runner)
     for result in results:

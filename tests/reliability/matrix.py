@@ -1,6 +1,6 @@
 """The whole matrix: every cell and every drill by name, and the part of it that continuous integration runs."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,12 +12,13 @@ from tests.reliability.cancels import CANCELS, cancel_drill
 from tests.reliability.cells import STORIES, Cell, full, planned
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.forgetting import forgotten_records_drill
+from tests.reliability.monkeys import monkey_drill
 from tests.reliability.restoring import restore_drill
 from tests.reliability.running import Drill, Runner, Shown
 from tests.reliability.states import ENDED, STATES
 from tests.reliability.storm import storm_drill
 from tests.reliability.trails import trail_drill
-from tests.reliability.zombies import KINDS, zombie_drill
+from tests.reliability.zombies import KINDS, Before, zombie_drill
 
 Job = Callable[[Runner], Awaitable[Shown]]
 
@@ -26,7 +27,9 @@ BRIDGE_NAMES: Final = tuple(f"bridge / {fault} {when} {point}" for point, fault,
 INCIDENT, INCIDENT_AND_KILL = "incident", "incident / kill the worker while the carrier is slow"
 ZOMBIES: Final = 25
 """Orders in one frozen worker's hands."""
-ZOMBIE_NAMES: Final = {kind: f"zombies / {ZOMBIES} frozen before the {kind}" for kind in KINDS}
+ZOMBIE_NAMES: Final[Mapping[Before, str]] = {kind: f"zombies / {ZOMBIES} frozen before the {kind}" for kind in KINDS}
+MONKEY_ORDERS: Final = 40
+MONKEYS: Final = f"hands / at random on {MONKEY_ORDERS} orders"
 FEW_RECORDS: Final = 100
 TRAILS: Final = {"trail / on SQLite": False, "trail / on PostgreSQL": True}
 STORM: Final = "storm / everything is killed and frozen under load"
@@ -107,7 +110,8 @@ def drills(parts: Parts, seed: int = 1) -> dict[str, Job]:
     found[NEVER_STARTED] = hands.never_started_drill()
     found |= dict(_hand_drills())
     found |= dict(_cancel_drills())
-    found |= {f"zombies / {ZOMBIES} frozen before the {kind}": zombie_drill(kind, ZOMBIES) for kind in KINDS}
+    found[MONKEYS] = monkey_drill(MONKEY_ORDERS, seed=seed)
+    found |= {name: zombie_drill(kind, ZOMBIES) for kind, name in ZOMBIE_NAMES.items()}
     found |= {FORGOTTEN[0]: hands.forgotten_drill("delivered"), FORGOTTEN[1]: hands.forgotten_drill("refunded")}
     return {name: _drill_job(name, drill) for name, drill in found.items()}
 

@@ -105,7 +105,7 @@ def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") 
         topic = await asyncio.to_thread(Topic, parts["kafka"], world.unique("orders-"))
         settings = {**topic.settings, "TOPUP_BRIDGE_MAX_FIRST_PASS": "200"}
         lane = runner.adopt(result.name, Lane(world, own.client, scale=SCALE, on_postgres=True, **settings), stack)
-        both = await _paid_orders(own, lane, count, draw)
+        both = await paid_orders(own, lane, count, draw, zombies=True)
         stage = _Stage(
             parts,
             lane,
@@ -154,7 +154,10 @@ async def _servers(stack: AsyncExitStack) -> dict[str, Any]:
     return found
 
 
-async def _paid_orders(runner: Runner, lane: Lane, count: int, draw: random.Random) -> list[tuple[PaidOrder, Paid]]:
+async def paid_orders(
+    runner: Runner, lane: Lane, count: int, draw: random.Random, *, zombies: bool = False
+) -> list[tuple[PaidOrder, Paid]]:
+    """Orders of both providers, with what goes wrong every day."""
     orders = await runner.world.new_orders("wechat", count - count // 2)
     orders += await runner.world.new_orders("alipay", count // 2)
     draw.shuffle(orders)
@@ -168,7 +171,7 @@ async def _paid_orders(runner: Runner, lane: Lane, count: int, draw: random.Rand
             faults[order.payment.provider][order.payment.transaction_id] = list(refund)
     for simulator, plans in faults.items():
         await runner.world.faults_of_many(simulator, plans)
-    both = [(order, lane.paid(order, zombies=True)) for order in orders]
+    both = [(order, lane.paid(order, zombies=zombies)) for order in orders]
     runner.paid += [paid for _, paid in both]
     return both
 
