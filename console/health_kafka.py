@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+from kafka.errors import CoordinatorNotAvailableError
+
 from bridge.dead_letters import DeadLetter, read_dead_letters
 from bridge.kafka_client import EMBEDDED_API_VERSION, administrator, reader
 from bridge.kafka_types import Partition
@@ -44,9 +46,12 @@ def group(settings: Settings) -> str | Step:
         return "The embedded broker can't say who reads."
     name, topic = settings.kafka_group, settings.kafka_topic
     with contextlib.closing(administrator(settings)) as admin:
-        described = cast("Any", admin).describe_groups([name])[name]
+        try:
+            described: Mapping[str, Any] = cast("Any", admin).describe_groups([name])[name]
+            lag = _lag(settings)
+        except CoordinatorNotAvailableError:  # a broker that no group has ever read from has no coordinator yet
+            described, lag = {"group_state": "none", "members": []}, _lag(settings, ever_read=False)
     owners = _owners(described, topic)
-    lag = _lag(settings)
     behind = sum(lag.values())
     unread = sorted(number for number in lag if number not in owners)
     if unread:
@@ -88,7 +93,7 @@ def _owners(described: Mapping[str, Any], topic: str) -> dict[int, str]:
     return owners
 
 
-def _lag(settings: Settings) -> dict[int, int]:
+def _lag(settings: Settings, *, ever_read: bool = True) -> dict[int, int]:
     """Records behind the committed offset, by partition; markers of transactions count too."""
     with contextlib.closing(cast("Any", reader(settings, group_id=settings.kafka_group))) as consumer:
         numbers: set[int] = consumer.partitions_for_topic(settings.kafka_topic) or set()
@@ -97,7 +102,7 @@ def _lag(settings: Settings) -> dict[int, int]:
         firsts: dict[Partition, int] = consumer.beginning_offsets(partitions, timeout_ms=READ_MS)
         lag: dict[int, int] = {}
         for partition in partitions:
-            committed: int | None = consumer.committed(partition, timeout_ms=READ_MS)
+            committed: int | None = consumer.committed(partition, timeout_ms=READ_MS) if ever_read else None
             read_to = firsts[partition] if committed is None else max(committed, firsts[partition])
             lag[partition.partition] = max(ends[partition] - read_to, 0)
         return lag

@@ -140,7 +140,7 @@ def _poller_step(part: str, queue: str, found: Sequence[PollerInfo]) -> Step:
         )
     alive = ", ".join(sorted(set(latest) - set(silent)))
     gone = f"; stopped or hung (then kill it): {', '.join(sorted(silent))}" if silent else ""
-    return Step(part, ok=True, says=f"Polled by {alive}{gone}.")
+    return Step(part, ok=True, says=f"Polled within {HUNG_SECONDS:.0f} s by {alive}{gone}.")
 
 
 def _at(poller: PollerInfo) -> datetime:
