@@ -16,6 +16,7 @@ from console.display import Step
 from runtime.settings import Settings
 
 READ_MS: Final = 5_000
+_NOBODY: Final[Mapping[str, Any]] = {"group_state": "none", "members": []}
 RECENT: Final = timedelta(days=1)
 """A dead letter of this age is somebody's work; an older one was looked at, or never will be."""
 
@@ -50,7 +51,7 @@ def group(settings: Settings) -> str | Step:
             described: Mapping[str, Any] = cast("Any", admin).describe_groups([name])[name]
             lag = _lag(settings)
         except CoordinatorNotAvailableError:  # a broker that no group has ever read from has no coordinator yet
-            described, lag = {"group_state": "none", "members": []}, _lag(settings, ever_read=False)
+            described, lag = _NOBODY, _lag(settings, ever_read=False)
     owners = _owners(described, topic)
     behind = sum(lag.values())
     unread = sorted(number for number in lag if number not in owners)
