@@ -47,8 +47,8 @@ MIDDLE_SECONDS: Final = 0.3
 """How long after it was sent a request is on its way for sure: the simulator is told to hold it longer."""
 PUBLISH_MIDDLE_SECONDS: Final = 0.0
 """At the loop's next turn: the publish is with the client's thread."""
-CROWD_SECONDS: Final = 0.8
-"""How long the first write waits for the others: shorter than any sender's time limit in the drills."""
+CROWD_SECONDS: Final[Mapping[str, float]] = {"wire:post": 1.8, "wire:refund": 0.8}
+"""How long the first write waits for the others: shorter than the senders' time limits in the drills."""
 _REFUND: Final = b'"out_refund_no"'
 _Method = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Trap:
         """
         self._passed += 1
         if self._passed == 1:
-            asyncio.get_running_loop().call_later(CROWD_SECONDS, self._freeze)
+            asyncio.get_running_loop().call_later(CROWD_SECONDS[self._plan.point], self._freeze)
         if self._passed == self._plan.crowd:
             self._freeze()
         return await asyncio.shield(asyncio.ensure_future(self._after_the_gate(write)))

@@ -33,8 +33,8 @@ SCALES: Final[Mapping[Before, float]] = {"POST, then burnt": 0.05, "POST, then s
 """So large that no sender gives up while the crowd gathers."""
 OTHERS_SECONDS: Final = 60.0
 """The longest freeze."""
-LATE_SHARE: Final = 0.5
-"""So many of the orders must see late bytes at least, or nothing was shown."""
+LATE_AT_LEAST: Final = 3
+"""So many of the orders must see late bytes, or nothing was shown; on a machine with time to spare all of them do."""
 
 
 def zombie_drill(before: Before, crowd: int) -> Drill:
@@ -69,7 +69,7 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
         result.report.add(ENDS, result.name, ())
         seen = await runner.judge_all(result, lane, [paid for _, paid in both])
         late = sum(_late(one, before, over_at) for one in seen)
-        few = [f"only {late} of {crowd} orders saw late bytes"] if late < crowd * LATE_SHARE else []
+        few = [f"only {late} of {crowd} orders saw late bytes"] if late < LATE_AT_LEAST else []
         result.report.add(COMES_ABOUT, result.name, few)
         result.remark = f"{late} of {crowd} saw the thawed worker's bytes"
 
