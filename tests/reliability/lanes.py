@@ -197,7 +197,7 @@ class Lane:
         if posts > entry.posts and not paid.restored:
             sentences.append(f"the carrier saw {posts} POSTs, the book granted {entry.posts}")
         untold = [f"{one.result} on {one.platform}: {one.state}" for one in notices if one.state != "acknowledged"]
-        if untold or not notices:
+        if untold or not (notices or paid.restored):  # a backup may be of the moment between an end and its notice
             sentences.append(f"notices in the book: {untold or 'none'}")
         return sentences
 
