@@ -252,9 +252,12 @@ async def _take_up(scene: Scene, by: By, stack: AsyncExitStack) -> None:
 
 
 async def _tell_by_hand(scene: Scene, result: Shown, hand: Hand) -> None:
-    """No sweep and no command takes a settled order up; a reset, or the same start once more, tells the car."""
+    """No sweep and no command takes a settled order up; a reset, or the same start once more, tells the car.
+
+    A reset keeps a cancel, which would meet the same bug again.
+    """
     await _refuses_to_reopen(scene, result)
-    await _lay_hand_on(scene, "start" if hand == "delete" else "reset to last")
+    await _lay_hand_on(scene, "reset to last" if hand == "terminate" else "start")
 
 
 async def _refuses_to_reopen(scene: Scene, result: Shown) -> None:

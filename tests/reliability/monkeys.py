@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import RPCTimeoutOrCancelledError, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -29,6 +29,14 @@ SCALE: Final = 0.05
 SECONDS: Final = 45.0
 MOST_HANDS: Final = 4
 WORKERS_KILLED: Final = 2
+NOT_DONE: Final = (
+    RPCError,
+    RPCTimeoutOrCancelledError,
+    WorkflowAlreadyStartedError,
+    WorkflowUpdateFailedError,
+    TimeoutError,
+)
+"""A hand that comes too late, or finds no worker in time."""
 UPDATE_SECONDS: Final = 6.0
 SIGNED: Final = {"operator": "Wang", "note": "a monkey"}
 
@@ -81,7 +89,7 @@ class _Monkey:
         for wait in waits:
             await asyncio.sleep(max(0.0, started_at + wait - time.monotonic()))
             hand = draw.choice(list(self._hands()))
-            with contextlib.suppress(RPCError, WorkflowAlreadyStartedError, WorkflowUpdateFailedError, TimeoutError):
+            with contextlib.suppress(*NOT_DONE):
                 await self._hands()[hand]()
             self.done += 1
 

@@ -87,6 +87,8 @@ class Runner:
                     result.report.add(COMES_ABOUT, name, [str(error)])
                 except TimeoutError as error:
                     result.report.add(ENDS, name, [str(error) or "timed out"])
+                except Exception as error:  # noqa: BLE001 - one drill that fails must not end the others
+                    result.report.add(COMES_ABOUT, name, [f"{type(error).__name__}: {error}"])
                 if result.report.violations:
                     result.logs = "\n".join(lane.logs() for lane in self._lanes.pop(name))
             result.seconds = time.monotonic() - began
