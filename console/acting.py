@@ -67,7 +67,7 @@ class Batch:
 
     def _note(self, acted: Acted) -> None:
         self.results.append(acted)
-        if time.monotonic() - self._shown_at > SHOW_SECONDS:
+        if len(self.orders) > 1 and time.monotonic() - self._shown_at > SHOW_SECONDS:
             self._shown_at = time.monotonic()
             say(f"{len(self.results)} of {len(self.orders)} orders.")
 

@@ -25,9 +25,9 @@ from tests.reliability.lanes import Lane
 from tests.reliability.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
-STUCK_SECONDS = 90.0
-FREE_SECONDS = 60.0
-COMMAND_SECONDS = 60.0
+STUCK_SECONDS = 150.0
+FREE_SECONDS = 150.0
+COMMAND_SECONDS = 90.0
 SHELLS_AT_ONCE = 4
 
 

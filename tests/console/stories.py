@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -130,8 +130,8 @@ async def silent(desk: Desk, command: str) -> None:
     )
     nothing = [{"kind": "hang", "act": False, "target": target, "times": -1} for target in ("post", "get", "cancel")]
     order = await desk.order(lane, carrier=nothing)
-    entry = await desk.stuck(lane, order, "parked", person=True)
-    assert "24 h" in entry.reason
+    await desk.stuck(lane, order, "parked", person=True)
+    assert "24 h" in (await lane.handle(order).query("status"))["reason"]
     await desk.run(command, lane, order)
     if outcome_of(command) == "delivered":
         await desk.ended(lane, order, "delivered")
@@ -159,10 +159,12 @@ async def contradicted(desk: Desk, command: str) -> None:
     order = await desk.order(lane, start=False)
     await lane.book.claim([order])
     now = datetime.now(UTC)
+    long_ago = now - timedelta(hours=1)
+    sent = {"posts": 1, "body": b"{}", "completion_date": long_ago, "last_post_at": long_ago}
     for answer in (Refused(code="SIM_SUSPENDED"), Completed(carrier_order_id="C1")):
         await lane.book.decide(
             order.order_id,
-            lambda record, answer=answer: rules.hear(replace(record.entry, posts=1), now, answer),
+            lambda record, answer=answer: rules.hear(replace(record.entry, **sent), now, answer),
             kind="post",
             detail=lambda _: {},
         )
@@ -245,7 +247,7 @@ async def notice(desk: Desk, command: str) -> None:
     door = Door(desk.world.mosquitto.url)
     lane = await desk.lane(f"notices {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": door.url}]))
     order = await desk.order(lane)
-    await desk.waits(lane, order, "notify-delivered-cars", 8)
+    await desk.waits(lane, order, "notify-delivered-cars", 24)
     door.open()
     url = f"http://127.0.0.1:{lane.environment['TOPUP_HTTP_PORT']}/readyz"
 
@@ -255,18 +257,16 @@ async def notice(desk: Desk, command: str) -> None:
         return all(check["ok"] for check in checks)
 
     await until(back, "the platform is back", 40)
-    by_itself = await desk.waits(lane, order, "notify-delivered-cars", 0)
-    began = time.monotonic()
+    by_itself = await desk.waits(lane, order, "notify-delivered-cars", 5)
     await desk.run(command, lane, order)
 
     async def told() -> bool:
         return [one.state for one in await lane.book.notices(order.order_id)] == ["acknowledged"]
 
     await until(told, "the car is told", 40)
-    took = time.monotonic()
+    assert time.monotonic() < by_itself, "it may have gone out by itself"
     await asyncio.wait_for(lane.handle(order).result(), 30)
     door.close()
-    assert took < by_itself or took - began < 20
 
 
 @story("Nobody works on it")
