@@ -31,7 +31,8 @@ ORDER = PaidOrder.model_validate(
         },
     }
 )
-SECRETS = secrets_of([ORDER], {"TOPUP_WECHAT_API_V3_KEY": "k" * 32})
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
+SECRETS = secrets_of([ORDER], {"TOPUP_WECHAT_API_V3_KEY": "k" * 32, "TOPUP_ALIPAY_PRIVATE_KEY": PEM})
 
 
 # --- personal data ---------------------------------------------------------------------------------------------------
@@ -47,6 +48,7 @@ SECRETS = secrets_of([ORDER], {"TOPUP_WECHAT_API_V3_KEY": "k" * 32})
         (b"\\x" + b"LSGBC5342AG000001".hex().encode(), "a VIN in hex"),
         (b"Bearer carrier-token", "the carrier's token"),
         (b"k" * 32, "TOPUP_WECHAT_API_V3_KEY"),
+        (PEM.encode(), "TOPUP_ALIPAY_PRIVATE_KEY"),
     ],
 )
 def test_what_is_planted_is_found_and_its_place_named(planted: bytes, what: str) -> None:
