@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as LimitReached
 
 from workflows.policies import BOOK, StepPolicy
 
@@ -133,7 +134,8 @@ class Steps:
                     retry_policy=RetryPolicy(maximum_attempts=1),
                     summary=step.summary,
                 )
-            except (ActivityError, ApplicationError):  # one that raises arrives bare, one that timed out wrapped
+            except (ActivityError, ApplicationError, LimitReached):
+                # One that raises arrives bare, one that timed out wrapped, and bare in a replay (measured).
                 return None
 
     def _start(self, step: Step[R]) -> "workflow.ActivityHandle[R]":
