@@ -20,6 +20,7 @@ from tests.parts.process import reaper
 from tests.parts.temporal import Temporal
 from tests.workflows import test_saga as saga
 from tests.workflows import test_saga_flat as flat
+from tests.workflows import test_saga_local_limits as limits
 from tests.workflows import test_saga_notices as notices
 from tests.workflows import test_saga_operators as operators
 from tests.workflows import test_saga_refunds as refunds
@@ -83,6 +84,10 @@ STORIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "restored_book_under_a_notice": (
         restored.test_an_order_that_was_sold_in_the_lost_time_is_found_and_not_sent_again,
+        {},
+    ),
+    "local_try_timed_out": (
+        limits.test_a_local_try_that_timed_out_goes_on_as_a_regular_step_in_a_replay_too,
         {},
     ),
     "notice_given_up": (notices.test_a_platform_that_stays_dead_past_the_message_expiry_is_given_up, {}),
