@@ -55,11 +55,11 @@ def withdraw(entry: Entry) -> Entry:
 
 
 def open_proposal(entry: Entry, now: datetime) -> str:
-    """The open proposal as a clause for people, or `""`: "Ann proposes not_delivered until 14:05 UTC"."""
+    """The open proposal as a clause for people, or `""`: "Ann proposes not_delivered until 2026-11-23 14:05 UTC"."""
     if entry.proposed_at is None or entry.confirmed_by or entry.outcome is not None:
         return ""
     until = entry.proposed_at + STANDS_FOR
-    return "" if now > until else f"{entry.proposed_by} proposes {entry.proposal} until {_clock_time(until)}"
+    return "" if now > until else f"{entry.proposed_by} proposes {entry.proposal} until {_to_the_minute(until)}"
 
 
 def _replaced(entry: Entry, now: datetime) -> str:
@@ -77,6 +77,6 @@ def _both(first: str, second: str) -> str:
     return first if first == second else f"{first}; {second}"
 
 
-def _clock_time(at: datetime) -> str:
-    """UTC, rounded down to the minute: what is shown as open is open."""
-    return at.astimezone(UTC).strftime("%H:%M UTC")
+def _to_the_minute(at: datetime) -> str:
+    """UTC, rounded down: what is shown as open is open. With the date, because it may be read much later."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

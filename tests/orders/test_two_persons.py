@@ -29,7 +29,7 @@ def test_the_first_word_is_a_proposal_alone():
     entry = proposed()
 
     assert withdraw(entry) == posted()
-    assert open_proposal(entry, at(0)) == "Ann proposes not_delivered until 11:34 UTC"
+    assert open_proposal(entry, at(0)) == "Ann proposes not_delivered until 2023-08-21 11:34 UTC"
 
 
 @pytest.mark.parametrize("operator", ["Bob", "Anna", "An n"])
