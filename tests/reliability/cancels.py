@@ -49,7 +49,7 @@ def cancel_drill(state: State, how: Cancels) -> Drill:
             await lane.process("worker")
         result.report.add(COMES_ABOUT, result.name, ())
         if not state.closed:
-            await until(lambda: _written(lane, order), "the cancel stands in the book", 60)
+            await until(lambda: _written_or_over(lane, order), "the cancel stands in the book, or came too late", 60)
             result.report.add(WRITTEN_FIRST, result.name, ())
         await scene.relieve()
         ended = await lane.result(order)
@@ -107,8 +107,11 @@ _WAYS: Final[Mapping[Way, Callable[[Scene], Awaitable[None]]]] = {
 }
 
 
-async def _written(lane: Lane, order: PaidOrder) -> bool:
-    return any(event.kind == "cancel_requested" for event in await lane.book.events(order.order_id))
+async def _written_or_over(lane: Lane, order: PaidOrder) -> bool:
+    """A slow command may come when the run has ended; then it has nothing to write."""
+    if any(event.kind == "cancel_requested" for event in await lane.book.events(order.order_id)):
+        return True
+    return (await lane.handle(order).describe()).status is WorkflowExecutionStatus.COMPLETED
 
 
 async def _closing(lane: Lane, order: PaidOrder) -> list[str]:
