@@ -23,6 +23,7 @@ $ python -m tests.reliability --full --only "forgotten /" --records 5000
 | `storm.py` | every part killed and frozen in one run under load |
 | `trails.py`, `traces.py` | the audit trail against the books of the world; personal data in all that a run leaves |
 | `commands.py` | `temporal …` and `topup …` as processes |
+| `restoring.py` | the order book restored from a backup while orders stand everywhere (docs/restore.md) |
 | `mutants.py`, `telltales.py`, `buggy.py` | wrong products that the matrix must catch; a version that ends runs |
 | `matrix.py`, `__main__.py` | what is run; the command |
 
