@@ -35,6 +35,8 @@ class NotifyingActivities:
             if notice.result == ask.result and notice.platform in ask.platforms and notice.state == "acknowledged"
         }
         due = [platform for platform in ask.platforms if platform not in states]
+        if ask.result == "failed" and record.entry.fact == "sold":  # delivered after all: that is its one notice
+            return NoticeSays(states=states | dict.fromkeys(due, "refused"))
         notice = _compose(record, ask.result)
         if notice is None:
             return _forgotten(ask)

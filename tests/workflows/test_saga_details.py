@@ -1,5 +1,6 @@
 """What a run tells an operator to do is what may be done now: each command it offers is carried out, not refused."""
 
+import contextlib
 import json
 import re
 from datetime import timedelta
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.service import RPCError
 
-from orders.outcomes import RefundHeld
+from orders.outcomes import CarrierSays, RefundHeld, Refused
 from tests.workflows.fakes import UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
@@ -115,6 +117,31 @@ async def test_an_order_that_is_done_names_the_platform_its_notice_waits_for(wor
     await carry_out_each(handle, text, "renotify")
     await world.result(handle, within=timedelta(minutes=5))
     assert "Nothing is to be done." in await details(world, handle)
+
+
+@scenario
+async def test_an_activity_completed_by_hand_as_refused_refunds_nothing_and_tells_the_car_nothing_false(world: World):
+    """What `temporal activity complete` says is not in the book: the run asks again."""
+    world.carrier.plan = [Post(answer=UNANSWERED)]
+    world.carrier.silent = True
+    handle = await world.start()
+    await world.until(handle, "in_doubt")
+    by_hand = world.env.client.get_async_activity_handle(
+        workflow_id=handle.id, run_id=handle.result_run_id, activity_id="telecom"
+    )
+    said = False
+    while not said:
+        await world.forward(handle, seconds=1)
+        with contextlib.suppress(RPCError):  # no attempt waits yet
+            await by_hand.complete(CarrierSays(answer=Refused(code="BY_HAND")))
+            said = True
+    world.carrier.silent = False
+
+    result = await world.result(handle, within=timedelta(hours=2))
+
+    assert result.outcome == "delivered"
+    assert world.wechat.paid_back == []
+    assert world.notifier.results("new") == ["delivered"]
 
 
 def test_a_label_fits_the_web_uis_bar():
