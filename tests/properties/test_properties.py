@@ -1,0 +1,67 @@
+"""Whatever happens to an order, the model of the books agrees with it; and each wrong product is caught."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from temporalio.testing import TimeSkipper
+
+from tests.properties.fast import play
+from tests.properties.mutants import MUTANTS
+from tests.properties.plans import Call, Fate, Hand, Plan, RefundFate
+from tests.properties.real import play_side_by_side
+from tests.properties.search import drawn, search
+
+EXAMPLES = 200
+EXAMPLES_ON_THE_SERVER = 10
+MOST_UNTIL_CAUGHT = 400
+
+
+def test_no_plan_of_accidents_breaks_a_rule():
+    found = search(20260301, EXAMPLES)
+
+    assert found.plan is None, str(found)
+    assert found.examples == EXAMPLES
+    never = [rule for rule in found.tally.checks if not found.tally.checks[rule]]
+    assert not never, f"never looked at: {never}"
+
+
+def test_the_same_plan_always_plays_the_same_way():
+    plan = Plan(posts=(Call(answer="lost"),), gets=(Call(blind=True),), hands=(Hand("terminate", wait=2.5),))
+
+    assert play(plan).log == play(plan).log
+
+
+@pytest.mark.parametrize("legacy", ["up", "down"])
+def test_a_refund_that_was_held_and_then_refused_for_good_waits_for_a_person_who_can_settle_it(
+    legacy: Literal["up", "down"],
+):
+    play(Plan(fate=Fate(first="failed"), no_balance_seconds=50.0, denied=True, legacy=legacy)).verdict()
+
+
+def test_a_refund_that_was_held_and_then_found_abnormal_waits_for_a_person_who_can_settle_it():
+    fates = (RefundFate(then="ABNORMAL", seconds=20.0),)
+    play(Plan(fate=Fate(first="failed"), no_balance_seconds=50.0, refund_fates=fates)).verdict()
+
+
+@pytest.mark.real
+async def test_no_plan_of_accidents_breaks_a_rule_on_the_real_server(time_skipping_env: TimeSkipper, tmp_path: Path):
+    plans: list[Plan] = []
+    drawn(5, EXAMPLES_ON_THE_SERVER, plans.append)
+
+    played = await play_side_by_side(time_skipping_env, tmp_path, plans, time.monotonic() + 200)
+
+    broken = [str(found) for found in played if found.plan is not None]
+    assert not broken, broken[0]
+    assert len(played) == EXAMPLES_ON_THE_SERVER
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_product_is_caught(name: str):
+    mutant = MUTANTS[name]
+
+    with mutant.made():
+        found = search(mutant.seed, MOST_UNTIL_CAUGHT)
+
+    assert any(broken.startswith(mutant.rules) for broken in found.broken), str(found)
