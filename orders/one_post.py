@@ -27,7 +27,8 @@ def look(
     if entry.last_post_at is not None and entry.last_post_answered_at is None and now < entry.last_post_at + listening:
         return entry, InDoubt(cause="listening", why="The carrier has not answered yet; a worker waits for it.")
     after, doubt = book.never_again(entry, times)
-    return after, doubt.model_copy(update={"why": entry.reason}) if entry.reason else doubt
+    told = {"why": entry.reason or doubt.why, "carrier_order_id": entry.carrier_order_id}
+    return after, doubt.model_copy(update=told)
 
 
 def not_delivered_counts_from(entry: Entry, times: CarrierTimes) -> datetime | None:

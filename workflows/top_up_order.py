@@ -123,6 +123,7 @@ class TopUpOrder:
                 case NotFound():
                     says = await self._carrier(steps.BURN, policies.BURN_ORDER, "burn the serial")
                 case InDoubt() if says.only_a_person is not None:
+                    self._view.reference = says.answer.carrier_order_id
                     label = await self._view.wait_for_a_person(says.answer.why, says.only_a_person)
                     await self._steps.pause(says.next_look_seconds or policies.LABEL_SECONDS, label)
                     says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "look in the book for", once=True)

@@ -198,9 +198,10 @@ class View:
     def _ask_its_desk(self, person: OnlyAPerson) -> list[str]:
         order_id, package_id = self._order.order_id, self._order.package_id
         sent = f"sent {_utc(person.sent_at)}" if person.sent_at else "if it was sent at all"
+        number = f" It has answered with a number of its own: `{self.reference}`." if self.reference else ""
         advice = [
             "This carrier can't be asked from here and knows no number of ours: nothing more happens by itself.",
-            f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.",
+            f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.{number}",
             "",
             *_resolve("It has delivered", "delivered", order_id),
         ]

@@ -9,14 +9,15 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from orders import book
 from orders.errors import Unavailable
-from orders.outcomes import Completed, Refused
-from tests.workflows.fakes import AWAY, BROKEN, UNANSWERED
+from orders.outcomes import Completed, InDoubt, Refused
+from tests.workflows.fakes import AWAY, UNANSWERED
 from tests.workflows.flat import FlatPost
 from tests.workflows.scenario import scenario
 from tests.workflows.world import TIMES, World
 
 pytestmark = pytest.mark.real
 SUSPENDED = Refused(code="SIM_SUSPENDED")
+UNCLEAR = InDoubt(cause="answered", why="Receipt 11001: closed after a time-out.", carrier_order_id="M2M4711")
 
 
 @scenario
@@ -41,7 +42,7 @@ async def test_a_flat_order_that_the_carrier_refuses_is_refunded(world: World):
 
 
 @scenario
-@pytest.mark.parametrize("answer", [UNANSWERED, BROKEN], ids=["silent", "500"])
+@pytest.mark.parametrize("answer", [UNANSWERED, UNCLEAR], ids=["silent", "unclear"])
 async def test_a_flat_doubt_is_parked_at_once_and_resolved_as_delivered(world: World, answer):
     await world.speak_flat()
     world.flat.plan = [FlatPost(answer=answer)]
@@ -55,6 +56,7 @@ async def test_a_flat_doubt_is_parked_at_once_and_resolved_as_delivered(world: W
     details = await world.details(handle)
     assert "--outcome delivered" in details
     assert "--outcome not_delivered" not in details
+    assert answer.carrier_order_id in details
     await world.forward(handle, minutes=2)
 
     await world.update(handle, "resolve", outcome="delivered")
