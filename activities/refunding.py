@@ -99,9 +99,9 @@ class RefundingActivities:
         if provider is None:
             return self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
         answer = await self._ask(provider, record, entry.refund_sequence)
-        if isinstance(answer, RefundUnknown) and self._seconds_since(entry.refund_sent_at) < scaled(
-            policies.REFUND_AGAIN_SECONDS, self._scale
-        ):
+        again = scaled(policies.REFUND_AGAIN_SECONDS, self._scale)
+        just_sent = entry.refund_sent_at is not None and self._seconds_since(entry.refund_sent_at) < again
+        if isinstance(answer, RefundUnknown) and just_sent:
             answer = RefundInDoubt(why="The provider doesn't show the refund yet; it was sent less than a minute ago.")
         return await self._says(ask, answer, entry.refund_sequence)
 
