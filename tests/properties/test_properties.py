@@ -9,7 +9,7 @@ from temporalio.testing import TimeSkipper
 
 from tests.properties.fast import play
 from tests.properties.mutants import MUTANTS
-from tests.properties.plans import Call, Fate, Hand, Plan, RefundFate
+from tests.properties.plans import Call, Fate, Fault, Hand, Plan, RefundFate
 from tests.properties.real import play_side_by_side
 from tests.properties.search import drawn, search
 
@@ -43,6 +43,14 @@ def test_a_refund_that_was_held_and_then_refused_for_good_waits_for_a_person_who
 def test_a_refund_that_was_held_and_then_found_abnormal_waits_for_a_person_who_can_settle_it():
     fates = (RefundFate(then="ABNORMAL", seconds=20.0),)
     play(Plan(fate=Fate(first="failed"), no_balance_seconds=50.0, refund_fates=fates)).verdict()
+
+
+def test_a_refund_whose_worker_died_before_sending_it_is_sent_though_the_next_look_is_not_answered():
+    died = (Fault("before refund_send", 1, "die"),)
+    played = play(Plan(fate=Fate(first="failed"), refund_queries=(Call(answer="500"),), faults=died))
+
+    played.verdict()
+    assert played.row["outcome"] == "refunded"
 
 
 @pytest.mark.real
