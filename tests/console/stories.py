@@ -17,6 +17,7 @@ from orders import book as rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.desk import Desk, Done, parsed, process_of, until
+from tests.parts.process import free_port
 from tests.reliability.doors import Door
 from tests.reliability.lanes import posted
 
@@ -316,6 +317,7 @@ async def hangs(desk: Desk, command: str) -> None:
 
     await until(on_its_way, "the POST is on its way", 30)
     worker.freeze()
+    lane.environment["TOPUP_HTTP_PORT"] = str(free_port())  # the frozen one holds its own
     await lane.process("worker")
     await desk.run(command.replace("PID", str(worker.pid)), lane)
     assert worker.wait(10) == -signal.SIGKILL
