@@ -148,7 +148,9 @@ class Storm:
         word = {"operator": "li", "note": "the desk says so", "outcome": outcome}
         try:
             async with asyncio.timeout(5):
-                await self.lane.handle(order).execute_update("resolve", word)
+                await self.lane.handle(order).execute_update(  # pyright: ignore[reportUnknownMemberType] - the SDK's own
+                    "resolve", word
+                )
             self.counts[f"the operator says {outcome}"] += 1
         except WorkflowUpdateFailedError:
             self.counts["the operator is refused"] += 1
