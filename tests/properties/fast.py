@@ -9,7 +9,7 @@ import functools
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
 from temporalio import activity
@@ -451,16 +451,19 @@ class Held(Protocol):
 
 
 class HeldBook:
-    """The real order book, with a boundary on each side of every transaction."""
+    """The real order book, with a boundary on each side of every transaction.
 
-    def __init__(self, book: OrderBook, story: Held) -> None:
+    `one` makes a transaction and the look at it one step, where they are not so by themselves.
+    """
+
+    def __init__(self, book: OrderBook, story: Held, one: "AbstractAsyncContextManager[None] | None" = None) -> None:
         self._book = book
         self._story = story
-        self._one = asyncio.Lock()
+        self._one = one or nullcontext()
 
     async def _held(self, kind: str, call: Callable[[], Awaitable[Any]]) -> Any:
         await self._story.boundary(f"before {kind}")
-        async with self._one:  # a transaction and the look at it are one step
+        async with self._one:
             began = self._story.seconds()
             try:
                 return await call()

@@ -335,7 +335,7 @@ class _StoryWorld(World):
     def __init__(self, env: TimeSkipper, story: RealStory) -> None:
         super().__init__(env, story.real_book, story.order, local_first=story.plan.local_first)
         parts: Any = self
-        parts.book = HeldBook(story.real_book, story)
+        parts.book = HeldBook(story.real_book, story, asyncio.Lock())
         parts.clock = story.clock
         parts.alert = story.alert
         parts.carrier = Tmf622Carrier(wire(story.carrier), url="http://carrier", token="token")

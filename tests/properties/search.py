@@ -65,6 +65,12 @@ def drawn(seed_number: int, examples: int, take: Callable[[Plan], None]) -> None
     each()
 
 
+def alone(plan: Plan) -> Found:
+    """One plan's verdict."""
+    judge = play(plan)
+    return Found(1, plan if judge.broken else None, judge.broken, judge.log, judge.tally)
+
+
 def search(
     seed_number: int, examples: int, *, until: float | None = None, say: Callable[[Found], None] | None = None
 ) -> Found:
