@@ -18,6 +18,7 @@ from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.desk import Desk, Done, parsed, process_of, until
 from tests.parts.process import free_port
+from tests.reliability.audit import audit
 from tests.reliability.doors import Door
 from tests.reliability.lanes import posted
 
@@ -267,6 +268,26 @@ async def notice(desk: Desk, command: str) -> None:
     await until(told, "the car is told", 40)
     assert time.monotonic() < by_itself, "it may have gone out by itself"
     await asyncio.wait_for(lane.handle(order).result(), 30)
+    door.close()
+
+
+@story("The car was not told")
+async def untold(desk: Desk, command: str) -> None:
+    door = Door(desk.world.mosquitto.url)
+    lane = await desk.lane(f"untold {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": door.url}]))
+    order = await desk.order(lane)
+    await desk.waits(lane, order, "notify-delivered-cars", 1)
+    await desk.run("temporal workflow terminate -w topup/$ORDER --reason accident", lane, order)
+    door.open()
+    await desk.run(command, lane, order)
+
+    async def told() -> bool:
+        return [one.state for one in await lane.book.notices(order.order_id)] == ["acknowledged"]
+
+    await until(told, "the car is told", 60)
+    assert (await asyncio.wait_for(lane.handle(order).result(), 30)).outcome == "delivered"
+    books = await desk.world.refresh()
+    assert audit([lane.paid(order)], books).violations == []
     door.close()
 
 
