@@ -1,6 +1,7 @@
 """The steps at the carrier: place, query, burn. Each looks in the order book first and books what it hears."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from workflows import policies, steps
 from workflows.policies import LOCAL_ANSWER_SECONDS, look_pace_seconds, scaled
 from workflows.steps import CarrierAsk
 
+_log = logging.getLogger(__name__)
 _LISTENING = "No answer yet; the worker goes on listening, and books it when it comes."
 
 
@@ -69,7 +71,7 @@ class TelecomActivities:
             return await self._says(ask.order_id, granted)
         post = asyncio.create_task(self._post(ask.order_id, granted))
         self._posts[post] = ask.order_id
-        post.add_done_callback(self._posts.pop)
+        post.add_done_callback(self._post_over)
         await asyncio.wait({post}, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         if not post.done():
             return await self._says(ask.order_id, InDoubt(cause="listening", why=_LISTENING))
@@ -132,6 +134,11 @@ class TelecomActivities:
         if isinstance(heard, InDoubt) and heard.cause in ("not_sent", "unanswered") and not is_local():
             try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
         return says
+
+    def _post_over(self, post: asyncio.Task[CarrierAnswer]) -> None:
+        order_id = self._posts.pop(post)
+        if not post.cancelled() and (error := post.exception()) is not None:
+            _log.warning("The answer to the POST of %s was not booked; the saga goes on asking. %s", order_id, error)
 
     async def _post(self, order_id: str, granted: PostGranted) -> CarrierAnswer:
         def in_time() -> bool:  # asked right before the first byte leaves: this attempt may have been frozen since
