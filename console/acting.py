@@ -82,6 +82,8 @@ async def act(orders: Sequence[str], action: Action, *, one: bool, as_json: bool
         as_json: print JSON.
     """
     batch = Batch(orders, action)
+    if not one:
+        say(f"{len(orders)} orders, {AT_ONCE} at a time.")
     try:
         await batch.run()
     except asyncio.CancelledError:  # Ctrl-C

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -124,11 +125,11 @@ async def test_a_paused_schedule_is_named_and_its_next_step_mends_it(prepared):
     assert not step.ok
     assert "paused" in step.says
     command = step.says.partition("`")[2].partition("`")[0].replace("…", "mended")
-    program = Path(sys.executable).parent / "temporal"
+    programs = Path(sys.executable).parent
     await asyncio.to_thread(
         subprocess.run,
-        ["bash", "-c", command.replace("temporal", str(program), 1)],
-        env=prepared,
+        ["bash", "-c", command],
+        env=prepared | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
         check=True,
         capture_output=True,
         timeout=30,

@@ -298,6 +298,7 @@ async def test_a_refused_order_ends_no_batch():
 
 async def test_ctrl_c_ends_a_batch_with_what_was_done(order):
     await started(order, 3)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored, for good
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -311,7 +312,11 @@ async def test_ctrl_c_ends_a_batch_with_what_was_done(order):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await asyncio.sleep(3)  # without a worker the updates are taken in and stay unanswered
+    signal.signal(signal.SIGINT, heard)
+    assert process.stderr is not None
+    while b"3 orders, " not in await asyncio.wait_for(process.stderr.readline(), 60):
+        pass
+    await asyncio.sleep(1)  # without a worker the updates are taken in and stay unanswered
     process.send_signal(signal.SIGINT)
     out, err = await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode == 130
