@@ -10,7 +10,7 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError
 from bridge.kafka_client import commit_of
 from bridge.kafka_types import Consumer, Partition
 from bridge.leases import Leases
-from runtime.metrics import Metrics
+from runtime.alerts import Alerts
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
@@ -104,14 +104,14 @@ def begin_at_the_earliest(consumer: Consumer, error: NoOffsetForPartitionError) 
         consumer.seek_to_beginning(*partitions)
 
 
-def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int | None], metrics: Metrics) -> None:
+def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int | None], alert: Alerts) -> None:
     """The next offset doesn't exist: retention deleted it, or the log was cut. Say so, and read on at the first.
 
     Args:
         consumer: stands at the missing offsets.
         leases: those whose log was cut are renewed, because offsets begin again.
         missing: the offset that should have come next, where it is known.
-        metrics: alerts.
+        alert: calls a person.
 
     Raises:
         KafkaError: the first offsets can't be asked for now.
@@ -121,10 +121,8 @@ def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int 
     for partition in partitions:
         expected = missing[partition]
         deleted = expected is not None and expected < first[partition]
-        alert = "records_deleted_unread" if deleted else "log_truncated"
-        metrics.counter("topup_alerts_total").labels(alert).inc()
-        _log.error(
-            alert,
+        alert(
+            "records_deleted_unread" if deleted else "log_truncated",
             topic=partition.topic,
             partition=partition.partition,
             expected_offset=expected,

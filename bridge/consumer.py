@@ -26,6 +26,7 @@ from bridge.kafka_client import group_member, reader
 from bridge.kafka_types import STABLE, Consumer, LogTruncationError, Message, Partition
 from bridge.leases import LeaseListener, Leases, Record
 from bridge.unreadable import PollStuck, Undecodable, poll, unreadable
+from runtime.alerts import Alerts
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.telemetry import get_logger
@@ -86,6 +87,7 @@ class Intake:
         self._topic = settings.kafka_topic
         self._deliver = deliver
         self._metrics = metrics
+        self._alert = Alerts(metrics.counter("topup_alerts_total"))
         self._make_member = make_member
         self._make_reader = make_reader
         self.leases = Leases()
@@ -248,10 +250,10 @@ class Intake:
         except NoOffsetForPartitionError as error:
             begin_at_the_earliest(consumer, error)
         except OffsetOutOfRangeError as error:
-            read_on(consumer, self.leases, error.args[0], self._metrics)
+            read_on(consumer, self.leases, error.args[0], self._alert)
         except LogTruncationError as error:
             cut: Collection[Partition] = getattr(error, "divergent_offsets", ())
-            read_on(consumer, self.leases, dict.fromkeys(cut), self._metrics)
+            read_on(consumer, self.leases, dict.fromkeys(cut), self._alert)
         finally:
             self._in_poll_since = None
         return {}
@@ -315,8 +317,7 @@ class Intake:
         with suppress(KafkaError):
             for partition, reason in unreadable(positions, lambda: self._make_reader(self._settings)).items():
                 self._unreadable[partition] = f"{reason} at offset {positions[partition]} or in its batch"
-                self._metrics.counter("topup_alerts_total").labels("partition_unreadable").inc()
-                _log.error("partition unreadable", sentence=self._unreadable_sentence(partition))
+                self._alert("partition_unreadable", sentence=self._unreadable_sentence(partition))
 
     def _unreadable_sentence(self, partition: Partition) -> str:
         return (

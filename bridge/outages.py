@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 from orders.errors import Unavailable
-from runtime.metrics import Metrics
 from runtime.telemetry import get_logger
 
 FIRST_PAUSE_SECONDS: Final = 0.2
@@ -36,19 +35,16 @@ class Outages:
     While a part is away, one call at a time tries it, with back-off and jitter; the others wait for it.
 
     Args:
-        metrics: `topup_part_up`.
         on_away, on_back: told when a part goes and returns.
     """
 
     def __init__(
         self,
-        metrics: Metrics,
         *,
         on_away: Callable[[Part], None] = lambda _part: None,
         on_back: Callable[[Part], None] = lambda _part: None,
     ) -> None:
         self._parts: dict[Part, _State] = {"temporal": _State(), "database": _State(), "dead_letters": _State()}
-        self._metrics = metrics
         self._on_away = on_away
         self._on_back = on_back
 
@@ -81,7 +77,6 @@ class Outages:
 
     def _away(self, part: Part, state: _State, sentence: str) -> None:
         if not state.sentence:
-            self._metrics.gauge("topup_part_up").labels(part).set(0)
             self._on_away(part)
         state.sentence = sentence
         now = time.monotonic()
@@ -90,7 +85,6 @@ class Outages:
             state.next_line_at = now + LINE_EVERY_SECONDS
 
     def _back(self, part: Part, state: _State) -> None:
-        self._metrics.gauge("topup_part_up").labels(part).set(1)
         if state.sentence:
             _log.info("back", part=part)
             state.sentence, state.pause_seconds, state.next_line_at = "", FIRST_PAUSE_SECONDS, 0.0

@@ -19,8 +19,8 @@ from bridge.ports import ClaimBook
 from bridge.tally import Result, Tally
 from orders.paid_order import PaidOrder
 from orders.record import PoisonRecord, parse
+from runtime.alerts import Alerts
 from runtime.metrics import Metrics
-from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
 BATCH: Final = 100
@@ -32,7 +32,6 @@ STUCK_SECONDS: Final = 2.0
 BUG_PAUSE_SECONDS: Final = 30.0
 
 T = TypeVar("T")
-_log = get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +81,7 @@ class Pipeline:
         self._outages = outages
         self._metrics = metrics
         self._tally = Tally(metrics)
+        self._alert = Alerts(metrics.counter("topup_alerts_total"))
         self._inbox: deque[Record] = deque()
         self._waiting: deque[Waiting] = deque()
         self._something = asyncio.Event()
@@ -181,8 +181,7 @@ class Pipeline:
             case Claim.SETTLED:
                 self._complete(record, "duplicate")
             case Claim.CONFLICT:
-                self._metrics.counter("topup_alerts_total").labels("conflict").inc()
-                _log.error(
+                self._alert(
                     "conflict",
                     order_id=order.order_id,
                     partition=record.partition,
@@ -214,7 +213,13 @@ class Pipeline:
     async def _bury(self, record: Record, reason: Reason, error: str) -> None:
         await self._persist("dead_letters", lambda: self._dead_letters.send(record, reason, error), "")
         if reason != "conflict":
-            _log.warning("poison", reason=reason, error=error, partition=record.partition, offset=record.offset)
+            self._alert(
+                "poison",
+                reason=reason,
+                partition=record.partition,
+                offset=record.offset,
+                sentence=f"{error} It is in the dead letters (`topup dlq list`): have its producer send it right.",
+            )
         self._complete(record, reason)
 
     def _complete(self, record: Record, result: Result) -> None:
@@ -229,9 +234,8 @@ class Pipeline:
             try:
                 return await self._outages.persist(part, attempt)
             except Exception as error:  # noqa: BLE001 - see above
-                self._metrics.counter("topup_alerts_total").labels("bug").inc()
-                _log.error(
-                    "unexpected",
+                self._alert(
+                    "bug",
                     order_id=order_id,
                     reason=in_one_line(error),
                     sentence="A record can't be brought on its way and is tried again; report this line.",

@@ -70,7 +70,7 @@ class Bridge:
         self._limit = settings.bridge_max_first_pass
         self._intake = Intake(settings, self._deliver, context.metrics)
         self._broker = BrokerWatch(settings)
-        self._outages = Outages(context.metrics, on_away=self._hold, on_back=self._intake.release)
+        self._outages = Outages(on_away=self._hold, on_back=self._intake.release)
         self._dead_letters = DeadLetters(settings, SystemClock().now)
         self._gate = Gate(book.first_pass_count, self._limit)
         self._pipeline = Pipeline(
@@ -151,14 +151,12 @@ class Bridge:
             raise Unavailable(sentence)
 
     async def _watch(self) -> None:
-        up = self._context.metrics.gauge("topup_part_up").labels("kafka")
         was_well: bool | None = None
         said_at = 0.0
         while True:
             self._intake.watch_once()
             trouble = self._trouble_with_kafka()
             well = trouble is None
-            up.set(1 if well else 0)
             now = self._loop.time()
             if well is not was_well or (not well and now - said_at > LINE_EVERY_SECONDS):
                 _log.log(logging.INFO if well else logging.WARNING, "intake", sentence=trouble or self._intake.remark())

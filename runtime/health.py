@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
+from runtime.metrics import Metrics
 from runtime.redaction import redacted
 from runtime.waiting import in_one_line
 
 CHECK_SECONDS: Final = 3.0
 """Limit of one check; a part that doesn't answer in this time doesn't answer."""
+EXPORT_EVERY_SECONDS: Final = 15.0
+"""As often as Prometheus usually scrapes."""
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns a remark (or None) when all is well; raises, with a sentence, when it isn't."""
@@ -85,3 +88,12 @@ async def _run(name: str, required: bool, check: Check) -> CheckResult:  # noqa:
     except Exception as error:  # noqa: BLE001 - whatever a part raises, it isn't well
         return CheckResult(name=name, required=required, ok=False, sentence=in_one_line(error))
     return CheckResult(name=name, required=required, ok=True, sentence=redacted(sentence))
+
+
+async def export_parts(health: Health, metrics: Metrics) -> None:
+    """Keep `topup_part_up` as `/readyz` would say it, until cancelled."""
+    up = metrics.gauge("topup_part_up")
+    while True:
+        for check in (await health.report()).checks:
+            up.labels(check["name"]).set(check["ok"])
+        await asyncio.sleep(EXPORT_EVERY_SECONDS)

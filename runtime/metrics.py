@@ -9,6 +9,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from runtime.alerts import ALERTS
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
 """Wide: an answer takes 20 ms, a slow carrier 40 s, a doubt minutes."""
@@ -16,12 +18,17 @@ SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 30
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. Labels hold few distinct values and no personal data."""
+    """One metric. Labels hold few distinct values and no personal data.
+
+    `values` of its one label are exported as 0 from the start: Prometheus sees no increase in a series that begins
+    with 1.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
+    values: tuple[str, ...] = ()
 
 
 METRICS: Final = (
@@ -29,18 +36,25 @@ METRICS: Final = (
         "topup_records_total",
         "counter",
         ("result",),
-        "records read, by what became of them: started, duplicate, invalid, oversize, conflict",
+        "records read, by what became of them",
+        ("started", "duplicate", "invalid", "oversize", "conflict"),
     ),
     Metric("topup_bridge_in_flight", "gauge", (), "records taken from Kafka whose offset is not yet complete"),
     Metric("topup_bridge_lag_records", "gauge", ("partition",), "records between the committed offset and the end"),
     Metric("topup_bridge_first_pass_orders", "gauge", (), "orders in their first pass, as the gate counts them"),
     Metric("topup_bridge_paused", "gauge", ("reason",), "1 while the intake is paused for this reason"),
-    Metric("topup_orders_settled_total", "counter", ("outcome",), "orders brought to an end: delivered, refunded"),
-    Metric("topup_step_seconds", "histogram", ("step", "result"), "one attempt of a step, by its result"),
-    Metric("topup_alerts_total", "counter", ("alert",), "what a person should look at now, by kind"),
     Metric(
-        "topup_part_up", "gauge", ("part",), "1 while a part (Temporal, database, broker, …) answered its last check"
+        "topup_orders_settled_total", "counter", ("outcome",), "orders brought to an end", ("delivered", "refunded")
     ),
+    Metric("topup_step_seconds", "histogram", ("step", "result"), "one attempt of a step, by its result"),
+    Metric(
+        "topup_alerts_total",
+        "counter",
+        ("alert",),
+        "what a person should look at now, by kind",
+        tuple(alert.kind for alert in ALERTS),
+    ),
+    Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 
 
@@ -65,6 +79,9 @@ class Metrics:
             for m in table
             if m.kind == "histogram"
         }
+        for metric in table:
+            for value in metric.values:
+                self._counters[metric.name].labels(value)
 
     def counter(self, name: str) -> Counter:
         """The counter of the table; raises `KeyError` for a name that isn't there."""

@@ -16,7 +16,7 @@ from typing import Final, NoReturn, TypeVar
 from starlette.routing import BaseRoute
 
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
-from runtime.health import Health
+from runtime.health import Health, export_parts
 from runtime.http import HttpServer, bind
 from runtime.metrics import Metrics
 from runtime.settings import Process, Settings, SettingsError, load
@@ -93,7 +93,9 @@ def run(
         host, port = listener.getsockname()[:2]
         await server.start(listener)
         _log.info("listening", port=port, host=host, process=process)
+        parts = asyncio.create_task(export_parts(context.health, context.metrics), name="parts")
         code = await _until_done(main, context, grace_seconds)
+        parts.cancel()
         await server.stop()
         return code
 

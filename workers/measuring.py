@@ -9,21 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.context import Alert
 from runtime.metrics import Metrics
-from runtime.telemetry import get_logger
 from workflows.steps import RECORD_ORDER, Settled
-
-
-def alerting(metrics: Metrics) -> Alert:
-    """`activities.context.Alert` on this process's log and metrics."""
-    log = get_logger("topup.alerts")
-
-    def alert(kind: str, **fields: str) -> None:
-        metrics.counter("topup_alerts_total").labels(kind).inc()
-        log.error(kind, alert=True, **fields)
-
-    return alert
 
 
 def is_unexpected(record: logging.LogRecord) -> bool:

@@ -10,11 +10,12 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from runtime.alerts import Alerts
 from runtime.process import ProcessContext, run
 from runtime.settings import Settings
 from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, House, open_house
-from workers.measuring import MeasuringInterceptor, alerting, is_unexpected
+from workers.measuring import MeasuringInterceptor, is_unexpected
 from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
 from workflows.steps import notices_queue
@@ -32,7 +33,9 @@ async def work(context: ProcessContext) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
-    async with open_house(context.settings, lambda: client, alerting(context.metrics)) as house:
+    async with open_house(
+        context.settings, lambda: client, Alerts(context.metrics.counter("topup_alerts_total"))
+    ) as house:
         await context.wait_for("the order book's database", house.book.ping)
         watch(context, client, house)
         workers = (_orders_worker(context, client, house), _notices_worker(context, client, house))

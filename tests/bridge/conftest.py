@@ -130,7 +130,7 @@ class Lane:
 
     def counts(self, bridge: Program) -> Counter[str]:
         """What `topup_records_total` says."""
-        return Counter({result: int(n) for result, n in self.metrics(bridge, "topup_records_total").items()})
+        return +Counter({result: int(n) for result, n in self.metrics(bridge, "topup_records_total").items()})
 
     # --- Kafka ---
 

@@ -28,7 +28,7 @@ class Bench:
         self.metrics = Metrics()
         self.held: list[str] = []
         self.gate = Gate(self.book.first_pass_count, limit)
-        self.outages = Outages(self.metrics, on_away=self.held.append, on_back=self.held.remove)
+        self.outages = Outages(on_away=self.held.append, on_back=self.held.remove)
         self.pipeline = Pipeline(
             book=self.book,
             gate=self.gate,
@@ -43,7 +43,7 @@ class Bench:
         found = [
             [*line.split('"')[1::2], line.split()[-1]] for line in lines if line.startswith("topup_records_total{")
         ]
-        return Counter({result: int(float(value)) for result, value in found})
+        return +Counter({result: int(float(value)) for result, value in found})
 
     async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         async with asyncio.timeout(seconds):

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from runtime import health as module
-from runtime.health import Health
+from runtime.health import Health, export_parts
+from runtime.metrics import Metrics
 
 
 async def well() -> str | None:
@@ -86,3 +87,20 @@ async def test_a_check_registered_again_replaces_the_first(name):
     health.require("temporal", away)
     getattr(health, name)("temporal", well)
     assert (await health.report()).ready
+
+
+async def test_a_part_that_fails_its_check_is_down_in_the_metrics_too():
+    health, metrics = Health(), Metrics()
+    health.name("carrier", away)
+    health.require("database", well)
+    health.started()
+    exporting = asyncio.create_task(export_parts(health, metrics))
+    async with asyncio.timeout(10):
+        while 'part="process"' not in metrics.exposition().decode():
+            await asyncio.sleep(0)
+    exporting.cancel()
+
+    exposed = metrics.exposition().decode()
+    assert 'topup_part_up{part="carrier"} 0.0' in exposed
+    assert 'topup_part_up{part="database"} 1.0' in exposed
+    assert 'topup_part_up{part="process"} 1.0' in exposed

@@ -2,7 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
+import structlog
 
+from runtime.alerts import ALERTS, Alerts
 from runtime.metrics import METRICS, Metric, Metrics
 
 
@@ -23,7 +25,7 @@ def test_two_sets_of_metrics_do_not_share_their_counts():
     one, other = Metrics(), Metrics()
     one.counter("topup_records_total").labels(result="started").inc()
     assert 'topup_records_total{result="started"} 1.0' in one.exposition().decode()
-    assert 'result="started"' not in other.exposition().decode()
+    assert 'result="started"} 0.0' in other.exposition().decode()
 
 
 def test_a_metric_that_is_not_in_the_table_is_refused():
@@ -33,7 +35,7 @@ def test_a_metric_that_is_not_in_the_table_is_refused():
 
 def test_the_table_is_what_the_code_asks_for_name_by_name_and_kind_by_kind():
     root = Path(__file__).parents[2]
-    rooms = ("activities", "adapters", "bridge", "console", "workers")
+    rooms = ("activities", "adapters", "bridge", "console", "runtime", "workers")
     asked = {
         match.groups()
         for room in rooms
@@ -41,3 +43,36 @@ def test_the_table_is_what_the_code_asks_for_name_by_name_and_kind_by_kind():
         for match in re.finditer(r"\.(counter|gauge|histogram)\(\s*\"(topup_\w+)\"", file.read_text())
     }
     assert asked == {(metric.kind, metric.name) for metric in METRICS}
+
+
+def test_what_can_be_counted_is_zero_from_the_start_so_that_the_first_one_is_an_increase():
+    exposed = Metrics().exposition().decode()
+
+    for alert in ALERTS:
+        assert f'topup_alerts_total{{alert="{alert.kind}"}} 0.0' in exposed
+    assert 'topup_records_total{result="conflict"} 0.0' in exposed
+    assert 'topup_orders_settled_total{outcome="refunded"} 0.0' in exposed
+
+
+def test_an_alert_is_a_line_and_a_count_and_one_that_is_not_in_the_table_is_refused():
+    metrics = Metrics()
+    alert = Alerts(metrics.counter("topup_alerts_total"))
+    with structlog.testing.capture_logs() as lines:
+        alert("conflict", order_id="T-000001")
+
+    assert lines == [{"event": "conflict", "alert": True, "order_id": "T-000001", "log_level": "error"}]
+    assert 'topup_alerts_total{alert="conflict"} 1.0' in metrics.exposition().decode()
+    with pytest.raises(KeyError):
+        alert("no_such_kind")
+
+
+def test_the_alerts_table_is_what_the_code_raises_kind_by_kind():
+    root = Path(__file__).parents[2]
+    raised = {
+        kind
+        for room in ("activities", "bridge", "workers")
+        for file in (root / room).rglob("*.py")
+        for call in re.findall(r"\b_?alert\(\s*([^,]+),", file.read_text())
+        for kind in re.findall(r"\"(\w+)\"", call)
+    }
+    assert raised == {alert.kind for alert in ALERTS}
