@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import random
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -168,10 +169,11 @@ async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_
                 await asyncio.sleep(0)
 
         async def work(book: OrderBook, number: int) -> None:
-            for turn in itertools.count(number):
+            drawn = random.Random(number)  # in turn, the two get into step, and leave the rotation nothing to do
+            for turn in itertools.count():
                 if stop.is_set():
                     return
-                name = orders[turn % len(orders)].order_id
+                name = drawn.choice(orders).order_id
                 await set_body(book, name, f"body {turn}".encode())
                 posts[name] += 1
 
@@ -183,10 +185,13 @@ async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_
 
         at_work = [
             asyncio.create_task(one)
-            for one in (repeat(first), repeat(second), work(first, 0), work(second, 20), rotate_for_ever())
+            for one in (repeat(first), repeat(second), work(first, 1), work(second, 2), rotate_for_ever())
         ]
         async with asyncio.timeout(ENDS_WITHIN_SECONDS):
             while len([rows for rows in rounds if rows]) < 3 or len(seen) < 100 or sum(posts.values()) < 100:
+                for task in at_work:
+                    if task.done():
+                        task.result()
                 await asyncio.sleep(0.05)
         stop.set()
         await asyncio.gather(*at_work)
