@@ -15,7 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import Alert
-from activities.ports import Record, UnsettledBook
+from activities.ports import UnsettledBook
 from orders.clock import Clock
 from orders.identities import workflow_id
 from workflows import sweep
@@ -65,7 +65,7 @@ class Reopening:
         while page := await self._book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
             for start in range(0, len(page), AT_ONCE):
                 some = page[start : start + AT_ONCE]
-                done = await asyncio.gather(*(self._take_up(record) for record in some))
+                done = await asyncio.gather(*(self._take_up(record.entry.order_id) for record in some))
                 reopened += [
                     record.entry.order_id for record, what in zip(some, done, strict=True) if what is Reopened.REOPENED
                 ]
@@ -79,15 +79,17 @@ class Reopening:
         Raises:
             UnknownOrder: the book has no such order.
         """
+        return await self._take_up(order_id)
+
+    async def _take_up(self, order_id: str) -> Reopened:
+        open_run = await self._has_open_run(order_id)
+        # Read after that look: a run that came to its end has settled its order before it closed.
         record = await self._book.read(order_id)
         if record.entry.outcome is not None:
             return Reopened.SETTLED
-        return await self._take_up(record)
-
-    async def _take_up(self, record: Record) -> Reopened:
-        order = record.order
-        if await self._has_open_run(order.order_id):
+        if open_run:
             return Reopened.RUNNING
+        order = record.order
         self._alert("order_had_no_run", order_id=order.order_id)
         again = TopUpInput(
             order_id=order.order_id,

@@ -17,7 +17,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from adapters.alipay_crypto import Answer, fen, signed_parameters, split_answer, verify, yuan
-from adapters.http import NoReply, Reply, client, exchange, origin
+from adapters.http import Contact, NoReply, Reply, client, exchange, origin
 from adapters.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.wording import for_operator, quoted
 from orders.outcomes import (
@@ -110,6 +110,7 @@ class Alipay:
             url: the gateway with its path (`https://openapi.alipay.com/gateway.do`).
         """
         self.merchant_id = account.seller_id
+        self.contact = Contact()
         self._http = http
         self._account = account
         self._url = origin(url)
@@ -169,7 +170,7 @@ class Alipay:
 
     async def _ask(self, method: str, content: Mapping[str, str], timeout_seconds: float) -> _Said | RefundAnswer:
         request = self._signed(method, content)
-        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds)
+        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, contact=self.contact)
         if isinstance(reply, NoReply):
             return RefundInDoubt(why=reply.why)
         if not reply.is_success:

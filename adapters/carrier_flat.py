@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from adapters.http import Reply, always, client, exchange, origin
+from adapters.http import Contact, Reply, always, client, exchange, origin
 from adapters.wording import for_operator, quoted, reference
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
@@ -74,6 +74,7 @@ class FlatCarrier:
         """
         if not _TOKEN.fullmatch(token):
             raise ValueError("the carrier's token must be printable ASCII without spaces")
+        self.contact = Contact()
         self._http = http
         self._url = origin(url) + _PATH
         self._headers = {
@@ -109,7 +110,9 @@ class FlatCarrier:
         if not body.startswith(b"iccid="):
             raise ValueError("the body to submit has no iccid at its head; it must come from this dialect's order_body")
         request = httpx.Request("POST", self._url, content=body, headers=self._headers)
-        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, in_time=in_time)
+        reply = await exchange(
+            self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, contact=self.contact, in_time=in_time
+        )
         return _receipt(reply) if isinstance(reply, Reply) else InDoubt(cause=reply.cause, why=reply.why)
 
     async def query(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt | NotFound:

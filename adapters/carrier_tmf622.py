@@ -12,7 +12,7 @@ from typing import Final, Self, cast
 
 import httpx
 
-from adapters.http import NoReply, Reply, always, as_object, client, exchange, json_object, origin, parse_json
+from adapters.http import Contact, NoReply, Reply, always, as_object, client, exchange, json_object, origin, parse_json
 from adapters.wording import for_operator, quoted, reference
 from orders.identities import carrier_serial
 from orders.outcomes import Completed, DoubtCause, InDoubt, NotFound, Refused
@@ -51,6 +51,7 @@ class Tmf622Carrier:
         """
         if not _TOKEN.fullmatch(token):
             raise ValueError("the carrier's token must be printable ASCII without spaces")
+        self.contact = Contact()
         self._http = http
         self._base = origin(url) + _BASE_PATH
         self._headers = {
@@ -128,7 +129,9 @@ class Tmf622Carrier:
         self, request: httpx.Request, timeout_seconds: float, in_time: Callable[[], bool] = always
     ) -> Reply | InDoubt:
         """A 2xx answer; whatever else is doubt."""
-        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, in_time=in_time)
+        reply = await exchange(
+            self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, contact=self.contact, in_time=in_time
+        )
         if isinstance(reply, NoReply):
             return InDoubt(cause=reply.cause, why=reply.why)
         if reply.is_success:

@@ -11,6 +11,7 @@ body, without giving way to anything between the event and the write.
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _CONNECTIONS: Final = 200
 _KEEPALIVE_SECONDS: Final = 3.0
 """Below the 5 s after which common servers close an idle connection: a request on one just closed ends unanswered."""
+
+_SILENCE_FORGOTTEN_SECONDS: Final = 3600.0
 
 _CONNECTING: Final = "connection.connect_tcp.started"
 _SENDING: Final = "send_request_headers.started"
@@ -87,6 +90,32 @@ class _Trace:
         self.sending |= event.endswith(_SENDING)
 
 
+class Contact:
+    """Whether the other side answers at all, as one adapter's calls have found.
+
+    A call that was cut short counts too: what it leaves open, the next one that is answered closes.
+    """
+
+    def __init__(self) -> None:
+        self._unanswered_from: float | None = None
+        self._last_try_at = 0.0
+
+    def note(self, reply: Reply | NoReply, began: float) -> None:
+        """What became of a call that began then (`time.monotonic`)."""
+        self._last_try_at = time.monotonic()
+        if isinstance(reply, Reply) or reply.cause == "answered":
+            self._unanswered_from = None
+        elif reply.cause == "unanswered" and self._unanswered_from is None:
+            self._unanswered_from = began
+
+    def silent_seconds(self) -> float:
+        """How long it has not answered, since the first call that it left open; 0 where nobody has asked for 1 h."""
+        now = time.monotonic()
+        if self._unanswered_from is None or now - self._last_try_at > _SILENCE_FORGOTTEN_SECONDS:
+            return 0.0
+        return now - self._unanswered_from
+
+
 class TooLate(Exception):
     """The request may not leave any more."""
 
@@ -127,6 +156,7 @@ async def exchange(
     *,
     whom: str,
     timeout_seconds: float,
+    contact: Contact,
     in_time: Callable[[], bool] = always,
 ) -> Reply | NoReply:
     """Send `request` once and read the whole answer within `timeout_seconds`, connect included.
@@ -138,11 +168,21 @@ async def exchange(
         request: built by the caller, so that the bytes it signed are the bytes that go out.
         whom: the other side in the operator's words.
         timeout_seconds: from the connect to the last byte of the body.
+        contact: told what became of the call.
         in_time: whether the request may leave now. Asked before the connect and right before head and body are
             written: a request that is late sends nothing more. Only one that had sent nothing yet is `not_sent`.
     """
     if not in_time():
         return NoReply("not_sent", _LATE)
+    began = time.monotonic()
+    reply = await _exchange(http, request, whom, timeout_seconds, in_time)
+    contact.note(reply, began)
+    return reply
+
+
+async def _exchange(
+    http: httpx.AsyncClient, request: httpx.Request, whom: str, timeout_seconds: float, in_time: Callable[[], bool]
+) -> Reply | NoReply:
     trace = _Trace(in_time)
     connect_seconds = min(_CONNECT_TIMEOUT_SECONDS, timeout_seconds)
     limits = httpx.Timeout(timeout_seconds, connect=connect_seconds, pool=connect_seconds / 2)

@@ -17,7 +17,7 @@ from typing import Final, Self
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from adapters.http import NoReply, Reply, as_object, client, exchange, json_object, origin
+from adapters.http import Contact, NoReply, Reply, as_object, client, exchange, json_object, origin
 from adapters.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.wechat_pay_crypto import authorization, verify
 from adapters.wording import for_operator, quoted, reference
@@ -97,6 +97,7 @@ class WeChatPay:
                 attempts of one refund number must send the same parameters.
         """
         self.merchant_id = account.merchant_id
+        self.contact = Contact()
         self._http = http
         self._account = account
         self._url = origin(url)
@@ -160,7 +161,11 @@ class WeChatPay:
 
     async def _ask(self, method: str, path: str, body: bytes, timeout_seconds: float) -> _Said | RefundAnswer:
         reply = await exchange(
-            self._http, self._signed(method, path, body), whom=_WHOM, timeout_seconds=timeout_seconds
+            self._http,
+            self._signed(method, path, body),
+            whom=_WHOM,
+            timeout_seconds=timeout_seconds,
+            contact=self.contact,
         )
         if isinstance(reply, NoReply):
             return RefundInDoubt(why=reply.why)

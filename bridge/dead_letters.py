@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
 
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from bridge.kafka_client import DELIVERY_TIMEOUT_MS, as_sent, reader, writer
 from bridge.kafka_types import Consumer, Headers, Message, Partition, Producer
@@ -22,6 +22,8 @@ PREFIX: Final = "topup-dlq-"
 ACKNOWLEDGED_SECONDS: Final = DELIVERY_TIMEOUT_MS / 1000 + 5
 """Longer than the client itself tries; without an answer by then it is tried anew."""
 CLOSE_SECONDS: Final = 2.0
+BATCH_BYTES: Final = 1024
+"""Above what Kafka's batch and record take beside key, value and headers."""
 READ_MS: Final = 10_000
 
 Reason = Literal["invalid", "conflict", "oversize"]
@@ -86,11 +88,7 @@ class DeadLetters:
         except (KafkaError, TimeoutError) as failure:
             if not isinstance(failure, KafkaTimeoutError | TimeoutError):
                 self._discard()  # an idempotent producer may be beyond repair; a new one is not
-            raise Unavailable(
-                f"Dead letters can't be written to {self._settings.kafka_dlq_topic} ({in_one_line(failure)}): check "
-                "Kafka, that the topic exists (`topup setup`), and that its max.message.bytes is 64 KiB above the "
-                "source topic's."
-            ) from failure
+            raise Unavailable(self._sentence(failure, record, headers)) from failure
 
     async def close(self) -> None:
         """Close, within 2 s."""
@@ -98,6 +96,20 @@ class DeadLetters:
         if producer is not None:
             with contextlib.suppress(KafkaError, TimeoutError):  # with a record pending it ends by raising (measured)
                 await asyncio.wait_for(asyncio.to_thread(producer.close, CLOSE_SECONDS), CLOSE_SECONDS + 1)
+
+    def _sentence(self, failure: Exception, record: Record, headers: list[tuple[str, bytes]]) -> str:
+        topic = self._settings.kafka_dlq_topic
+        if isinstance(failure, MessageSizeTooLargeError):  # a codec may have made it small enough for its own topic
+            parts = (record.key, record.value, *(part for name, value in headers for part in (name, value)))
+            size_bytes = sum(len(part or b"") for part in parts) + BATCH_BYTES
+            return (
+                f"The dead letter of {record.topic}:{record.partition}:{record.offset} is too large for {topic}: raise "
+                f"that topic's max.message.bytes to {size_bytes}; its partition's offset waits for it."
+            )
+        return (
+            f"Dead letters can't be written to {topic} ({in_one_line(failure)}): check Kafka, and that the topic "
+            "exists (`topup setup`)."
+        )
 
     async def _connected(self) -> Producer:
         async with self._connecting:
@@ -162,6 +174,16 @@ class DeadLetter:
     def source(self) -> tuple[str, str, str]:
         """Topic, partition and offset of the original; a dead letter that was sent twice has them twice."""
         return self.ours("topic"), self.ours("partition"), self.ours("offset")
+
+    @property
+    def record(self) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]:
+        """The original: key, value, headers."""
+        return self.key, self.value, tuple(original_headers(self.headers))
+
+
+def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """One of each record: one that was sent again and is still wrong has a second dead letter by now."""
+    return list({letter.record: letter for letter in letters}.values())
 
 
 def read_dead_letters(

@@ -1,6 +1,7 @@
 """Makes the topics that are missing; one that is there stays as it is (contracts §9)."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -51,20 +52,37 @@ def ensure_topics(settings: Settings) -> list[str]:
 def _ensure(admin: Admin, settings: Settings) -> list[str]:
     present = set(admin.list_topics())
     made: list[str] = []
-    if settings.kafka_topic not in present and _make(admin, settings, settings.kafka_topic, {}):
-        made.append(settings.kafka_topic)
+    refused: dict[str, KafkaError] = {}
+
+    def ensure(name: str, configs: dict[str, str]) -> None:
+        try:
+            if name not in present and _make(admin, settings, name, configs):
+                made.append(name)
+        except KafkaError as error:
+            refused[name] = error
+
+    ensure(settings.kafka_topic, {})
     limit_bytes = _message_limit_bytes(admin, settings, settings.kafka_topic) + HEADERS_BYTES
-    if settings.kafka_dlq_topic not in present:
-        limits = {"max.message.bytes": str(limit_bytes)}
-        if _make(admin, settings, settings.kafka_dlq_topic, limits):
-            made.append(settings.kafka_dlq_topic)
-    elif _message_limit_bytes(admin, settings, settings.kafka_dlq_topic) < limit_bytes:
+    ensure(settings.kafka_dlq_topic, {"max.message.bytes": str(limit_bytes)})
+    if refused:
+        raise CannotCreate(_why(refused, settings))
+    has_place = settings.kafka_dlq_topic in made
+    if not has_place and _message_limit_bytes(admin, settings, settings.kafka_dlq_topic) < limit_bytes:
         _log.warning(
             "dead-letter topic too small",
             sentence=f"{settings.kafka_dlq_topic} takes smaller messages than {settings.kafka_topic} plus 64 KiB: set "
             f"its max.message.bytes to {limit_bytes}, else a large record without a place stops its partition.",
         )
     return made
+
+
+def _why(refused: Mapping[str, KafkaError], settings: Settings) -> str:
+    reasons = {str(getattr(error, "description", "")) or in_one_line(error) for error in refused.values()}
+    return (
+        f"Kafka has no topic {' and no topic '.join(refused)}, and could not be made to create what is missing "
+        f"({' '.join(sorted(reasons))}): create it with {settings.kafka_partitions} partitions by other means, or let "
+        "this user create topics."
+    )
 
 
 def dead_letter_limit(admin: Admin, settings: Settings) -> tuple[int, int]:
@@ -85,11 +103,6 @@ def _make(admin: Admin, settings: Settings, name: str, configs: dict[str, str]) 
         admin.create_topics({name: topic}, wait_for_metadata=True)
     except TopicAlreadyExistsError:  # someone else's setup was faster
         return False
-    except KafkaError as error:
-        raise CannotCreate(
-            f"Kafka has no topic {name} and could not be made to create it ({in_one_line(error)}): create it with "
-            f"{settings.kafka_partitions} partitions by other means, or let this user create topics."
-        ) from error
     return True
 
 
@@ -100,5 +113,5 @@ def _message_limit_bytes(admin: Admin, settings: Settings, topic: str) -> int:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
         return int(found["max.message.bytes"]["value"])
-    except KafkaError:  # not allowed to look
+    except (KafkaError, KeyError):  # not allowed to look, or the topic is not there
         return BROKER_MESSAGE_BYTES

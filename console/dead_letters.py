@@ -1,7 +1,7 @@
 """`topup dlq …`: the records that could not become orders, and sending them again."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
 
+Reason = Literal["invalid", "oversize", "conflict"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Place in the dead-letter topic.")]
 
@@ -20,7 +21,7 @@ PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="
 @app.command("list", epilog="Example: topup dlq list --reason conflict --json")
 def list_letters(
     *,
-    reason: Annotated[str, typer.Option(help="Only these: invalid, oversize or conflict.")] = "",
+    reason: Annotated[Reason | None, typer.Option(help="Only these.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the dead letters: where each came from and why it could not become an order."""
@@ -28,7 +29,7 @@ def list_letters(
 
     from console.display import out, print_json  # noqa: PLC0415 - heavy
 
-    letters = [letter for letter in _read(_settings()) if reason in ("", letter.ours("reason"))]
+    letters = [letter for letter in _read(_settings()) if reason in (None, letter.ours("reason"))]
     if as_json:
         print_json([_summary(letter) for letter in letters])
         return
@@ -75,10 +76,13 @@ def redrive(
         list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...", help="Which; or give --reason.")
     ] = None,
     *,
-    reason: Annotated[str, typer.Option(help="All of this reason: invalid, oversize or conflict.")] = "",
+    reason: Annotated[
+        Reason | None, typer.Option(help="All of this reason; of those that hold the same record, one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Send dead letters to the source topic again, as they were; one that is still wrong becomes a new dead letter."""
+    from bridge.dead_letters import distinct  # noqa: PLC0415 - heavy
     from bridge.dead_letters import redrive as send_again  # noqa: PLC0415 - heavy
     from console.display import out, print_json  # noqa: PLC0415 - heavy
 
@@ -88,16 +92,16 @@ def redrive(
         )
     settings = _settings()
     letters = _read(settings)
-    chosen = [_find(letters, place) for place in places or ()] or [
+    chosen = [_find(letters, place) for place in places or ()] or distinct(
         letter for letter in letters if letter.ours("reason") == reason
-    ]
+    )
     count = _or_sentence(lambda: send_again(settings, chosen)) if chosen else 0
     if as_json:
         print_json({"redriven": count})
-    else:
-        out.print(
-            f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic."
-        )
+        return
+    for letter in chosen if places else ():
+        out.print(f"{_place(letter)} was {':'.join(letter.source)}, {letter.ours('reason')}", markup=False)
+    out.print(f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic.")
 
 
 def _settings() -> "Settings":

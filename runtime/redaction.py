@@ -36,6 +36,11 @@ def redacted(text: str, keep: frozenset[str] = frozenset()) -> str:
     return text
 
 
+def showable(text: str) -> str:
+    """` (now '…')` for a fault's sentence; empty where the text holds an `@`, so perhaps a password."""
+    return "" if "@" in text else f" (now {redacted(re.split('[?#]', text)[0])[:80]!r})"
+
+
 def redacted_record(record: Mapping[str, object]) -> dict[str, object]:
     """A log record with every text in it redacted, at any depth; what is neither text nor number becomes text."""
     keep = frozenset(str(record[key]) for key in IDENTIFIERS & record.keys())

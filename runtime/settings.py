@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from runtime import values
 from runtime.mqtt_brokers import MqttBroker
+from runtime.redaction import showable
 from runtime.temporal_environment import TemporalAddress, temporal_address
 from runtime.values import host_in
 from runtime.variables import (
@@ -136,6 +138,7 @@ def load(environ: Mapping[str, str], process: Process) -> Settings:
         variable.attribute: reader.value(variable, texts.get(variable.name)) for variable in VARIABLES
     }
     _check_relations(reader, texts, found)
+    _check_certificates(reader, found)
     _check_providers(reader, texts, found)
     temporal = temporal_address(environ)
     if isinstance(temporal, str):
@@ -157,7 +160,7 @@ class _Reader:
 
     def fault(self, variable: Variable, clause: str, text: str | None = None) -> None:
         """Collect `NAME clause, for example NAME=…`."""
-        shown = f" (now {text[:80]!r})" if text is not None and not variable.secret else ""
+        shown = showable(text) if text is not None and not variable.secret else ""
         self.faults.append(f"{variable.name}{shown} {clause}, for example {variable.name}={variable.example}.")
         self.broken.add(variable.name)
 
@@ -171,9 +174,10 @@ class _Reader:
         if direct:
             self.fault(variable, f"is set and so is {file_variable}, where only one of the two can be right")
             return ""
-        return self._file(variable, path) if self._uses(variable) else ""
+        return self._file(variable, path) if self.uses(variable) else ""
 
-    def _uses(self, variable: Variable) -> bool:
+    def uses(self, variable: Variable) -> bool:
+        """Whether the process needs to know it."""
         return self.process in variable.used_by or self.process == "doctor"
 
     def _file(self, variable: Variable, path: str) -> str:
@@ -236,6 +240,7 @@ _NONE_WHEN_UNSET: Final = frozenset(
         "restored_at",
     }
 )
+TLS_FILES: Final = ("cafile", "certfile", "keyfile")
 _BY_NAME: Final = {variable.name: variable for variable in VARIABLES}
 
 
@@ -265,6 +270,19 @@ def _check_relations(reader: _Reader, texts: Mapping[str, str], found: Mapping[s
         fault("TOPUP_MQTT_BROKERS", "names no broker and the worker needs at least one")
 
 
+def _check_certificates(reader: _Reader, found: Mapping[str, Any]) -> None:
+    """Files that TLS needs: a client that can't read them says no more than that the other side is away."""
+    of_kafka = tuple(found[f"kafka_ssl_{name}"] for name in TLS_FILES)
+    names = {f"TOPUP_KAFKA_SSL_{name.upper()}" for name in TLS_FILES}
+    checked = reader.uses(_BY_NAME["TOPUP_KAFKA_SSL_CAFILE"]) and not names & reader.broken
+    if checked and (wrong := values.unusable(*of_kafka)):
+        reader.fault(_BY_NAME[f"TOPUP_KAFKA_SSL_{wrong[0].upper()}"], f"names a file that {wrong[1]}")
+    for broker in found["mqtt_brokers"] if reader.uses(_BY_NAME["TOPUP_MQTT_BROKERS"]) else ():
+        if wrong := values.unusable(broker.cafile, broker.certfile, broker.keyfile):
+            clause = f"names a file as `{wrong[0]}` of {broker.name} that {wrong[1]}"
+            reader.fault(_BY_NAME["TOPUP_MQTT_BROKERS"], clause)
+
+
 def _check_providers(reader: _Reader, texts: Mapping[str, str], found: Mapping[str, Any]) -> None:
     """A provider is configured as a whole or not at all; never with its real address while time is scaled."""
     needs_one = reader.process in ("worker", "gateway")
@@ -277,7 +295,8 @@ def _check_providers(reader: _Reader, texts: Mapping[str, str], found: Mapping[s
         if needs_one:
             for variable in missing:
                 reader.fault(variable, f"is not set while other settings of {title} are")
-        if found["time_scale"] < 1 and host_in(found[_BY_NAME[url].attribute], PUBLIC_PROVIDER_DOMAINS):
+        real = url not in reader.broken and host_in(found[_BY_NAME[url].attribute], PUBLIC_PROVIDER_DOMAINS)
+        if found["time_scale"] < 1 and real:
             reader.fault(
                 _BY_NAME["TOPUP_TIME_SCALE"],
                 f"is below 1 while {url} is the real {title}, which is never asked in scaled time: "

@@ -7,6 +7,9 @@ from typing import Final
 
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 
+from runtime.redaction import showable
+from runtime.values import is_port
+
 DEFAULT_ADDRESS: Final = "127.0.0.1:7233"
 DEFAULT_NAMESPACE: Final = "default"
 
@@ -41,7 +44,8 @@ def temporal_address(environ: Mapping[str, str]) -> TemporalAddress | str:
             f"for example TEMPORAL_ADDRESS={DEFAULT_ADDRESS}."
         )
     address = profile.address or DEFAULT_ADDRESS
-    if re.fullmatch(r"[^\s/@]+:\d{1,5}", address) is None:
-        shown = f"TEMPORAL_ADDRESS (now {address[:80]!r})"
+    host, _, port = address.rpartition(":")
+    if re.fullmatch(r"[^\s/@]+", host) is None or not is_port(port):
+        shown = f"TEMPORAL_ADDRESS{showable(address)}"
         return f"{shown} must be host:port, for example TEMPORAL_ADDRESS={DEFAULT_ADDRESS}."
     return TemporalAddress(address, profile.namespace or DEFAULT_NAMESPACE, profile)

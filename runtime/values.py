@@ -7,8 +7,10 @@ import base64
 import binascii
 import math
 import re
+import ssl
 from collections.abc import Callable, Collection
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -91,7 +93,7 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
 def time_scale(text: str) -> float:
     """More than 0, at most 1 (contracts §9)."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() else math.nan
     except ValueError:
         value = math.nan
     if not 0 < value <= 1:
@@ -111,9 +113,28 @@ def bootstrap_servers(text: str) -> str:
     servers = [server.strip() for server in text.split(",")]
     for server in servers:
         host, colon, port = server.rpartition(":")
-        if not (colon and host and _is_port(port)) or re.search(r"[\s/@]", host):
+        if not (colon and host and is_port(port)) or re.search(r"[\s/@]", host):
             raise ValueError("must be host:port, several of them separated by commas")
     return ",".join(servers)
+
+
+def unusable(cafile: str | None, certfile: str | None, keyfile: str | None) -> tuple[str, str] | None:
+    """Which of the files TLS can't use, and why: `("certfile", "can't be read (No such file or directory)")`."""
+    for name, path in (("cafile", cafile), ("certfile", certfile), ("keyfile", keyfile)):
+        try:
+            _ = path and Path(path).read_bytes()
+        except OSError as error:
+            return name, f"can't be read ({error.strerror})"
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except ssl.SSLError:
+        return "cafile", "holds no certificate in PEM"
+    try:
+        if certfile is not None:
+            context.load_cert_chain(certfile, keyfile, password="")
+    except (ssl.SSLError, OSError):
+        return "certfile", "doesn't go with its key, or one of them is no PEM, or the key has a password"
+    return None
 
 
 def pii_key(text: str) -> bytes:
@@ -205,7 +226,8 @@ def host_in(url: str, domains: Collection[str]) -> bool:
     return any(host == domain or host.endswith("." + domain) for domain in domains)
 
 
-def _is_port(text: str) -> bool:
+def is_port(text: str) -> bool:
+    """A TCP port in decimal."""
     return re.fullmatch(r"\d{1,5}", text, re.ASCII) is not None and 1 <= int(text) <= LARGEST_PORT
 
 

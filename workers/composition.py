@@ -1,6 +1,6 @@
 """Puts the parts of a worker together from its settings; the only place that knows them all."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,6 @@ from temporalio.client import Client
 
 from activities.context import Alert
 from activities.notifying import NotifyingActivities
-from activities.ports import Carrier, PaymentProvider
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
@@ -18,6 +17,7 @@ from activities.telecom import TelecomActivities
 from adapters.alipay import Alipay
 from adapters.carrier_flat import FlatCarrier
 from adapters.carrier_tmf622 import Tmf622Carrier
+from adapters.http import Contact
 from adapters.mqtt import MqttNotifier
 from adapters.mqtt_platform import MqttLimits, Platform
 from adapters.order_book import OrderBook
@@ -40,6 +40,8 @@ class House:
     book: OrderBook
     notifier: MqttNotifier
     telecom: TelecomActivities
+    contacts: Mapping[str, Contact]
+    """Whether carrier and providers answer, by the names that `/readyz` has for them."""
     activities: Sequence[Callable[..., Any]]
     notices: Sequence[Callable[..., Any]]
     """What runs on the notices' own queue as well."""
@@ -52,7 +54,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         clock, scale = SystemClock(), settings.time_scale
         book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), clock)
         stack.push_async_callback(book.close)
-        carrier: Carrier = await stack.enter_async_context(_open_carrier(settings))
+        carrier = await stack.enter_async_context(_open_carrier(settings))
         notifier = await stack.enter_async_context(_notifier(settings))
         times = carrier_times(settings)
         telecom = TelecomActivities(carrier, book, clock, alert, times=times, scale=scale)
@@ -75,6 +77,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
             book=book,
             notifier=notifier,
             telecom=telecom,
+            contacts={"carrier": carrier.contact, **{name: one.contact for name, one in providers.items()}},
             activities=activities_of(telecom, recording, refunding, notifying, reopening),
             notices=(notifying.notify_vehicle,),
         )
@@ -107,7 +110,7 @@ def activities_of(
     )
 
 
-def _open_carrier(settings: Settings) -> AbstractAsyncContextManager[Carrier]:
+def _open_carrier(settings: Settings) -> AbstractAsyncContextManager[FlatCarrier | Tmf622Carrier]:
     dialect = FlatCarrier if settings.carrier_dialect == FlatCarrier.name else Tmf622Carrier
     return dialect.open(url=settings.carrier_url, token=settings.carrier_token)
 
@@ -146,8 +149,8 @@ def _notifier(settings: Settings) -> MqttNotifier:
     return MqttNotifier(platforms, limits=limits.scaled(lambda seconds: scaled(seconds, settings.time_scale)))
 
 
-async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    providers: dict[str, PaymentProvider] = {}
+async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, WeChatPay | Alipay]:
+    providers: dict[str, WeChatPay | Alipay] = {}
     if settings.wechat_configured:
         providers["wechat"] = await stack.enter_async_context(
             WeChatPay.open(

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters import http as http_module
 from adapters.http import (
     MAX_BODY_BYTES,
     MAX_RETRY_AFTER_SECONDS,
+    Contact,
     NoReply,
     Reply,
     client,
@@ -37,7 +39,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 async def post(http: httpx.AsyncClient, url: str, timeout_seconds: float = PATIENCE_SECONDS) -> Reply | NoReply:
     request = httpx.Request("POST", url, content=b"{}")
-    return await exchange(http, request, whom="the carrier", timeout_seconds=timeout_seconds)
+    return await exchange(http, request, whom="the carrier", timeout_seconds=timeout_seconds, contact=Contact())
 
 
 def cause(reply: Reply | NoReply) -> str:
@@ -214,7 +216,7 @@ async def test_a_connect_error_after_the_send_began_is_unanswered() -> None:
 async def test_why_tells_no_secret(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     request = httpx.Request("POST", dead_url(), content=b"89860321247550000015", headers={"Authorization": "secret"})
-    reply = await exchange(http, request, whom="the carrier", timeout_seconds=PATIENCE_SECONDS)
+    reply = await exchange(http, request, whom="the carrier", timeout_seconds=PATIENCE_SECONDS, contact=Contact())
     assert isinstance(reply, NoReply)
     for told in (reply.why, caplog.text):
         assert "89860321247550000015" not in told
@@ -282,3 +284,28 @@ def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "https://gateway.example/carrier/"])
 def test_an_address_loses_its_last_slash(url: str) -> None:
     assert origin(url) == url.rstrip("/")
+
+
+def test_a_side_that_accepts_and_never_answers_is_silent_until_it_answers(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
+    contact = Contact()
+    contact.note(NoReply("not_sent", "no connection"), now)
+    assert contact.silent_seconds() == 0
+    began, now = now, now + 1.5
+    contact.note(NoReply("unanswered", "cut short"), began)
+    now += 58.5
+    contact.note(NoReply("unanswered", "timed out"), now - 58.5)
+    assert contact.silent_seconds() == 60
+    contact.note(Reply(503, httpx.Headers(), b""), now)
+    assert contact.silent_seconds() == 0
+
+
+def test_a_silence_that_nobody_has_looked_into_for_an_hour_is_forgotten(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
+    contact = Contact()
+    contact.note(NoReply("unanswered", "timed out"), now - 60)
+    assert contact.silent_seconds() == 60
+    now += 3601
+    assert contact.silent_seconds() == 0

@@ -189,10 +189,8 @@ async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_
         ]
         async with asyncio.timeout(ENDS_WITHIN_SECONDS):
             while len([rows for rows in rounds if rows]) < 3 or len(seen) < 100 or sum(posts.values()) < 100:
-                for task in at_work:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(0.05)
+                done, _ = await asyncio.wait(at_work, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                assert [task.result() for task in done] == []
         stop.set()
         await asyncio.gather(*at_work)
 

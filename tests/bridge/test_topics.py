@@ -48,3 +48,17 @@ async def test_a_broker_that_is_away_is_named(make_lane: Any, settings_of: Any) 
     settings = settings_of(lane.environment(TOPUP_KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}"))
     with pytest.raises(Unavailable, match="TOPUP_KAFKA_BOOTSTRAP_SERVERS"):
         await asyncio.to_thread(topics.ensure_topics, settings)
+
+
+async def test_every_topic_that_could_not_be_made_is_named_with_kafkas_reason(
+    make_lane: Any, settings_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await make_lane(topics=False)
+    settings = settings_of(lane.environment())
+    monkeypatch.setattr(topics, "THE_BROKERS", 3)  # there is one
+    with pytest.raises(topics.CannotCreate) as refused:
+        await asyncio.to_thread(topics.ensure_topics, settings)
+    said = str(refused.value)
+    assert f"no topic {lane.topic} and no topic {lane.dlq}," in said
+    assert "Replication-factor is invalid." in said
+    assert "Request" not in said

@@ -86,6 +86,8 @@ print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx
         ("orders", "refund", ORDER),
         ("orders", "reopen", ORDER, "--stranded"),
         ("dlq", "redrive"),
+        ("dlq", "redrive", "--reason", "conflicts"),
+        ("dlq", "list", "--reason", "nonsense"),
         ("demo", "--time-scale", "2"),
         ("demo", "--kafka", "nonsense"),
         ("dev", "--mqtt", "http://127.0.0.1:1883"),

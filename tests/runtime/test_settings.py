@@ -1,4 +1,5 @@
 import base64
+import json
 import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -408,3 +409,49 @@ def test_the_restore_is_an_instant_and_is_warned_about(text: str, seconds: float
 )
 def test_a_restore_without_a_time_zone_or_that_never_was_is_a_fault(text: str):
     assert only_fault(environments.worker() | {"TOPUP_RESTORED_AT": text}, "worker").startswith("TOPUP_RESTORED_AT")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TOPUP_CARRIER_URL", "https://user:hunter2@carrier.test/"),
+        ("TOPUP_CARRIER_URL", "https://carrier.test/?token=hunter2"),
+        ("TOPUP_REFUND_NOTIFY_URL", "https://user:hunter2@topup.test/"),
+        ("TOPUP_WECHAT_URL", "https://user:hunter2@wechat.test/"),
+        ("TOPUP_ALIPAY_URL", "https://user:hunter2@alipay.test/"),
+        ("TOPUP_KAFKA_BOOTSTRAP_SERVERS", "user:hunter2@kafka:9092"),
+        ("TEMPORAL_ADDRESS", "user:hunter2@temporal:7233"),
+    ],
+)
+def test_an_address_with_a_password_is_refused_in_one_sentence_that_does_not_show_it(variable: str, value: str):
+    fault = only_fault({**environments.worker(), variable: value}, "worker")
+    assert fault.startswith(variable)
+    assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize("address", ["h:99999", "h:0", "h:", ":7233", "h:1:x"])
+def test_an_address_of_temporal_that_cannot_be_is_refused(address: str):
+    assert "must be host:port" in only_fault({**environments.bridge(), "TEMPORAL_ADDRESS": address}, "bridge")
+
+
+def test_a_time_scale_in_other_digits_is_refused():
+    assert "TOPUP_TIME_SCALE" in only_fault({**environments.bridge(), "TOPUP_TIME_SCALE": "\u0661"}, "bridge")
+
+
+def test_files_that_tls_needs_are_read_at_start_by_the_process_that_needs_them(tmp_path: Path):
+    nothing, text = str(tmp_path / "nothing.pem"), tmp_path / "text.pem"
+    text.write_text("no certificate")
+    kafka = {"TOPUP_KAFKA_SSL_CAFILE": nothing}
+    broker = {"name": "cars", "url": "mqtts://broker:8883", "cafile": nothing}
+    mqtt = {"TOPUP_MQTT_BROKERS": json.dumps([broker])}
+
+    fault = only_fault({**environments.bridge(), **kafka}, "bridge")
+    assert fault.startswith("TOPUP_KAFKA_SSL_CAFILE names a file that can't be read (No such file or directory)")
+    fault = only_fault({**environments.bridge(), "TOPUP_KAFKA_SSL_CAFILE": str(text)}, "bridge")
+    assert "holds no certificate in PEM" in fault
+    pair = {"TOPUP_KAFKA_SSL_CERTFILE": str(text), "TOPUP_KAFKA_SSL_KEYFILE": str(text)}
+    assert only_fault({**environments.bridge(), **pair}, "bridge").startswith("TOPUP_KAFKA_SSL_CERTFILE")
+    fault = only_fault({**environments.worker(), **mqtt}, "worker")
+    assert fault.startswith("TOPUP_MQTT_BROKERS names a file as `cafile` of cars that can't be read")
+    assert load({**environments.worker(), **kafka}, "worker")
+    assert load({**environments.bridge(), **mqtt}, "bridge")

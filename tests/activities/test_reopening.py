@@ -1,0 +1,91 @@
+"""The sweep takes up what nobody works on, and nothing else."""
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities.reopening import Reopened, Reopening
+from adapters.order_book import OrderBook
+from adapters.vault import Vault
+from orders import book as rules
+from orders.outcomes import Completed
+from runtime.clock import SystemClock
+from tests.workflows.conftest import paid_order
+from workflows.sweep import Swept
+
+CLOCK = SystemClock()
+ORDER = paid_order()
+
+
+class Server:
+    """A Temporal client whose run of an order ends by itself, or is gone, while the sweep looks at it."""
+
+    def __init__(self, book: OrderBook, *, settles: bool) -> None:
+        self.book = book
+        self.settles = settles
+        self.started: list[str] = []
+
+    def get_workflow_handle(self, _workflow_id: str) -> "Server":
+        return self
+
+    async def describe(self) -> Any:
+        if not self.settles:
+            raise RPCError("no such run", RPCStatusCode.NOT_FOUND, b"")
+        order_id = ORDER.order_id
+        answer = Completed(carrier_order_id="C1")
+        await self.book.decide(
+            order_id, lambda r: rules.hear(r.entry, CLOCK.now(), answer), kind="post", detail=lambda _: {}
+        )
+        await self.book.decide(
+            order_id, lambda r: rules.settle(r.entry, CLOCK.now()), kind="settle", detail=lambda _: {}
+        )
+        return SimpleNamespace(status=WorkflowExecutionStatus.COMPLETED)
+
+    async def start_workflow(self, *_arguments: Any, **named: Any) -> None:
+        self.started.append(named["id"])
+
+
+async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str]]:
+    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", Vault(bytes(32)), CLOCK)
+    await book.migrate()
+    await book.claim([ORDER])
+    server, alerts = Server(book, settles=settles), list[str]()
+    try:
+        reopening = Reopening(
+            lambda: cast("Client", server),
+            book,
+            SystemClockLater(),
+            lambda kind, **_fields: alerts.append(kind),
+            task_queue="q",
+            scale=1.0,
+        )
+        swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
+        if settles:
+            assert await reopening.reopen(ORDER.order_id) is Reopened.SETTLED
+    finally:
+        await book.close()
+    return swept, server.started, alerts
+
+
+class SystemClockLater(SystemClock):
+    """An hour on: every order is old enough."""
+
+    def now(self) -> Any:
+        return super().now() + timedelta(hours=1)
+
+
+async def test_an_order_that_settles_while_the_sweep_looks_at_it_gets_no_second_run_and_no_alert(tmp_path: Path):
+    swept, started, alerts = await _sweep(tmp_path, settles=True)
+
+    assert (swept.unsettled, swept.reopened, started, alerts) == (1, 0, [], [])
+
+
+async def test_an_order_without_a_run_is_taken_up_again_with_an_alert(tmp_path: Path):
+    swept, started, alerts = await _sweep(tmp_path, settles=False)
+
+    assert (swept.unsettled, swept.reopened, len(started), alerts) == (1, 1, 1, ["order_had_no_run"])

@@ -1,0 +1,32 @@
+"""What `/readyz` says of the outside world."""
+
+import asyncio
+import time
+
+import pytest
+
+from adapters.http import Contact, NoReply
+from workers.watching import reachable
+
+
+async def test_a_carrier_that_accepts_connections_and_answers_no_call_is_named():
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        contact = Contact()
+        check = reachable(f"http://127.0.0.1:{port}", contact, 60)
+
+        assert await check() is None
+        contact.note(NoReply("unanswered", "cut short"), time.monotonic() - 2)
+        assert await check() is None
+        contact.note(NoReply("unanswered", "timed out"), time.monotonic())
+        silent = Contact()
+        silent.note(NoReply("unanswered", "timed out"), time.monotonic() - 61)
+        with pytest.raises(ConnectionError, match="has answered no call for 61 s; orders wait for it"):
+            await reachable(f"http://127.0.0.1:{port}", silent, 60)()
+
+
+async def test_a_carrier_that_accepts_no_connection_is_named():
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+    with pytest.raises(ConnectionError, match="accepts no connection"):
+        await reachable(f"http://127.0.0.1:{port}", Contact(), 60)()
