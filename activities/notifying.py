@@ -1,26 +1,55 @@
 """The step that tells the vehicle. Whatever a platform does, nothing but the notice's own state changes."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from temporalio import activity
 
-from activities.context import is_local, try_again
+from activities.context import Alert, is_local, try_again
+from activities.places import Full, Places
 from activities.ports import Book, Notifier, Record
+from orders.book import Entry
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
-from orders.notices import Notice, compose, reason_code
+from orders.notices import Notice, NoticeState, compose, reason_code
 from workflows import policies, steps
 from workflows.policies import LOCAL_NOTICE_SECONDS, scaled
 from workflows.steps import NoticeAsk, NoticeSays
+
+WAITING_MOST: Final = 50
+"""Regular attempts that may wait at one platform at once, where nothing better is known of the worker's slots."""
+_SOON_SECONDS: Final = (0.2, 0.4, 0.8)
+"""The first waits for a refund intent, which is written in the moment in which `failed` becomes due. Not scaled."""
+_DELIVERED: Final = "The order was delivered after all, which has a notice of its own."
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of one try at one platform; `why` is a remark, or a sentence for the operator."""
+
+    state: Literal["acknowledged", "pending"]
+    why: str
+    refused: bool = False
+    after_seconds: float | None = None
+    """When to try again; None: by the policy."""
 
 
 class NotifyingActivities:
     """Publishes notices to the configured platforms."""
 
-    def __init__(self, notifier: Notifier, book: Book, scale: float) -> None:
+    def __init__(
+        self, notifier: Notifier, book: Book, alert: Alert, scale: float, *, waiting_most: int = WAITING_MOST
+    ) -> None:
+        """`waiting_most` regular attempts wait at one platform at once; of the others each comes back later."""
         self._notifier = notifier
         self._book = book
+        self._alert = alert
         self._scale = scale
+        self._longest_seconds = scaled(policies.NOTIFY_PLATFORM.longest_retry_seconds, scale)
+        self._waiting_most = waiting_most
+        self._places: dict[str, Places] = {}
 
     @activity.defn(name=steps.NOTIFY)
     async def notify_vehicle(self, ask: NoticeAsk) -> NoticeSays:
@@ -29,35 +58,77 @@ class NotifyingActivities:
         The local try returns what is pending; a regular attempt (one platform) fails with it and is tried again.
         """
         record, notices = await self._book.read_with_notices(ask.order_id)
-        states = {
-            notice.platform: notice.state
-            for notice in notices
-            if notice.result == ask.result and notice.platform in ask.platforms and notice.state == "acknowledged"
-        }
+        known = {notice.platform: notice for notice in notices if notice.result == ask.result}
+        states = {name: "acknowledged" for name in ask.platforms if _state(known, name) == "acknowledged"}
         due = [platform for platform in ask.platforms if platform not in states]
-        if ask.result == "failed" and record.entry.fact == "sold":  # delivered after all: that is its one notice
-            return NoticeSays(states=states | dict.fromkeys(due, "refused"))
+        if ask.result == "failed" and not record.entry.refund_sequence:
+            return NoticeSays(states=states | await self._not_due(ask.order_id, record.entry, due))
         notice = _compose(record, ask.result)
         if notice is None:
             return _forgotten(ask)
-        outcomes = dict(zip(due, await asyncio.gather(*(self._publish(one, notice) for one in due)), strict=True))
-        ended = {platform: outcome for platform, outcome in outcomes.items() if outcome[0] != "pending"}
-        if ended:
-            await self._book.write_notices(ask.order_id, ask.result, ended)
-        pending = [why for state, why in outcomes.values() if state == "pending"]
+        told = dict(zip(due, await asyncio.gather(*(self._publish(one, notice) for one in due)), strict=True))
+        await self._note(ask, told, known)
+        pending = [one for one in told.values() if one.state == "pending"]
         if pending and not is_local():
-            try_again("NoticeNotAcknowledged", " ".join(pending))
-        return NoticeSays(states=states | {platform: state for platform, (state, _) in outcomes.items()})
+            kind = "NoticeRefused" if pending[0].refused else "NoticeNotAcknowledged"
+            try_again(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
+        return NoticeSays(states=states | {platform: one.state for platform, one in told.items()})
 
-    async def _publish(self, platform: str, notice: Notice) -> tuple[str, str]:
+    async def _not_due(self, order_id: str, entry: Entry, platforms: list[str]) -> dict[str, str]:
+        """`failed` says that a refund is under way: before its intent is in the book, the carrier's word may turn."""
+        if entry.fact != "sold":
+            attempt = activity.info().attempt
+            soon = _SOON_SECONDS[attempt - 1] if attempt <= len(_SOON_SECONDS) else None
+            try_again("NoticeNotDue", "The notice follows as soon as the refund is under way.", after_seconds=soon)
+        if platforms:
+            await self._book.write_notices(order_id, "failed", dict.fromkeys(platforms, ("not_due", _DELIVERED)))
+        return dict.fromkeys(platforms, "not_due")
+
+    async def _publish(self, platform: str, notice: Notice) -> _Told:
         if platform not in self._notifier.platforms:
-            return "pending", f"The platform {platform} is not configured on this worker: see TOPUP_MQTT_BROKERS."
-        limit = LOCAL_NOTICE_SECONDS if is_local() else scaled(policies.NOTICE_ANSWER_SECONDS, self._scale)
+            return _Told(
+                "pending", f"The platform {platform} is not configured on this worker: see TOPUP_MQTT_BROKERS."
+            )
         try:
-            remark = await self._notifier.publish(platform, notice, timeout_seconds=limit)
+            if is_local():  # has slots of its own, and is over soon
+                return _Told(
+                    "acknowledged", await self._notifier.publish(platform, notice, timeout_seconds=LOCAL_NOTICE_SECONDS)
+                )
+            async with self._places_at(platform).one():
+                limit = scaled(policies.NOTICE_ANSWER_SECONDS, self._scale)
+                return _Told("acknowledged", await self._notifier.publish(platform, notice, timeout_seconds=limit))
         except NotAcknowledged as error:
-            return "pending" if error.retryable else "refused", str(error)
-        return "acknowledged", remark
+            if error.retryable:
+                return _Told("pending", str(error))
+            return _Told("pending", str(error), refused=True, after_seconds=self._longest_seconds)
+        except Full as full:
+            sentence = (
+                f"{self._waiting_most} notices wait for the platform {platform} already: look at its broker if that "
+                "goes on; this one is tried again."
+            )
+            return _Told("pending", sentence, after_seconds=full.come_back_seconds)
+
+    def _places_at(self, platform: str) -> Places:
+        if platform not in self._places:
+            self._places[platform] = Places(self._waiting_most, longest_seconds=self._longest_seconds)
+        return self._places[platform]
+
+    async def _note(self, ask: NoticeAsk, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
+        """Book what is new. Of pending notices only a refusal is, once: the local try leaves it to the regular one."""
+        news = {platform: (one.state, one.why) for platform, one in told.items() if one.state == "acknowledged"}
+        for platform, one in told.items():
+            if not one.refused or is_local():
+                continue
+            if _state(known, platform) != "pending":
+                self._alert("notice_refused", order_id=ask.order_id, platform=platform, why=one.why)
+            if _state(known, platform) != "pending" or known[platform].remark != one.why:
+                news[platform] = (one.state, one.why)
+        if news:
+            await self._book.write_notices(ask.order_id, ask.result, news)
+
+
+def _state(known: Mapping[str, NoticeState], platform: str) -> str:
+    return known[platform].state if platform in known else ""
 
 
 def _forgotten(ask: NoticeAsk) -> NoticeSays:
@@ -67,7 +138,7 @@ def _forgotten(ask: NoticeAsk) -> NoticeSays:
     """
     if ask.result == "failed":
         try_again("NoticeNotDue", "The order book was restored; the notice follows what it finds out.")
-    return NoticeSays(states=dict.fromkeys(ask.platforms, "refused"))
+    return NoticeSays(states=dict.fromkeys(ask.platforms, "not_due"))
 
 
 def _compose(record: Record, result: NoticeResult) -> Notice | None:

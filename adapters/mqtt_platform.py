@@ -130,7 +130,7 @@ class MqttLimits:
     connect_seconds: float = 10
     acknowledge_seconds: float = 5
     back_off_first_seconds: float = 1
-    back_off_longest_seconds: float = 30
+    back_off_longest_seconds: float = 10
     message_expiry_seconds: int = 604_800
     unacknowledged_most: int = 100
 

@@ -20,13 +20,13 @@ TOO_LARGE: Final = 0x95
 QUOTA_EXCEEDED: Final = 0x97
 QOS_NOT_SUPPORTED: Final = 0x9B
 
-_FOR_GOOD: Final = {
+_PERSON_NEEDED: Final = {
     NOT_AUTHORIZED: "does not allow this user to publish there: let its access rules allow the configured topic",
     TOPIC_INVALID: "does not take the topic's name: correct `topic` in TOPUP_MQTT_BROKERS",
     TOO_LARGE: "takes no message of this size: raise its limit to at least 4 KiB",
     0x99: "does not take the payload's format: let it accept CloudEvents JSON",
 }
-"""Refused for good: the same bytes will be refused again (contracts §6; `NotAcknowledged.retryable`)."""
+"""Refused until a person changes something: another try alone changes nothing (`NotAcknowledged.retryable`)."""
 
 _CHECK_SETTINGS: Final = "check user, password and address in TOPUP_MQTT_BROKERS"
 _NOT_LET_IN: Final = {
@@ -101,8 +101,8 @@ def thrown_off(platform: Platform, code: int) -> str:
 
 def refusal(platform: Platform, code: int) -> NotAcknowledged:
     """The error for a PUBACK with a reason of 0x80 or more."""
-    if code in _FOR_GOOD:
-        return NotAcknowledged(f"{platform.whom} {_FOR_GOOD[code]}; then send the notice again.", retryable=False)
+    if code in _PERSON_NEEDED:
+        return NotAcknowledged(f"{platform.whom} {_PERSON_NEEDED[code]}; then the notice goes out.", retryable=False)
     if code == QUOTA_EXCEEDED:
         return NotAcknowledged(f"{platform.whom} {_THROWN_OFF[code]}; it will be tried again.")
     return NotAcknowledged(

@@ -9,7 +9,8 @@ class NotAcknowledged(TopUpError):
     """An MQTT platform did not acknowledge a notice.
 
     Attributes:
-        retryable: False when the platform refused it for good (MQTT reasons 0x87, 0x90, 0x95, 0x99).
+        retryable: False when the platform refuses it until a person changes something (MQTT reasons 0x87, 0x90, 0x95,
+            0x99); it is tried again all the same, and a person is called.
     """
 
     def __init__(self, sentence: str, *, retryable: bool = True) -> None:

@@ -14,7 +14,10 @@ _CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class NoticeState:
-    """What became of one notice on one platform: `acknowledged`, `refused` or `given_up`."""
+    """What became of one notice on one platform: `acknowledged`, `pending` (refused so far), `not_due` or `given_up`.
+
+    A book of an earlier version may hold `refused`.
+    """
 
     result: NoticeResult
     platform: str

@@ -28,6 +28,11 @@ ALERTS: Final = (
         "The carrier can't be asked",
     ),
     Alert("refund_needs_a_person", "the provider holds or denies a refund", "The provider denies the refund"),
+    Alert(
+        "notice_refused",
+        "an MQTT platform refuses a notice; it is tried again until it is taken",
+        "A notice is pending",
+    ),
     Alert("conflict", "a second record with an accepted order ID or payment, and other content", "Dead letters"),
     Alert("poison", "a record that can't become an order, so perhaps a payment without one", "Dead letters"),
     Alert("partition_unreadable", "a record can't be decoded; its partition stands still", "The bridge waits"),

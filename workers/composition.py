@@ -26,6 +26,7 @@ from adapters.wechat_pay import WeChatPay
 from orders.book import CarrierTimes
 from runtime.clock import SystemClock
 from runtime.settings import Settings
+from workflows import policies
 from workflows.policies import scaled
 from workflows.sweep import TopUpSweep
 from workflows.top_up_order import TopUpOrder
@@ -71,7 +72,7 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         providers = await _providers(settings, stack)
         restored = settings.restored_at is not None
         refunding = RefundingActivities(providers, book, clock, alert, scale=scale, restored=restored)
-        notifying = NotifyingActivities(notifier, book, scale)
+        notifying = NotifyingActivities(notifier, book, alert, scale, waiting_most=waiting_most(settings))
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
         yield House(
             book=book,
@@ -130,6 +131,11 @@ def carrier_times(settings: Settings) -> CarrierTimes:
     )
 
 
+def waiting_most(settings: Settings) -> int:
+    """How many notices may wait at one platform at once: half of the slots stay free, however many platforms hang."""
+    return max(1, settings.worker_max_activities // (2 * max(1, len(settings.mqtt_brokers))))
+
+
 def _notifier(settings: Settings) -> MqttNotifier:
     platforms = [
         Platform.from_url(
@@ -145,7 +151,11 @@ def _notifier(settings: Settings) -> MqttNotifier:
         )
         for broker in settings.mqtt_brokers
     ]
-    limits = MqttLimits(message_expiry_seconds=settings.mqtt_message_expiry_seconds)
+    limits = MqttLimits(
+        connect_seconds=policies.NOTICE_ANSWER_SECONDS,
+        back_off_longest_seconds=policies.RECONNECT_LONGEST_SECONDS,
+        message_expiry_seconds=settings.mqtt_message_expiry_seconds,
+    )
     return MqttNotifier(platforms, limits=limits.scaled(lambda seconds: scaled(seconds, settings.time_scale)))
 
 

@@ -102,7 +102,7 @@ def test_no_two_client_ids_are_the_same() -> None:
 
 def test_scaling_spares_the_message_expiry() -> None:
     limits = MqttLimits().scaled(lambda seconds: scaled(seconds, 0.01))
-    assert limits == MqttLimits(0.2, 0.2, 0.2, 0.3, 604_800)
+    assert limits == MqttLimits(0.2, 0.2, 0.2, 0.2, 604_800)
 
 
 @pytest.mark.parametrize(

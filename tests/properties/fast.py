@@ -171,7 +171,7 @@ class Story:
             times=TIMES,
         )
         refunding = RefundingActivities({"wechat": self.provider}, self.book, self.clock, self.alert, scale=1.0)
-        notifying = NotifyingActivities(self.car, self.book, 1.0)
+        notifying = NotifyingActivities(self.car, self.book, self.alert, 1.0)
         client: Any = EngineClient(self)
         self.reopening = Reopening(
             lambda: client, self.real_book, self.clock, self.alert, task_queue="topup-orders", scale=1.0
@@ -353,8 +353,7 @@ class Story:
 
     def _judge_the_end(self, *, settled: bool) -> None:
         self.look()
-        refusing = self.car.legacy == "refusing"
-        self.judge.at_the_end(settled=settled, platforms=("new",) if refusing else self.car.platforms)
+        self.judge.at_the_end(settled=settled, platforms=self.car.platforms)
         self.judge.trail_at_the_end(trail(self.connection, self.order, 0))
         for what in self.engine.unsound:
             self.judge.check(SOUND, False, what)

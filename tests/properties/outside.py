@@ -268,8 +268,8 @@ class Car:
         self.legacy = plan.legacy
 
     def heal(self) -> None:
-        """A platform that refuses goes on refusing."""
-        self.legacy = "refusing" if self.legacy == "refusing" else "up"
+        """Whatever was wrong with the old platform is mended."""
+        self.legacy = "up"
 
     def is_up(self, platform: str) -> bool:
         """Whether a publish would find a connection."""

@@ -274,8 +274,7 @@ class RealStory:
         settled = await self._until_over(LIVENESS_SECONDS, operating=True)
         if settled:
             await self.record(self.order, {Claim.SETTLED})
-        refusing = self.car.legacy == "refusing"
-        self.judge.at_the_end(settled=settled, platforms=("new",) if refusing else self.car.platforms)
+        self.judge.at_the_end(settled=settled, platforms=self.car.platforms)
         self.judge.trail_at_the_end(trail(self.connection, self.order, 0))
         await self._judge_run()
 

@@ -101,6 +101,18 @@ def test_a_notices_own_limit_is_below_its_attempts(scale: float):
 
 
 @pytest.mark.parametrize("scale", SCALES)
+def test_notices_are_out_within_a_minute_of_a_platforms_return(scale: float):
+    """A connect hangs, then the pause before the next; a notice was tried right before that one succeeds."""
+    waits = (
+        policies.NOTICE_ANSWER_SECONDS,
+        policies.RECONNECT_LONGEST_SECONDS,
+        policies.NOTIFY_PLATFORM.longest_retry_seconds,
+    )
+
+    assert sum(scaled(seconds, scale) for seconds in waits) <= max(55 * scale, len(waits) * SHORTEST_SECONDS)
+
+
+@pytest.mark.parametrize("scale", SCALES)
 def test_trouble_is_shown_before_an_order_is_parked(scale: float):
     assert scaled(policies.TROUBLE_AFTER_SECONDS, scale) <= scaled(policies.PARK_AFTER_SECONDS, scale)
 

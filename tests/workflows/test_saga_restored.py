@@ -68,7 +68,7 @@ async def test_an_order_that_was_sold_in_the_lost_time_is_found_and_not_sent_aga
     await restore(world, row)
     world.notifier.down = set()
     first = await world.result(handle, within=timedelta(minutes=10))
-    assert first.notices["delivered"]["legacy"] == "refused"  # nothing to tell, says the book: the run gives way
+    assert first.notices["delivered"]["legacy"] == "not_due"  # nothing to tell, says the book: the run gives way
     again = await world.start(reopened=True)
     result = await world.result(again, within=timedelta(minutes=10))
 

@@ -83,7 +83,7 @@ class World:
         refunding = RefundingActivities(
             {"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0, restored=restored
         )
-        notifying = NotifyingActivities(self.notifier, self.book, 1.0)
+        notifying = NotifyingActivities(self.notifier, self.book, self.alert, 1.0)
         sandbox = SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(
                 "pydantic", "tests.workflows.virtual_time"
