@@ -88,6 +88,8 @@ class ProviderAsk(_Data):
     """The saga has shown already that the refund waits for a person."""
     denied: bool = False
     """It has shown a definite refusal: another trouble (no balance, …) shown before does not stand for that."""
+    again: bool = False
+    """An operator asks for it: send it also where the provider has definitely refused it before."""
 
 
 class NoticeAsk(_Data):
@@ -99,7 +101,7 @@ class NoticeAsk(_Data):
 
 
 class NoticeSays(_Data):
-    """What became of it: `acknowledged`, `refused` (for good) or `pending`, by platform."""
+    """What became of it: `acknowledged`, `pending` or `not_due` (there is nothing to tell), by platform."""
 
     states: dict[str, str]
 
