@@ -1,0 +1,162 @@
+"""What the notices' step does with the book and the engine: when a notice is due, and what is booked of a refusal."""
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.notifying import NotifyingActivities
+from orders.book import Entry, grant_refund
+from orders.identities import NoticeResult
+from orders.notices import NoticeState
+from tests.orders.entries import at, refused, sold
+from tests.workflows.conftest import paid_order
+from tests.workflows.fakes import FakeNotifier
+from workflows import policies
+from workflows.steps import NoticeAsk, NoticeSays
+
+
+@dataclass
+class FakeBook:
+    """One order's row and its notices."""
+
+    entry: Entry
+    order: Any = field(default_factory=paid_order)
+    states: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    writes: int = 0
+
+    async def read_with_notices(self, order_id: str) -> Any:
+        del order_id
+        record = SimpleNamespace(entry=self.entry, order=self.order)
+        return record, [NoticeState(RESULT, name, *state) for name, state in self.states.items()]
+
+    async def write_notices(self, order_id: str, result: NoticeResult, states: Any) -> None:
+        assert (order_id, result) == (ORDER, RESULT)
+        self.states |= states
+        self.writes += 1
+
+
+ORDER = refused().order_id
+RESULT: NoticeResult = "failed"
+REFUNDING, _ = grant_refund(refused(), at(2))
+
+
+class Step:
+    """The step over one book, and what it has told."""
+
+    def __init__(self, entry: Entry, waiting_most: int = 50) -> None:
+        self.book: Any = FakeBook(entry)
+        self.notifier = FakeNotifier()
+        self.alerts: list[tuple[str, dict[str, str]]] = []
+        self.work = NotifyingActivities(self.notifier, self.book, self.alert, 1.0, waiting_most=waiting_most)
+
+    def alert(self, kind: str, **fields: str) -> None:
+        self.alerts.append((kind, fields))
+
+    async def run(self, *platforms: str, attempt: int = 1, is_local: bool = False) -> NoticeSays:
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(environment.info, attempt=attempt, is_local=is_local)
+        ask = NoticeAsk(order_id=ORDER, result=RESULT, platforms=platforms)
+        return await environment.run(self.work.notify_vehicle, ask)
+
+    async def again(self, *platforms: str, attempt: int = 1) -> ApplicationError:
+        """The failure that makes the engine try again."""
+        with pytest.raises(ApplicationError) as failure:
+            await self.run(*platforms, attempt=attempt)
+        return failure.value
+
+
+# --- when `failed` is due ---------------------------------------------------------------------------------------------
+
+
+async def test_failed_waits_for_the_refund_intent_first_shortly_then_at_the_policys_pace() -> None:
+    step = Step(refused())
+
+    waits = [(await step.again("new", attempt=attempt)).next_retry_delay for attempt in range(1, 6)]
+
+    assert [wait and wait.total_seconds() for wait in waits] == [0.2, 0.4, 0.8, None, None]
+    assert (step.notifier.tries, step.book.writes) == (0, 0)
+
+
+async def test_failed_goes_out_once_the_refund_intent_is_in_the_book() -> None:
+    step = Step(REFUNDING)
+
+    assert (await step.run("new")).states == {"new": "acknowledged"}
+    assert step.notifier.results("new") == ["failed"]
+
+
+@pytest.mark.parametrize("is_local", [False, True])
+async def test_failed_is_void_once_the_order_was_delivered_after_all(*, is_local: bool) -> None:
+    step = Step(sold())
+    step.book.states = {"legacy": ("acknowledged", "")}
+
+    assert (await step.run("new", "legacy", is_local=is_local)).states == {"new": "not_due", "legacy": "acknowledged"}
+    assert step.notifier.tries == 0
+    assert step.book.states["new"][0] == "not_due"
+    assert step.book.states["legacy"] == ("acknowledged", "")
+
+
+# --- refusals and failures --------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_tried_again_at_the_longest_pace_and_booked_and_alerted_once() -> None:
+    step = Step(REFUNDING)
+    step.notifier.refusing = {"new"}
+
+    failures = [await step.again("new", attempt=attempt) for attempt in range(1, 6)]
+
+    assert {failure.type for failure in failures} == {"NoticeRefused"}
+    waits = {failure.next_retry_delay and failure.next_retry_delay.total_seconds() for failure in failures}
+    assert waits == {policies.NOTIFY_PLATFORM.longest_retry_seconds}
+    assert step.book.states == {"new": ("pending", "new refuses us: check the credentials.")}
+    assert [kind for kind, _ in step.alerts] == ["notice_refused"]
+    assert step.book.writes == 1
+
+    step.notifier.refusing = set()
+    assert (await step.run("new")).states == {"new": "acknowledged"}
+    assert step.book.states == {"new": ("acknowledged", "")}
+
+
+async def test_the_local_try_leaves_a_refusal_to_the_regular_one() -> None:
+    step = Step(REFUNDING)
+    step.notifier.refusing = {"legacy"}
+
+    assert (await step.run("new", "legacy", is_local=True)).states == {"new": "acknowledged", "legacy": "pending"}
+    assert (step.book.states, step.alerts) == ({"new": ("acknowledged", "")}, [])
+
+
+async def test_what_an_earlier_version_has_booked_as_refused_is_tried_again() -> None:
+    step = Step(REFUNDING)
+    step.book.states = {"new": ("refused", "an earlier version's sentence")}
+
+    assert (await step.run("new")).states == {"new": "acknowledged"}
+
+
+async def test_an_attempt_at_a_platform_that_is_away_writes_nothing() -> None:
+    step = Step(REFUNDING)
+    step.notifier.down = {"new"}
+
+    for attempt in range(1, 6):
+        assert (await step.again("new", attempt=attempt)).type == "NoticeNotAcknowledged"
+    assert (step.book.writes, step.alerts) == (0, [])
+
+
+async def test_attempts_beyond_the_most_leave_a_hung_platform_alone_and_another_is_published_to() -> None:
+    step = Step(REFUNDING, waiting_most=3)
+    step.notifier.hung = {"legacy"}
+    holding = [asyncio.create_task(step.run("legacy")) for _ in range(3)]
+    await asyncio.sleep(0.6)
+
+    beyond = [await step.again("legacy") for _ in range(20)]
+    assert step.notifier.tries == 3
+    assert all("3 notices wait for the platform legacy already" in str(failure) for failure in beyond)
+    assert all(failure.next_retry_delay is not None for failure in beyond)
+    assert (await step.run("new")).states == {"new": "acknowledged"}
+    for task in holding:
+        task.cancel()
+    await asyncio.wait(holding)
