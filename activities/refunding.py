@@ -31,6 +31,9 @@ REASON = "The data package could not be delivered"
 """What the customer reads beside the refund; the same on every attempt of one number."""
 
 
+_DENIED_BEFORE = "The provider has refused this refund; it is sent again only when an operator asks for it (retry)."
+
+
 class RefundingActivities:
     """Refunds at the configured providers.
 
@@ -70,13 +73,13 @@ class RefundingActivities:
             case RefundForbidden(contradicted=False):  # a run knows more than the book: that was rolled back
                 return ProviderSays(answer=RefundHeld(code=steps.FORGOTTEN, why=granted.why))
             case RefundForbidden():
-                return self._held(steps.FORBIDDEN, granted.why, ask, sequence=0)
+                return await self._held(steps.FORBIDDEN, granted.why, ask, sequence=0)
             case RefundGranted():
                 sequence = granted.sequence
         record = await self._book.read(ask.order_id)
         provider, missing = self._provider(record)
         if provider is None:
-            return self._held("UNCONFIGURED", missing, ask, sequence)
+            return await self._held("UNCONFIGURED", missing, ask, sequence)
         if not granted.fresh:
             answer = await self._ask(provider, record, sequence)
             if isinstance(answer, RefundClosed) and ask.closed == sequence:
@@ -84,7 +87,7 @@ class RefundingActivities:
                 answer = await self._ask(provider, record, sequence) if self._restored else RefundUnknown()
             if not isinstance(answer, RefundUnknown):
                 return await self._says(ask, answer, sequence)
-        return await self._says(ask, await self._send(provider, record, sequence), sequence)
+        return await self._says(ask, await self._send(provider, record, sequence, again=ask.again), sequence)
 
     @activity.defn(name=steps.QUERY_REFUND)
     async def query_refund(self, ask: ProviderAsk) -> ProviderSays:
@@ -97,23 +100,28 @@ class RefundingActivities:
             return ProviderSays(answer=RefundUnknown())
         provider, missing = self._provider(record)
         if provider is None:
-            return self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
+            return await self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
         answer = await self._ask(provider, record, entry.refund_sequence)
         again = scaled(policies.REFUND_AGAIN_SECONDS, self._scale)
         just_sent = entry.refund_sent_at is not None and self._seconds_since(entry.refund_sent_at) < again
         if isinstance(answer, RefundUnknown) and just_sent:
             answer = RefundInDoubt(why="The provider doesn't show the refund yet; it was sent less than a minute ago.")
+        elif isinstance(answer, RefundUnknown) and entry.refund_denied:
+            answer = RefundDenied(code=entry.refund_denied, why=_DENIED_BEFORE)
         return await self._says(ask, answer, entry.refund_sequence)
 
-    async def _send(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
+    async def _send(self, provider: PaymentProvider, record: Record, sequence: int, *, again: bool) -> RefundAnswer:
         order_id = record.entry.order_id
         leaves = await self._book.decide(
             order_id,
-            lambda record: rules.refund_leaves(record.entry, self._clock.now(), sequence),
+            lambda record: rules.refund_leaves(record.entry, self._clock.now(), sequence, again=again),
             kind="refund_send",
             detail=lambda leaves: {"refund_number": refund_number(order_id, sequence), "leaves": leaves},
         )
         if not leaves:
+            denied = (await self._book.read(order_id)).entry.refund_denied
+            if denied:
+                return RefundDenied(code=denied, why=_DENIED_BEFORE)
             return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
         patience = Patience(self._http_seconds())
         answer = await provider.refund(self._request(record, sequence), timeout_seconds=patience.seconds)
@@ -164,15 +172,18 @@ class RefundingActivities:
             case RefundHeld():
                 undecided = ask.insist
             case RefundDenied():
-                undecided = ask.denied
+                undecided = ask.denied and not ask.again  # once for each time that an operator asks
+            case RefundInDoubt(alert=True):
+                undecided = ask.insist
             case _:  # taken in, or in doubt: sending goes on with asking, asking asks again
                 undecided = asking
         if undecided and not is_local():
             try_again("RefundNotConfirmed", answer.why or "The provider works on the refund.", after_seconds=wait)
         return says
 
-    def _held(self, code: str, why: str, ask: ProviderAsk, sequence: int) -> ProviderSays:
-        wait = scaled(policies.REFUND_LOOKS_SECONDS[1], self._scale)
+    async def _held(self, code: str, why: str, ask: ProviderAsk, sequence: int) -> ProviderSays:
+        entry = (await self._book.read(ask.order_id)).entry
+        wait = refund_pace_seconds(self._seconds_since(entry.refund_at), self._scale)
         if ask.insist and not is_local():
             try_again("RefundHeld", why, after_seconds=wait)
         self._alert("refund_needs_a_person", order_id=ask.order_id, why=why)

@@ -471,11 +471,17 @@ def grant_refund(
     return granted, RefundGranted(1, fresh=not restored and entry.restored_at is None)
 
 
-def refund_leaves(entry: Entry, now: datetime, sequence: int) -> tuple[Entry, bool]:
-    """Note that the number is about to be sent. False: another number is in use, or it was paid; send nothing."""
+def refund_leaves(entry: Entry, now: datetime, sequence: int, *, again: bool = False) -> tuple[Entry, bool]:
+    """Note that the number is about to be sent. False: another number is in use, or it was paid; send nothing.
+
+    What the provider has definitely refused leaves once more only where an operator asks for it (`again`): somebody
+    may be paying it another way. From then on it counts as refused when the provider says so anew.
+    """
     if entry.refund_sequence != sequence or entry.refund_confirmed_at is not None or entry.refund_word:
         return entry, False
-    return replace(entry, refund_sent_at=now), True
+    if entry.refund_denied and not again:
+        return entry, False
+    return replace(entry, refund_sent_at=now, refund_denied=""), True
 
 
 def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:

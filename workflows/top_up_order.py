@@ -5,7 +5,9 @@ the saga decides what to ask next, and shows where it stands.
 """
 
 import asyncio
+from typing import Any
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
@@ -67,6 +69,7 @@ class TopUpOrder:
         self._asks_first = False
         self._beside: list[asyncio.Task[None]] = []
         self._renotify = 0
+        self._refund_again = False
 
     @workflow.run
     async def run(self, order: TopUpInput) -> TopUpResult:
@@ -202,6 +205,9 @@ class TopUpOrder:
                     self._denied = True
                     await self._view.enter("parked", why, needs_operator=True)
                     name = steps.QUERY_REFUND
+                case RefundInDoubt(alert=True, why=why):
+                    await self._view.enter("refunding", why, needs_operator=True)
+                    name = steps.QUERY_REFUND
                 case RefundAccepted(why=why) | RefundInDoubt(why=why):
                     if says is not None and says.next_look_seconds:
                         await self._steps.pause(says.next_look_seconds, f"Refund is under way. {why}")
@@ -222,8 +228,14 @@ class TopUpOrder:
 
     async def _provider(self, name: str, closed: int, *, local: bool) -> ProviderSays | None:
         insist = self._view.needs_operator
-        ask = ProviderAsk(order_id=self._order.order_id, closed=closed, insist=insist, denied=insist and self._denied)
         sending = name == steps.REFUND
+        ask = ProviderAsk(
+            order_id=self._order.order_id,
+            closed=closed,
+            insist=insist,
+            denied=insist and self._denied,
+            again=sending and self._refund_again,
+        )
         step = Step(
             name=name,
             arg=ask,
@@ -233,24 +245,33 @@ class TopUpOrder:
             activity_id=steps.REFUND_ID,
             local=local and not ask.insist,
         )
-        return await self._steps.ask(step, self._view.refund_stage)
+        says = await self._steps.ask(step, self._view.refund_stage)
+        if says is not None and sending:
+            self._refund_again = False
+        return says
 
     # --- the notices --------------------------------------------------------------------------------------------
 
     async def _tell(self, result: NoticeResult) -> None:
-        """All platforms at once, once, locally; each that did not take it goes on beside, on its own."""
-        if not self._platforms:
+        """All platforms at once, once, locally; each that did not take it goes on beside, on its own.
+
+        One that still waits for an earlier notice gets this one after it: the car's last word is the last one.
+        """
+        behind = tuple(platform for platform in self._platforms if self._waits_for_failed(platform))
+        self._tell_beside(result, behind)
+        at_once = tuple(platform for platform in self._platforms if platform not in behind)
+        if not at_once:
             return
         step = Step(
             name=steps.NOTIFY,
-            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=self._platforms),
+            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=at_once),
             result=NoticeSays,
             policy=policies.NOTIFY_FIRST,
             summary=f"notice {result}",
         )
         says = await self._steps.try_locally(step)
-        states = says.states if says is not None else dict.fromkeys(self._platforms, "pending")
-        self._view.notices[result] = dict(states)
+        states = says.states if says is not None else dict.fromkeys(at_once, "pending")
+        self._view.notices.setdefault(result, {}).update(states)
         self._tell_beside(result, tuple(name for name, state in states.items() if state == "pending"))
 
     def _tell_beside(self, result: NoticeResult, platforms: tuple[str, ...]) -> None:
@@ -261,6 +282,8 @@ class TopUpOrder:
         states = self._view.notices.setdefault(result, {})
         states[platform] = "pending"
         self._view.show()
+        if result != "failed":
+            await workflow.wait_condition(lambda: not self._waits_for_failed(platform))
         step = Step(
             name=steps.NOTIFY,
             arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=(platform,)),
@@ -278,6 +301,9 @@ class TopUpOrder:
             states[platform] = "given_up"
             given_up = GivenUp(order_id=self._order.order_id, result=result, platform=platform)
             await self._steps.record(steps.RECORD_GIVEN_UP, given_up, Recorded)
+
+    def _waits_for_failed(self, platform: str) -> bool:
+        return self._view.notices.get("failed", {}).get(platform) == "pending"
 
     # --- operators ----------------------------------------------------------------------------------------------
 
@@ -302,24 +328,27 @@ class TopUpOrder:
         return self._view.state()
 
     @workflow.update(description=f"Ask carrier or provider again now, without waiting for the next try. {_WORD}")
-    async def retry_now(self, word: Word) -> str:
+    async def retry_now(self, given: Any = None) -> str:
         """Wake whatever waits."""
+        word = _word(given)
         await self._note("retry_now", word)
+        self._refund_again = True
         self._steps.nudge()
         if self._view.person is not None:
             return "Looking in the order book again. The carrier can't be asked from here: ask its desk, then resolve."
         return "Asking again now."
 
     @retry_now.validator
-    def _may_retry_now(self, word: Word) -> None:
-        self._signed(word)
+    def _may_retry_now(self, given: Any = None) -> None:
+        _signed(given)
         self._unsettled()
 
     @workflow.update(
         description=f"Say what a person has found out about the order: {_RESOLVE}, or as outcome {_OUTCOMES}."
     )
-    async def resolve(self, word: Word) -> str:
+    async def resolve(self, given: Any = None) -> str:
         """Write the word in the book, then go on from what the book makes of it."""
+        word = _word(given)
         asked = WordFor(order_id=self._order.order_id, word=word)
         return await self._write(asked, f"Recorded: {word.outcome}. The order goes on by it.")
 
@@ -329,20 +358,25 @@ class TopUpOrder:
         if recorded.refusal:
             raise ApplicationError(recorded.refusal, type="Refused")
         self._view.propose(recorded.proposal)
+        if asked.word.outcome == "refunded" and not recorded.proposal:
+            self._view.paid_another_way()
         if recorded.proposal:
             return f"{recorded.proposal}. Nothing follows yet: confirm with the same update by another operator."
         self._steps.nudge()
         return then
 
     @resolve.validator
-    def _may_resolve(self, word: Word) -> None:
-        self._signed(word)
+    def _may_resolve(self, given: Any = None) -> None:
+        word = _signed(given)
         self._unsettled()
         match word.outcome:
             case "refunded":
                 if not self._denied:
+                    then = "it goes on by itself."
+                    if self._view.needs_operator:
+                        then = f"it waits for this: {self._view.reason}"
                     raise ApplicationError(
-                        "The provider has not definitely refused this refund; it goes on by itself.", type="Refused"
+                        f"The provider has not definitely refused this refund; {then}", type="Refused"
                     )
             case "delivered" | "not_delivered":
                 if self._word is not None and not self._contradicted:
@@ -356,8 +390,9 @@ class TopUpOrder:
     @workflow.update(
         description=f"Cancel at the carrier, then refund, unless it has delivered; refunds nothing by itself. {_WORD}"
     )
-    async def refund_now(self, word: Word) -> str:
+    async def refund_now(self, given: Any = None) -> str:
         """The same as a cancel, signed by an operator."""
+        word = _word(given)
         asked = WordFor(order_id=self._order.order_id, word=word, update="refund_now")
         then = "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
         if self._view.person is not None:
@@ -365,8 +400,8 @@ class TopUpOrder:
         return await self._write(asked, then)
 
     @refund_now.validator
-    def _may_refund_now(self, word: Word) -> None:
-        self._signed(word)
+    def _may_refund_now(self, given: Any = None) -> None:
+        _signed(given)
         self._unsettled()
         if isinstance(self._word, Completed):
             raise ApplicationError("The carrier has delivered this order; it can't be refunded here.", type="Refused")
@@ -374,25 +409,36 @@ class TopUpOrder:
             raise ApplicationError("The refund is under way already.", type="Refused")
 
     @workflow.update(description=f"Publish the notices that no platform has acknowledged again now. {_WORD}")
-    async def renotify(self, word: Word) -> str:
+    async def renotify(self, given: Any = None) -> str:
         """Wake the pending notices."""
-        await self._note("renotify", word)
+        await self._note("renotify", _word(given))
         self._renotify += 1
         return "Publishing the pending notices now."
 
     @renotify.validator
-    def _may_renotify(self, word: Word) -> None:
-        self._signed(word)
+    def _may_renotify(self, given: Any = None) -> None:
+        _signed(given)
         if not any(state == "pending" for states in self._view.notices.values() for state in states.values()):
             raise ApplicationError("No notice is pending: each platform has it or has refused it.", type="Refused")
-
-    def _signed(self, word: Word) -> None:
-        if not word.operator.strip() or not word.note.strip():
-            raise ApplicationError(f"Say who you are and why: {_WORD}", type="Refused")
 
     def _unsettled(self) -> None:
         if self._view.status in ("delivered", "refunded"):
             raise ApplicationError(f"This order is {self._view.status}; nothing is to be done.", type="Refused")
+
+
+def _word(given: Any) -> Word:
+    """What an operator has typed; whatever is no word is refused by a sentence."""
+    try:
+        return Word.model_validate(given)
+    except ValidationError as error:
+        raise ApplicationError(f"Send one JSON object whose members are texts: {_WORD}", type="Refused") from error
+
+
+def _signed(given: Any) -> Word:
+    word = _word(given)
+    if not word.operator.strip() or not word.note.strip():
+        raise ApplicationError(f"Say who you are and why: {_WORD}", type="Refused")
+    return word
 
 
 def _word_of_cancel(reason: str | None) -> Word:

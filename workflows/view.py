@@ -44,6 +44,7 @@ class View:
         """The carrier's own number of the order, once it has told it."""
         self._trouble_since: float | None = None
         self._word_known = False
+        self._paid_another_way = False
 
     def state(self) -> TopUpState:
         """The answer of the query `status`."""
@@ -61,6 +62,11 @@ class View:
         if proposal != self.proposal:
             self.proposal = proposal
             workflow.set_current_details(self._details())
+
+    def paid_another_way(self) -> None:
+        """An operator's `resolve refunded` stands in the book: nobody else is to pay it again."""
+        self._paid_another_way = True
+        self.show()
 
     async def enter(self, status: Status, reason: str = "", *, needs_operator: bool = False) -> None:
         """Show a new place, here and in the book. An end and the refund's start stand in the book already."""
@@ -165,6 +171,8 @@ class View:
 
     def _of_the_refund(self) -> list[str]:
         order_id = self._order.order_id
+        if self._paid_another_way:
+            return ["Recorded: it was paid another way. The provider is asked a last time. **Don't pay it again.**", ""]
         if self.status == "parked":
             return [
                 "The carrier will not deliver, and the payment provider denies the refund.",

@@ -64,6 +64,20 @@ def test_only_the_first_to_take_the_intent_may_send_without_asking():
     assert again == entry
 
 
+def test_what_was_definitely_refused_leaves_once_more_only_where_an_operator_asks():
+    sent, _ = book.refund_leaves(refunding(), at(3), 1)
+    denied, _ = book.hear_refund(sent, at(4), DENIED)
+
+    assert book.refund_leaves(denied, at(5), 1) == (denied, False)
+    again, leaves = book.refund_leaves(denied, at(5), 1, again=True)
+    assert leaves
+    assert again.refund_sent_at == at(5)
+    _, refusal = book.resolve_refunded(again, "bank transfer")
+    assert "has not definitely refused" in refusal
+    worded = book.resolve_refunded(denied, "bank transfer")[0]
+    assert book.refund_leaves(worded, at(6), 1, again=True) == (worded, False)
+
+
 def test_a_number_leaves_only_while_it_is_the_one_in_use():
     entry, leaves = book.refund_leaves(refunding(), at(3), 1)
     assert leaves

@@ -194,6 +194,15 @@ def acts_then_silent(provider: FakeProvider, request: RefundRequest) -> RefundAn
     return RefundInDoubt(why="No answer within the limit.")
 
 
+def account_gone(_provider: FakeProvider, _request: RefundRequest) -> RefundAnswer:
+    return RefundDenied(code="USER_ACCOUNT_ABNORMAL", why="The customer's account is closed.")
+
+
+def unsigned(provider: FakeProvider, request: RefundRequest) -> RefundAnswer:
+    provider.take_in(request)
+    return RefundInDoubt(why="The answer's signature is wrong: check the provider's public key.", alert=True)
+
+
 def lost(_provider: FakeProvider, _request: RefundRequest) -> RefundAnswer:
     return RefundInDoubt(why="No answer within the limit.")
 

@@ -196,6 +196,21 @@ async def test_a_word_that_is_not_valid_now_is_refused_by_a_sentence(world: Worl
 
 
 @scenario
+async def test_a_word_of_the_wrong_shape_is_refused_by_a_sentence(world: World):
+    world.carrier.plan = [Post(state="inProgress")]
+    handle = await world.start()
+    await world.until(handle, "in_doubt")
+
+    for name in ("retry_now", "resolve", "refund_now", "renotify"):
+        for shape in ([], [None], ["li"], [["li"]], [{"operator": 7, "note": "x"}], [{"operator": None, "note": "x"}]):
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await handle.execute_update(name, args=shape)
+            assert "Send one JSON object" in str(refused.value.cause)
+    world.carrier.orders[world.order.order_id].state = "completed"
+    await world.result(handle, within=timedelta(minutes=10))
+
+
+@scenario
 async def test_resolve_delivered_is_refused_where_nothing_was_ever_sent(world: World):
     world.carrier.plan = [Post(answer=AWAY) for _ in range(30)]
     handle = await world.start()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from tests.workflows.fakes import Post, acts_then_silent, lost, not_enough
+from tests.workflows.fakes import Post, account_gone, acts_then_silent, lost, not_enough, unsigned
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
 
@@ -120,7 +120,10 @@ async def test_a_refund_that_the_provider_denies_waits_for_an_operators_word_and
         await world.forward(handle, seconds=30)
     asked = world.wechat.calls.count("QUERY")
 
+    world.wechat.silent = True
     await world.update(handle, "resolve", outcome="refunded", note="bank transfer 4711")
+    assert "Don't pay it again" in await world.details(handle)
+    world.wechat.silent = False
     result = await world.result(handle, within=timedelta(hours=1))
 
     assert result.outcome == "refunded"
@@ -143,6 +146,104 @@ async def test_a_denied_refund_that_the_provider_pays_after_all_needs_no_word(wo
 
     assert result.outcome == "refunded"
     assert len(world.wechat.paid_back) == 1
+
+
+@scenario
+async def test_a_refund_that_was_definitely_refused_is_sent_again_only_when_an_operator_asks(world: World):
+    """Somebody may be paying it another way, and a provider that has changed its mind would pay it twice."""
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [account_gone]
+    handle = await world.start()
+    await world.until(handle, "parked")
+    for _ in range(8):
+        await world.forward(handle, hours=2)
+    await handle.terminate()
+    handle = await world.start(reopened=True)
+    await world.until(handle, "parked")
+    await world.forward(handle, hours=2)
+
+    assert world.wechat.calls.count("REFUND") == 1
+    assert world.wechat.calls.count("QUERY") > 4
+    world.wechat.plan = [account_gone]
+    await world.update(handle, "retry_now")
+    for _ in range(4):
+        await world.forward(handle, hours=2)
+    assert world.wechat.calls.count("REFUND") == 2
+    await world.update(handle, "retry_now")
+    result = await world.result(handle, within=timedelta(hours=3))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 3
+    assert len(world.wechat.paid_back) == 1
+
+
+@scenario
+async def test_a_refund_that_is_being_sent_again_can_not_be_resolved_as_paid_another_way(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [account_gone, lost]
+    world.wechat.silent = False
+    handle = await world.start()
+    await world.until(handle, "parked")
+    await world.update(handle, "retry_now")
+    while world.wechat.calls.count("REFUND") < 2:
+        await world.forward(handle, seconds=1)
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await world.update(handle, "resolve", outcome="refunded")
+
+    assert "has not definitely refused" in str(refused.value.cause)
+    result = await world.result(handle, within=timedelta(hours=3))
+    assert result.outcome == "refunded"
+
+
+@scenario
+async def test_an_answer_that_can_not_be_believed_calls_a_person_and_is_asked_about_again(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [unsigned]
+    world.wechat.settles_as = "PROCESSING"
+    handle = await world.start()
+    status = await world.until(handle, "refunding")
+    while not (status := await world.status(handle)).needs_operator:
+        await world.forward(handle, seconds=1)
+
+    assert "signature is wrong" in status.reason
+    world.wechat.refunds = dict.fromkeys(world.wechat.refunds, "SUCCESS")
+    result = await world.result(handle, within=timedelta(hours=3))
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 1
+
+
+@scenario
+async def test_a_platform_that_was_away_is_told_of_the_refund_after_its_failure(world: World):
+    world.carrier.plan = [REFUSED]
+    world.notifier.down = {"legacy"}
+    handle = await world.start()
+    await world.until(handle, "refunded")
+    await world.forward(handle, minutes=10)
+
+    assert world.notifier.results("new") == ["failed", "refunded"]
+    assert world.notifier.results("legacy") == []
+    world.notifier.down = set()
+    await world.update(handle, "renotify")
+    result = await world.result(handle, within=timedelta(minutes=5))
+
+    assert world.notifier.results("legacy") == ["failed", "refunded"]
+    assert result.notices["refunded"] == {"new": "acknowledged", "legacy": "acknowledged"}
+
+
+@scenario
+async def test_resolve_refunded_says_what_a_held_refund_waits_for(world: World):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [not_enough] * 3
+    handle = await world.start()
+    while not (await world.status(handle)).needs_operator:
+        await world.forward(handle, seconds=1)
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await world.update(handle, "resolve", outcome="refunded")
+
+    assert "it waits for this: The merchant's balance is too low" in str(refused.value.cause)
+    await world.result(handle, within=timedelta(hours=3))
 
 
 @scenario
