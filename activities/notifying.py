@@ -1,6 +1,7 @@
 """The step that tells the vehicle. Whatever a platform does, nothing but the notice's own state changes."""
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -98,15 +99,21 @@ class NotifyingActivities:
                 limit = scaled(policies.NOTICE_ANSWER_SECONDS, self._scale)
                 return _Told("acknowledged", await self._notifier.publish(platform, notice, timeout_seconds=limit))
         except NotAcknowledged as error:
-            if error.retryable:
-                return _Told("pending", str(error))
-            return _Told("pending", str(error), refused=True, after_seconds=self._longest_seconds)
+            if not error.retryable:
+                return _Told("pending", str(error), refused=True, after_seconds=self._longest_seconds)
+            return _Told("pending", str(error), after_seconds=self._pace_seconds(error.away_seconds))
         except Full as full:
             sentence = (
                 f"{self._waiting_most} notices wait for the platform {platform} already: look at its broker if that "
                 "goes on; this one is tried again."
             )
             return _Told("pending", sentence, after_seconds=full.come_back_seconds)
+
+    def _pace_seconds(self, away_seconds: float | None) -> float | None:
+        """Spread, so that the notices of a burst, which fail together, don't come back together."""
+        if away_seconds is None:
+            return None
+        return policies.notice_pace_seconds(away_seconds, self._scale) * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
 
     def _places_at(self, platform: str) -> Places:
         if platform not in self._places:

@@ -43,6 +43,7 @@ class Link:
         self._changed = asyncio.Event()
         self._session: Session | None = None
         self._known_down = ""
+        self._away_since: float | None = None
         self._next_attempt_at = 0.0
         self._failures = 0
         self._quota_refusals = 0
@@ -129,7 +130,7 @@ class Link:
             if (session := self._live()) is not None:
                 return session
             if self._known_down:
-                raise NotAcknowledged(self._known_down)
+                raise NotAcknowledged(self._known_down, away_seconds=self._away_seconds())
             await self._changed.wait()
 
     async def _answer(
@@ -150,6 +151,7 @@ class Link:
 
     def _judge(self, code: int) -> str:
         """What the acknowledgement's reason code means; a remark, or `NotAcknowledged`."""
+        self._away_since = None
         if code == QUOTA_EXCEEDED:
             self._quota_refusals += 1
             self._pace.hold(self._back_off_seconds(self._quota_refusals))
@@ -198,6 +200,7 @@ class Link:
             sentence = await session.wait_ended()
             if session.proved or loop.time() - since >= self._limits.back_off_longest_seconds:
                 self._failures = int(session.missed)
+                self._away_since = self._away_since if session.missed else None
             else:
                 self._failures += 1
         except NotConnected as error:
@@ -245,11 +248,17 @@ class Link:
             _log.warning("mqtt platform down", platform=self.platform.name, why=sentence)
         delay_seconds = self._back_off_seconds(self._failures)
         self._known_down = sentence if self._failures else ""
-        self._next_attempt_at = asyncio.get_running_loop().time() + delay_seconds
+        now = asyncio.get_running_loop().time()
+        self._next_attempt_at = now + delay_seconds
         if self._known_down:
+            self._away_since = now if self._away_since is None else self._away_since
             self._pace.wake_all()
         self._announce()
         await asyncio.sleep(delay_seconds)
+
+    def _away_seconds(self) -> float | None:
+        """Since the first failure after the last acknowledgement: one that lets us in and then hangs is away too."""
+        return None if self._away_since is None else asyncio.get_running_loop().time() - self._away_since
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

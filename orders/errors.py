@@ -11,11 +11,13 @@ class NotAcknowledged(TopUpError):
     Attributes:
         retryable: False when the platform refuses it until a person changes something (MQTT reasons 0x87, 0x90, 0x95,
             0x99); it is tried again all the same, and a person is called.
+        away_seconds: how long the platform has been known to be away; None where it isn't.
     """
 
-    def __init__(self, sentence: str, *, retryable: bool = True) -> None:
+    def __init__(self, sentence: str, *, retryable: bool = True, away_seconds: float | None = None) -> None:
         super().__init__(sentence)
         self.retryable = retryable
+        self.away_seconds = away_seconds
 
 
 class Unavailable(TopUpError):

@@ -165,6 +165,16 @@ def parked_pace_seconds(age_seconds: float, scale: float) -> float:
     return scaled(min(max(age_seconds / scale, LOOK_FIRST_SECONDS), LOOK_PARKED_LONGEST_SECONDS), scale)
 
 
+def notice_pace_seconds(away_seconds: float, scale: float) -> float:
+    """How long to wait at most before the next try at a platform that has been away so long (real seconds).
+
+    As long again: a short outage costs little time, and in a long one each notice costs few tries from its first on.
+    """
+    policy = NOTIFY_PLATFORM
+    longest = scaled(policy.longest_retry_seconds, scale)
+    return min(max(away_seconds, scaled(policy.first_retry_seconds, scale)), longest)
+
+
 def refund_pace_seconds(age_seconds: float, scale: float) -> float:
     """How long to wait before the next look at a refund that was sent that long ago (real seconds)."""
     due = 0.0

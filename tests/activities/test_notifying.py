@@ -160,3 +160,17 @@ async def test_attempts_beyond_the_most_leave_a_hung_platform_alone_and_another_
     for task in holding:
         task.cancel()
     await asyncio.wait(holding)
+
+
+async def test_a_platform_that_is_away_is_tried_again_when_it_has_been_away_as_long_again() -> None:
+    step = Step(REFUNDING)
+    step.notifier.down, step.notifier.away_seconds = {"new"}, 10
+
+    waits: list[float] = []
+    for attempt in (1, 1, 7, 7):
+        delay = (await step.again("new", attempt=attempt)).next_retry_delay
+        assert delay is not None
+        waits.append(delay.total_seconds())
+
+    assert 5 <= min(waits) <= max(waits) <= 10
+    assert len(set(waits)) > 1  # spread

@@ -406,6 +406,32 @@ async def test_whatever_paho_raises_ends_the_connection_and_nothing_else(monkeyp
         assert await work.publish("fake", notice(2), timeout_seconds=5) == ""
 
 
+async def test_how_long_a_platform_has_been_away_is_said_until_it_acknowledges_again() -> None:
+    async with fake_broker() as broker, notifier(broker.platform()) as work:
+        await work.publish("fake", notice(1), timeout_seconds=5)
+        broker.on_connect = connack(0x88)
+        broker.drop()
+        await until(lambda: "unavailable" in work.state("fake"))
+        first, second = await refused(work), await refused(work)
+        assert first.away_seconds is not None
+        assert second.away_seconds is not None
+        assert 0 <= first.away_seconds <= second.away_seconds
+        await asyncio.sleep(0.3)
+        third = await refused(work)
+        assert third.away_seconds is not None
+        assert third.away_seconds >= first.away_seconds + 0.3
+
+        broker.on_connect = connack()
+        await until(lambda: work.is_up("fake"))
+        await work.publish("fake", notice(2), timeout_seconds=5)
+        broker.on_connect = connack(0x88)
+        broker.drop()
+        await until(lambda: "unavailable" in work.state("fake"))
+        again = await refused(work)
+        assert again.away_seconds is not None
+        assert again.away_seconds < third.away_seconds
+
+
 async def test_credentials_are_asked_for_at_each_connect_off_the_loop() -> None:
     numbers = iter(range(10))
     threads: list[str] = []

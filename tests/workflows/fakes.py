@@ -134,6 +134,9 @@ class FakeCarrier:
                 return Refused(code="CANCELLED", burnt=True, carrier_order_id=reference)
             case "partial":
                 return InDoubt(cause="partial", why="The carrier says partial.", carrier_order_id=reference)
+            case "weird":
+                why = "The carrier answered with a state that isn't known."
+                return InDoubt(cause="unknown_state", why=why, carrier_order_id=reference)
             case _:
                 return InDoubt(cause="in_flight", why="The carrier works on it.", carrier_order_id=reference)
 
@@ -215,6 +218,7 @@ class FakeNotifier:
     down: set[str] = field(default_factory=set)
     hung: set[str] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
+    away_seconds: float | None = None
     received: list[tuple[str, str, bytes]] = field(default_factory=list)
     tries: int = 0
 
@@ -226,7 +230,7 @@ class FakeNotifier:
         if platform in self.hung:
             await asyncio.sleep(timeout_seconds)
         if platform in self.down | self.hung:
-            raise NotAcknowledged(f"{platform} does not answer: check the broker.")
+            raise NotAcknowledged(f"{platform} does not answer: check the broker.", away_seconds=self.away_seconds)
         if platform in self.refusing:
             raise NotAcknowledged(f"{platform} refuses us: check the credentials.", retryable=False)
         self.received.append((platform, notice.result, notice.payload))

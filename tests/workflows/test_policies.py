@@ -147,6 +147,18 @@ def test_a_scaled_order_is_looked_at_as_often_in_its_own_time():
         assert look_pace_seconds(age * 0.05, 0.05) == pytest.approx(look_pace_seconds(age, 1.0) * 0.05)
 
 
+# --- the pace of tries at a platform that is away -----------------------------------------------------------------
+
+
+@given(away=ages, scale=scales)
+def test_a_platform_that_is_away_is_tried_no_later_than_the_policys_longest(away: float, scale: float):
+    policy = policies.NOTIFY_PLATFORM
+    longest = scaled(policy.longest_retry_seconds, scale)
+
+    assert scaled(policy.first_retry_seconds, scale) <= policies.notice_pace_seconds(away, scale) <= longest
+    assert policies.notice_pace_seconds(away, scale) <= max(away, scaled(policy.first_retry_seconds, scale))
+
+
 # --- the pace of looks at a refund --------------------------------------------------------------------------------
 
 
