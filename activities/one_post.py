@@ -40,4 +40,4 @@ def listens_again_seconds(entry: Entry, now: datetime, times: CarrierTimes, scal
 
 def _listening(times: CarrierTimes, scale: float) -> timedelta:
     call_seconds = scaled(policies.PLACE_ORDER.call_seconds, scale)
-    return times.one_post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)
+    return times.post_leaves_within + timedelta(seconds=call_seconds + policies.LISTENING_MARGIN_SECONDS)

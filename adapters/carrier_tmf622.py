@@ -216,7 +216,8 @@ def _state(reply: Reply, order: dict[str, object]) -> Completed | Refused | InDo
             return _doubt(reply, f"The carrier works on the order ({state}).", cause="in_flight", number=number)
         case state:
             why = f"The carrier answered with a state that isn't known{quoted(state)}; ask the carrier what it means."
-            return _doubt(reply, why, number=number)
+            named = number and isinstance(state, str) and state.strip()
+            return _doubt(reply, why, cause="unknown_state" if named else "answered", number=number)
 
 
 def _code(order: dict[str, object], fallback: str) -> str:

@@ -35,6 +35,8 @@ PERHAPS_SENT = (
     "The order book was restored from a backup and the carrier can't be asked: a person must find out if it was sent."
 )
 ASK_FIRST = "The order book was restored from a backup: the carrier is asked before anything is sent."
+SHORTEST_RIGHT = timedelta(seconds=0.2)
+"""No wait for the outside world is shorter, however it is scaled (contracts §9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,16 @@ class CarrierTimes:
     time that the book has lost may act or show up until the waits below are over; never scaled."""
 
     def __post_init__(self) -> None:
-        assert self.visibility_lag < self.longest_latency < self.completion_window
+        assert self.longest_latency < self.completion_window, "a POST would be too late at once (runtime.settings)"
 
     @property
-    def one_post_leaves_within(self) -> timedelta:
-        """How long the right to the one POST of a carrier that can't be asked lasts.
+    def post_leaves_within(self) -> timedelta:
+        """How long the right to a POST lasts.
 
-        Longer than connecting takes, and short: an operator's word counts from its end + latency + lag on.
+        Longer than connecting takes, and short: what a POST without an answer did is known from its end + latency +
+        lag on.
         """
-        return self.longest_latency / 8
+        return max(self.longest_latency / 8, SHORTEST_RIGHT)
 
     @property
     def empty_counts_from(self) -> datetime | None:
@@ -138,7 +141,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PostGranted:
-    """The right to exactly one POST of `body`, if it leaves before `send_before`."""
+    """The right to exactly one POST of `body`, if it leaves no later than `send_before`."""
 
     number: int
     body: bytes
@@ -253,10 +256,16 @@ def _granted(entry: Entry, previous: Entry, now: datetime, times: CarrierTimes) 
     granted = replace(
         entry, posts=entry.posts + 1, last_post_at=now, last_post_answered_at=None, carrier_not_before=None
     )
-    send_before = now + times.one_post_leaves_within
+    send_before = left_by(granted, times)
     if entry.completion_date is not None:
-        send_before = entry.completion_date - times.longest_latency
+        send_before = min(send_before, entry.completion_date - times.longest_latency)
     return granted, PostGranted(number=granted.posts, body=entry.body, send_before=send_before, previous=previous)
+
+
+def left_by(entry: Entry, times: CarrierTimes) -> datetime:
+    """The latest moment at which the last POST may have left: the book knows when it was granted, not when it went."""
+    assert entry.last_post_at is not None
+    return entry.last_post_at + times.post_leaves_within
 
 
 def withdraw_post(entry: Entry, granted: PostGranted) -> tuple[Entry, None]:
@@ -299,7 +308,7 @@ def hear(
     if isinstance(answer, InDoubt):
         entry = replace(entry, carrier_order_id=answer.carrier_order_id or entry.carrier_order_id, reason=answer.why)
         # A carrier that can't be asked has said all that it ever will, if only by hanging up.
-        ended = entry.completion_date is None or answer.cause in ("answered", "in_flight", "partial")
+        ended = entry.completion_date is None or answer.cause in ("answered", "unknown_state", "in_flight", "partial")
         if of_post and of_post == entry.posts and ended:
             wait = timedelta(seconds=answer.retry_after_seconds or 0)
             entry = replace(entry, last_post_answered_at=now, carrier_not_before=now + wait)
@@ -428,7 +437,7 @@ def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry
     The note is that of `resolve not_delivered` alone; whether someone had asked for a cancel before does not matter.
     """
     reference = answer.carrier_order_id
-    given_up = answer.cause in ("in_flight", "partial") and _names(entry.resolution_note, reference)
+    given_up = answer.cause in ("in_flight", "partial", "unknown_state") and _names(entry.resolution_note, reference)
     if entry.fact is not None or not given_up:
         return entry, answer
     booked = replace(entry, fact="refused", fact_code=RESOLVED_BY_OPERATOR, fact_at=now, carrier_order_id=reference)
@@ -557,11 +566,10 @@ def _nothing_was_lost(times: CarrierTimes, evidence: NotFound | None) -> bool:
 
 def _empty_counts_from(entry: Entry, times: CarrierTimes) -> datetime:
     """From when on an empty `GET` says that the last POST did nothing (contracts §4)."""
-    assert entry.last_post_at is not None
     if entry.last_post_answered_at is not None:
         counts_from = entry.last_post_answered_at + times.visibility_lag
     else:
-        counts_from = entry.last_post_at + times.longest_latency + times.visibility_lag
+        counts_from = left_by(entry, times) + times.longest_latency + times.visibility_lag
     return max(counts_from, times.empty_counts_from or counts_from)
 
 

@@ -41,7 +41,7 @@ def not_delivered_counts_from(entry: Entry, times: CarrierTimes) -> datetime | N
         return None
     left = [moment for moment in (entry.restored_at, times.restored_at) if moment is not None]
     if entry.last_post_at is not None:
-        left.append(entry.last_post_at + times.one_post_leaves_within)
+        left.append(book.left_by(entry, times))
     return max(left) + times.longest_latency + times.visibility_lag
 
 

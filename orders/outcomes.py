@@ -38,7 +38,8 @@ DoubtCause = Literal[
     "not_sent",  # the connection was never made: no POST happened
     "unanswered",  # sent, no answer (time-out, reset): the carrier may act still
     "listening",  # sent, and some worker still waits for the answer
-    "answered",  # an answer that settles nothing (4xx, 5xx, malformed, unknown state, 409)
+    "answered",  # an answer that settles nothing (4xx, 5xx, malformed, 409)
+    "unknown_state",  # the carrier shows the order, in a state that nobody knows
     "in_flight",  # the carrier has it and works on it
     "partial",  # the carrier says partial: a person must look
     "book",  # the order book forbids or delays the call

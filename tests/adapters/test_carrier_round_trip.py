@@ -174,7 +174,7 @@ async def test_an_order_in_flight_is_doubt_until_it_ends(
         ({"kind": "malformed", "body": "no_state"}, "answered"),
         ({"kind": "malformed", "body": "wrong_type"}, "answered"),
         ({"kind": "malformed", "body": "empty"}, "answered"),
-        ({"kind": "unknown_state"}, "answered"),
+        ({"kind": "unknown_state"}, "unknown_state"),
     ],
     ids=str,
 )

@@ -289,11 +289,24 @@ async def test_partial_is_for_a_person(name: str) -> None:
 
 
 @each_call
-@pytest.mark.parametrize(
-    "state",
-    ["teleported", "Completed", "COMPLETED", "completed ", "", None, 1, True, ["completed"], {"is": "completed"}],
-)
-async def test_a_state_that_is_not_of_the_map_is_doubt(name: str, state: object) -> None:
+@pytest.mark.parametrize("state", ["teleported", "Completed", "COMPLETED", "completed "])
+async def test_a_state_that_nobody_knows_is_doubt_about_an_order_that_the_carrier_shows(name: str, state: str) -> None:
+    said = doubt(await says_of(name, order(state)))
+    assert (said.cause, said.carrier_order_id) == ("unknown_state", "PO1")
+
+
+@each_call
+@pytest.mark.parametrize("number", [None, 7, "a b", "", "x" * 200])
+async def test_an_order_without_a_number_of_the_carriers_is_not_shown_in_an_unknown_state(
+    name: str, number: object
+) -> None:
+    said = doubt(await says_of(name, order("teleported") | {"id": number}))
+    assert (said.cause, said.carrier_order_id) == ("answered", "")
+
+
+@each_call
+@pytest.mark.parametrize("state", ["", " ", None, 1, True, ["completed"], {"is": "completed"}])
+async def test_what_is_no_state_is_doubt(name: str, state: object) -> None:
     assert doubt(await says_of(name, order(state))).cause == "answered"
 
 

@@ -16,6 +16,7 @@ Invariants, checked in every state (`Broken`):
     B5 the book's fact and outcome agree with the world, and a fact once written stays
     P6 one body is on its way per order · P7 a further POST is granted only after a `GET` that was asked after the last
     grant · C8 no POST is granted after a cancel, a burn intent or a refund intent
+    P7b and, where the last POST was not answered, asked the longest latency + the lag after it may have left
     A9 after a restore nothing is sent unasked: no POST before a `GET` that was asked when all that the lost time had
     sent has arrived, no refund number before the provider was asked for it
     and no rule raises.
@@ -46,10 +47,12 @@ from orders.outcomes import (
 from tests.orders.entries import START, TIMES, at, body_of, claimed
 
 KINDS = ("place", "query", "burn", "refund")
-TICKS = (0, 76, 241, 316, 400)
-"""Seconds: POST allowed; latency + lag over; date - latency passed; date + lag passed; all over for a date that was
-fixed at the second tick, too. No step is shorter than the lag, so what happens within one tick is what lags."""
-HIDDEN = TIMES.longest_latency + TIMES.visibility_lag
+TICKS = (0, 91, 241, 316, 406)
+"""Seconds: POST allowed; latency + lag over since it may have left; date - latency passed; date + lag passed; all over
+for a date that was fixed at the second tick, too. No step is shorter than the lag, so what happens within one tick is
+what lags."""
+TICKS_EARLY = (0, 76, 91, 241, 316, 406)
+"""Beside these: latency + lag over since the POST was granted, not yet since it may have left."""
 LAST_RESTORE_TICK = 1
 MOST_GRANTS = 3
 MOST_REFUND_NUMBERS = 3
@@ -114,6 +117,8 @@ class World(NamedTuple):
     faults: int = 0
     grants: int = 0
     asked: bool = True
+    leaves_before: tuple[datetime, ...] = ()
+    """For each POST that the row knows, until when its right lasts."""
     on_its_way: bytes = b""
     backup: int = -1
     """The row that a backup holds; -1: there is none."""
@@ -140,6 +145,8 @@ class Exploration:
             adapter, not of a rule).
         restores: whether the row may be rolled back once to what it was.
         mode: whether the rules are told of the restore.
+        times: the carrier's; `ticks` lie on both sides of what follows from them.
+        ticks: the moments at which things happen, in seconds.
     """
 
     def __init__(
@@ -150,12 +157,17 @@ class Exploration:
         one_transaction: bool = True,
         restores: bool = False,
         mode: bool = True,
+        times: CarrierTimes = TIMES,
+        ticks: tuple[int, ...] = TICKS,
     ) -> None:
         self.faults = faults
         self.kinds = kinds
         self.one_transaction = one_transaction
         self.restores = restores
         self.mode = mode
+        self.ticks = ticks
+        self._times = times
+        self._hidden = times.longest_latency + times.visibility_lag
         self.entries: list[Entry] = []
         self.rights: list[PostGranted] = []
         self.parents: dict[World, tuple[World, str] | None] = {}
@@ -206,7 +218,7 @@ class Exploration:
         lines = [f"{world}\n{self.entries[world.row]}"]
         while (step := self.parents[world]) is not None:
             world, words = step
-            lines.append(f"t={TICKS[world.tick]:<4} {words}")
+            lines.append(f"t={self.ticks[world.tick]:<4} {words}")
         return "\n".join(reversed(lines))
 
     def check(self, world: World) -> None:
@@ -258,18 +270,21 @@ class Exploration:
             for kind, what in world.late
             if (world.provider[what - 1] if kind == "refund" else world.carrier) == "-"
         )
-        world = world._replace(late=late, since=world.since if world.since == world.tick else -1)
+        known = world.leaves_before[: self.entries[world.row].posts]
+        since = world.since if world.since == world.tick else -1
+        world = world._replace(late=late, since=since, leaves_before=known)
         if self._may_be_backed_up(world) or self._may_be_restored(world):
             return world
         if self.entries[world.row].fact is None or world.carrier in ("-", "in flight"):
             return world
         return world._replace(
-            tick=len(TICKS) - 1,
+            tick=len(self.ticks) - 1,
             since=-1,
             body=b"",
             evidence=(),
             grants=MOST_GRANTS,
             asked=True,
+            leaves_before=(),
             on_its_way=b"",
             attempts=tuple(attempt for attempt in world.attempts if attempt.kind == "refund"),
         )
@@ -286,10 +301,10 @@ class Exploration:
                 yield f"{attempt.kind}: {words}", after
         for index, (kind, what) in enumerate(world.late):
             rest = world._replace(late=world.late[:index] + world.late[index + 1 :])
-            for words, after, _ in _arrives(rest, kind, what):
+            for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
                 yield f"a late {kind}: {words}", after
         yield from self._operators(world)
-        yield from _surroundings(world)
+        yield from _surroundings(world, self.ticks)
         if self._may_be_backed_up(world):
             yield "a backup is made", world._replace(backup=world.row)
         if self._may_be_restored(world) and world.backup != world.row:
@@ -307,12 +322,16 @@ class Exploration:
     def times(self, world: World) -> CarrierTimes:
         """What the rules know of carrier and restore."""
         if world.restored < 0 or not self.mode:
-            return TIMES
-        return replace(TIMES, restored_at=at(TICKS[world.restored]))
+            return self._times
+        return replace(self._times, restored_at=at(self.ticks[world.restored]))
+
+    def now(self, world: World) -> datetime:
+        """The moment of a state."""
+        return at(self.ticks[world.tick])
 
     def _starts(self, world: World) -> Moves:  # noqa: C901 - one arm per activity
         """Any activity, at any moment. One beside another costs a fault: the other is frozen, or its run is gone."""
-        now, entry = at(TICKS[world.tick]), self.entries[world.row]
+        now, entry = self.now(world), self.entries[world.row]
         settled, _ = self.decide(world, book.settle, now)
         if settled.row != world.row:
             yield "settle", settled
@@ -338,24 +357,34 @@ class Exploration:
 
     def _takes_a_right(self, world: World, row: int) -> Moves:
         """`row`: the row as the attempt has read it; with one transaction, as it is now."""
-        now, before = at(TICKS[world.tick]), self.entries[world.row]
+        now, before = self.now(world), self.entries[world.row]
         for proof in (None, *world.evidence):
-            evidence = proof and NotFound(posts=proof[0], asked_at=at(TICKS[proof[1]]).timestamp())
+            evidence = proof and NotFound(posts=proof[0], asked_at=at(self.ticks[proof[1]]).timestamp())
             after, answer = self.decide(
                 world._replace(row=row), book.grant_post, now, self.times(world), body_of, evidence
             )
             if isinstance(answer, PostGranted):
                 _hold("A9" if world.restored >= 0 else "P7", (before.posts == 0 and world.restored < 0) or world.asked)
+                _hold("P7b", self._asked_late_enough(world, before, proof))
                 _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
                 if answer not in self.rights:
                     self.rights.append(answer)
-                after = after._replace(grants=world.grants + 1, asked=False)
+                known = (*world.leaves_before[: before.posts], answer.send_before)
+                after = after._replace(grants=world.grants + 1, asked=False, leaves_before=known)
                 yield f"place gets POST {answer.number}", _with(after, "place", "send", self.rights.index(answer))
+
+    def _asked_late_enough(self, world: World, before: Entry, proof: tuple[int, int] | None) -> bool:
+        if not world.leaves_before or before.posts == 0 or before.last_post_answered_at is not None or proof is None:
+            return True
+        left_by = world.leaves_before[before.posts - 1]
+        if world.restored >= 0:  # nobody was left to send it
+            left_by = min(left_by, at(self.ticks[world.restored]))
+        return at(self.ticks[proof[1]]) >= left_by + self._hidden
 
     # --- the activities, a step at a time; what they do is what `activities` does ----------------------------------
 
     def _place(self, world: World, attempt: Attempt) -> Moves:
-        now = at(TICKS[world.tick])
+        now = self.now(world)
         if attempt.step == "write":
             yield from self._takes_a_right(world, attempt.hand[0])
         elif attempt.step == "send":
@@ -364,7 +393,7 @@ class Exploration:
             yield "no connection", back._replace(asked=True) if back.row != world.row else back
             _hold("P6", world.on_its_way in (b"", right.body))
             sent = world._replace(on_its_way=right.body)
-            for words, after, answer in _arrives(sent, "POST", right.body):
+            for words, after, answer in _arrives(sent, "POST", right.body, self.now(sent)):
                 yield words, _with(after, "place", "hear", right.number, answer)
                 for lost in self._fault(after):
                     yield f"{words}; the answer is lost", _with(lost, "place", "hear", right.number, "nothing")
@@ -377,10 +406,10 @@ class Exploration:
             yield f"hears {answer}", self.decide(world, book.hear, now, SAYS[answer], of_post=number)[0]
 
     def _query(self, world: World, attempt: Attempt) -> Moves:
-        now = at(TICKS[world.tick])
+        now = self.now(world)
         if attempt.step == "send":
             posts, tick, grants = attempt.hand
-            counts = world.restored < 0 or at(TICKS[tick]) >= at(TICKS[world.restored]) + HIDDEN
+            counts = world.restored < 0 or at(self.ticks[tick]) >= at(self.ticks[world.restored]) + self._hidden
             asked = world._replace(asked=world.asked or (grants == world.grants and counts))
             if world.carrier == "-" or world.since == world.tick:
                 if world.restored >= 0 and counts and not world.asked:
@@ -392,7 +421,7 @@ class Exploration:
         answer = attempt.hand[0]
         if answer == "empty":
             posts, tick = attempt.hand[1:]
-            empty = NotFound(posts=posts, asked_at=at(TICKS[tick]).timestamp())
+            empty = NotFound(posts=posts, asked_at=at(self.ticks[tick]).timestamp())
             world, weighed = self.decide(world, book.weigh_empty, now, self.times(world), empty)
             counts = posts or world.restored >= 0
             if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and counts:
@@ -405,17 +434,17 @@ class Exploration:
 
     def _burn(self, world: World, attempt: Attempt) -> Moves:
         if attempt.step == "send":
-            for words, after, answer in _arrives(world, "cancel", None):
+            for words, after, answer in _arrives(world, "cancel", None, self.now(world)):
                 yield words, _with(after, "burn", "hear", answer)
             for fault in self._fault(world):
                 yield "the cancel is late or lost", fault._replace(late=(*fault.late, ("cancel", None)))
         else:
             answer = attempt.hand[0]
-            yield f"hears {answer}", self.decide(world, book.hear, at(TICKS[world.tick]), SAYS[answer])[0]
+            yield f"hears {answer}", self.decide(world, book.hear, self.now(world), SAYS[answer])[0]
 
     def _refund(self, world: World, attempt: Attempt) -> Moves:
         """Ask first unless the intent is fresh; a new number only from one that was seen `CLOSED` twice."""
-        now, number = at(TICKS[world.tick]), attempt.hand[0]
+        now, number = self.now(world), attempt.hand[0]
         if attempt.step == "ask":
             if world.restored >= 0:
                 world = world._replace(asked_for=tuple(sorted({*world.asked_for, number})))
@@ -428,7 +457,7 @@ class Exploration:
         elif attempt.step == "send":
             _hold("R4", self.entries[world.row].fact in ("refused", "burnt") and not world.sold)
             _hold("A9 refund", world.restored < 0 or number in world.asked_for)
-            for words, after, answer in _arrives(world, "refund", number):
+            for words, after, answer in _arrives(world, "refund", number, self.now(world)):
                 yield words, _with(after, "refund", "hear", answer)
             for fault in self._fault(world):
                 late = fault._replace(late=(*fault.late, ("refund", number)))
@@ -438,7 +467,7 @@ class Exploration:
             yield f"hears {answer}", self.decide(world, book.hear_refund, now, PROVIDER_SAYS[answer])[0]
 
     def _refund_asked(self, world: World, attempt: Attempt) -> Moves:
-        now, number = at(TICKS[world.tick]), attempt.hand[0]
+        now, number = self.now(world), attempt.hand[0]
         world, heard = self.decide(world, book.hear_refund, now, PROVIDER_SAYS[attempt.hand[1]])
         if isinstance(heard, RefundClosed) and world.closed < number:
             yield "sees CLOSED", world._replace(closed=number)
@@ -459,7 +488,7 @@ class Exploration:
     # --- operators: what they say is true when they say it ----------------------------------------------------------
 
     def _operators(self, world: World) -> Moves:
-        now, entry = at(TICKS[world.tick]), self.entries[world.row]
+        now, entry = self.now(world), self.entries[world.row]
         words: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
         if not entry.cancel_reason:
             words.append(("cancel", book.request_cancel, (book.CANCELLED,)))
@@ -488,7 +517,7 @@ def _grant_refund_restored(entry: Entry, now: datetime) -> Any:
 # --- the outside world -------------------------------------------------------------------------------------------
 
 
-def _arrives(world: World, kind: str, what: Any) -> Iterator[tuple[str, World, str]]:
+def _arrives(world: World, kind: str, what: Any, now: datetime) -> Iterator[tuple[str, World, str]]:
     """A request reaches the other side: what happens there, and what it answers."""
     carrier, fresh = world.carrier, world.since == world.tick
     if kind == "refund":
@@ -511,15 +540,15 @@ def _arrives(world: World, kind: str, what: Any) -> Iterator[tuple[str, World, s
     else:
         seen = world._replace(carrier="rejected", body=what, since=world.tick)
         yield "the carrier rejects it", seen, "rejected"
-        if at(TICKS[world.tick]) <= datetime.fromisoformat(what.decode()):
+        if now <= datetime.fromisoformat(what.decode()):
             yield "the carrier sells it", seen._replace(carrier="completed", sold=world.sold + 1), "completed"
             yield "the carrier takes it in", seen._replace(carrier="in flight"), "in flight"
 
 
-def _surroundings(world: World) -> Moves:
+def _surroundings(world: World, ticks: tuple[int, ...]) -> Moves:
     """What carrier, provider and clock do by themselves."""
-    if world.tick + 1 < len(TICKS):
-        yield f"time passes: {TICKS[world.tick + 1]} s", world._replace(tick=world.tick + 1)
+    if world.tick + 1 < len(ticks):
+        yield f"time passes: {ticks[world.tick + 1]} s", world._replace(tick=world.tick + 1)
     if world.carrier == "in flight":
         yield "the carrier completes it", world._replace(carrier="completed", sold=world.sold + 1)
         yield "the carrier fails it", world._replace(carrier="rejected")

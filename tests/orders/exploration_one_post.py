@@ -19,7 +19,6 @@ from tests.orders.entries import TIMES, at, body_of
 from tests.orders.exploration import (
     MOST_GRANTS,
     SAYS,
-    TICKS,
     Attempt,
     Exploration,
     Moves,
@@ -31,6 +30,7 @@ from tests.orders.exploration import (
 )
 
 FLAT = replace(TIMES, can_be_asked=False)
+TICKS = (0, 76, 241, 316, 400)
 SENT = b"sent"
 UNCLEAR = ("500", "nothing")
 
@@ -44,7 +44,7 @@ class OnePostExploration(Exploration):
     """
 
     def __init__(self, *, faults: int, frozen_at_the_worst: bool = False) -> None:
-        super().__init__(faults=faults, kinds=("place", "burn", "refund"))
+        super().__init__(faults=faults, kinds=("place", "burn", "refund"), times=FLAT, ticks=TICKS)
         self.frozen_at_the_worst = frozen_at_the_worst
 
     def moves(self, world: World) -> Moves:
@@ -61,23 +61,24 @@ class OnePostExploration(Exploration):
                 yield "the POST under way sells", rest._replace(sold=rest.sold + 1)
                 yield "the POST under way does nothing", rest
             else:
-                for words, after, _ in _arrives(rest, kind, what):
+                for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
                     yield f"a late {kind}: {words}", after
         yield from self._operators(world)
-        for words, after in _surroundings(world):
+        for words, after in _surroundings(world, self.ticks):
             if after.tick == world.tick or not self._acts_before(world, after):
                 yield words, after
 
     def _acts_before(self, world: World, after: World) -> bool:
         """Whether a POST under way must have acted by then: generously, whatever can't be seen by an operator yet."""
-        longest = FLAT.one_post_leaves_within + FLAT.longest_latency + FLAT.visibility_lag
-        return any(kind == "POST" and at(TICKS[sent]) + longest <= at(TICKS[after.tick]) for kind, sent in world.late)
+        longest = FLAT.post_leaves_within + FLAT.longest_latency + FLAT.visibility_lag
+        under_way = (at(self.ticks[sent]) for kind, sent in world.late if kind == "POST")
+        return any(left + longest <= self.now(after) for left in under_way)
 
     def _tidy(self, world: World) -> World:
         return world._replace(late=tuple(sorted(world.late)))
 
     def _starts(self, world: World) -> Moves:
-        now = at(TICKS[world.tick])
+        now = self.now(world)
         settled, _ = self.decide(world, book.settle, now)
         if settled.row != world.row:
             yield "settle", settled
@@ -99,7 +100,7 @@ class OnePostExploration(Exploration):
             yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
 
     def _place(self, world: World, attempt: Attempt) -> Moves:
-        now = at(TICKS[world.tick])
+        now = self.now(world)
         if attempt.step == "hear":
             number, answer = attempt.hand
             yield f"hears {answer}", self.decide(world, book.hear, now, SAYS[answer], of_post=number)[0]
@@ -124,7 +125,7 @@ class OnePostExploration(Exploration):
             yield f"is under way, answers {answer}", _with(late, "place", "hear", number, answer)
 
     def _operators(self, world: World) -> Moves:
-        now, entry = at(TICKS[world.tick]), self.entries[world.row]
+        now, entry = self.now(world), self.entries[world.row]
         words = [] if entry.cancel_reason else [("cancel", book.request_cancel, (book.CANCELLED,))]
         if world.sold:
             words.append(("delivered", book.resolve_delivered, (now,)))

@@ -5,7 +5,7 @@ it finds each of these mutants of the rules (`tests.orders.exploration` says wha
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from orders import book
 from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted, RefundGranted
 from orders.outcomes import InDoubt, NotFound, RefundAccepted, RefundClosed, RefundConfirmed, Refused
-from tests.orders.exploration import KINDS, Broken, Exploration
+from tests.orders.exploration import KINDS, TICKS_EARLY, Broken, Exploration
 
 RULES = {name: getattr(book, name) for name in dir(book) if callable(getattr(book, name))}
 Mutant = Callable[..., Any]
@@ -36,12 +36,24 @@ def test_no_path_with_two_faults_through_fewer_activities_breaks_a_rule_of_the_m
     Exploration(faults=2, kinds=kinds).explore()
 
 
+@pytest.mark.parametrize(("kinds", "most_posts"), [(ASKING, 2), (BURNING, 1)], ids=["asking", "burning"])
+def test_no_path_breaks_a_rule_of_the_money_where_the_lag_is_longer_than_the_longest_latency(
+    kinds: tuple[str, ...], most_posts: int
+):
+    times = CarrierTimes(timedelta(seconds=60), timedelta(seconds=90), timedelta(minutes=10))
+
+    exploration = Exploration(faults=1, kinds=kinds, times=times, ticks=(0, 241, 541, 691, 931))
+    exploration.explore()
+
+    assert max(exploration.entries[world.row].posts for world in exploration.parents) == most_posts
+
+
 def test_no_sampled_path_with_many_faults_breaks_a_rule_of_the_money():
-    exploration = Exploration(faults=4)
+    exploration = Exploration(faults=4, ticks=TICKS_EARLY)
 
-    exploration.sample(random.Random(20230821), walks=300, steps=60)
+    exploration.sample(random.Random(20230821), walks=600, steps=60)
 
-    assert len(exploration.parents) > 3_000
+    assert len(exploration.parents) > 5_000
 
 
 # --- mutants: each is a rule that someone could have written -------------------------------------------------------
@@ -60,6 +72,21 @@ def stale_evidence_counts(
 ) -> Any:
     evidence = evidence and _asked(entry)
     return RULES["grant_post"](entry, now, times, body, evidence)
+
+
+def counts_from_the_grant(entry: Entry, times: CarrierTimes) -> Any:
+    if entry.last_post_at is None or entry.last_post_answered_at is not None:
+        return RULES["_empty_counts_from"](entry, times)
+    return entry.last_post_at + times.longest_latency + times.visibility_lag
+
+
+def a_right_until_the_date(
+    entry: Entry, now: datetime, times: CarrierTimes, body: Any, evidence: NotFound | None
+) -> Any:
+    after, answer = RULES["grant_post"](entry, now, times, body, evidence)
+    if isinstance(answer, PostGranted) and after.completion_date is not None:
+        answer = replace(answer, send_before=after.completion_date - times.longest_latency)
+    return after, answer
 
 
 def fresh_date(entry: Entry, now: datetime, times: CarrierTimes, body: Any, evidence: NotFound | None) -> Any:
@@ -163,7 +190,7 @@ def accepted_is_confirmed(entry: Entry, now: datetime, answer: Any) -> Any:
 
 
 def send_after_the_operators_word(entry: Entry, now: datetime, sequence: int) -> Any:
-    after, leaves = RULES["refund_leaves"](replace(entry, refund_word=""), now, sequence)
+    after, leaves = RULES["refund_leaves"](replace(entry, refund_word="", refund_denied=""), now, sequence)
     return replace(after, refund_word=entry.refund_word), leaves
 
 
@@ -206,6 +233,20 @@ def test_a_mutant_of_a_rule_is_found(
 
     with pytest.raises(Broken):
         Exploration(faults=2, kinds=kinds).explore()
+
+
+@pytest.mark.parametrize(
+    ("rule", "mutant"),
+    [("_empty_counts_from", counts_from_the_grant), ("grant_post", a_right_until_the_date)],
+    ids=["counts from the grant", "a right until the date"],
+)
+def test_a_wait_that_forgets_how_long_a_post_may_take_to_leave_is_found(
+    monkeypatch: pytest.MonkeyPatch, rule: str, mutant: Mutant
+):
+    monkeypatch.setattr(book, rule, mutant)
+
+    with pytest.raises(Broken, match="P7b"):
+        Exploration(faults=1, kinds=ASKING, ticks=TICKS_EARLY).explore()
 
 
 def test_a_rule_that_is_not_one_transaction_is_found():

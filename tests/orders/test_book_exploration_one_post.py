@@ -124,6 +124,6 @@ def test_a_mutant_of_a_rule_is_found(monkeypatch: pytest.MonkeyPatch, where: Any
 
 def test_the_moments_of_the_walk_lie_on_both_sides_of_each_limit():
     """0: a granted POST may leave; 76: it may not, and no word counts yet; 241: it does."""
-    assert FLAT.one_post_leaves_within < timedelta(seconds=76)
-    total = FLAT.one_post_leaves_within + FLAT.longest_latency + FLAT.visibility_lag
+    assert FLAT.post_leaves_within < timedelta(seconds=76)
+    total = FLAT.post_leaves_within + FLAT.longest_latency + FLAT.visibility_lag
     assert timedelta(seconds=76) < total < timedelta(seconds=241 - 76)

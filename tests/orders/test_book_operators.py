@@ -13,6 +13,7 @@ from tests.orders.entries import (
     REFUSED,
     TIMES,
     UNANSWERED,
+    WEIRD,
     at,
     burnt,
     claimed,
@@ -62,11 +63,15 @@ def test_the_first_reason_of_a_cancel_stands():
 # --- not_delivered with the carrier's reference -------------------------------------------------------------------
 
 
+WITHOUT_A_NUMBER = [doubt.model_copy(update={"carrier_order_id": ""}) for doubt in (IN_FLIGHT, WEIRD)]
+MALFORMED = InDoubt(cause="answered", why="No state.", carrier_order_id="C-4711")
+
+
 def gives_up(entry: Entry, answer: InDoubt) -> Refused | InDoubt:
     return book.carrier_gave_up(entry, at(999), answer)[1]
 
 
-@pytest.mark.parametrize("shown", [IN_FLIGHT, PARTIAL], ids=["in flight", "partial"])
+@pytest.mark.parametrize("shown", [IN_FLIGHT, PARTIAL, WEIRD], ids=["in flight", "partial", "a state nobody knows"])
 @pytest.mark.parametrize("before", [(), (book.CANCELLED,)], ids=["at once", "after a cancel"])
 def test_where_get_shows_an_order_that_never_ends_the_carriers_reference_counts_as_a_refusal(
     shown: InDoubt, before: tuple[str, ...]
@@ -79,7 +84,7 @@ def test_where_get_shows_an_order_that_never_ends_the_carriers_reference_counts_
     assert gives_up(entry, shown) == Refused(code=book.RESOLVED_BY_OPERATOR, carrier_order_id="C-4711")
 
 
-@pytest.mark.parametrize("answer", [UNANSWERED, IN_FLIGHT.model_copy(update={"carrier_order_id": ""})])
+@pytest.mark.parametrize("answer", [UNANSWERED, MALFORMED, *WITHOUT_A_NUMBER])
 def test_while_get_shows_no_order_a_reference_counts_for_nothing(answer: InDoubt):
     entry, _ = book.request_cancel(posted(UNANSWERED), book.RESOLVED_BY_OPERATOR, "C-4711 is given up")
 

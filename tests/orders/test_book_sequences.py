@@ -31,13 +31,14 @@ from tests.orders.entries import (
     THROTTLED,
     TIMES,
     UNANSWERED,
+    WEIRD,
     at,
     body_of,
     claimed,
 )
 
 FLAT = replace(TIMES, can_be_asked=False)
-ANSWERS = [COMPLETED, REFUSED, BURNT, UNANSWERED, CONFLICT, THROTTLED, IN_FLIGHT, PARTIAL]
+ANSWERS = [COMPLETED, REFUSED, BURNT, UNANSWERED, CONFLICT, THROTTLED, IN_FLIGHT, PARTIAL, WEIRD]
 REFUND_ANSWERS = [
     RefundConfirmed(provider_refund_id="P"),
     RefundAccepted(),
@@ -151,7 +152,7 @@ class Caller:
         self._run(book.resolve_delivered, self.now)
 
     def _gave_up(self, choice: int) -> None:
-        self._run(book.carrier_gave_up, self.now, [IN_FLIGHT, PARTIAL, UNANSWERED][choice % 3])
+        self._run(book.carrier_gave_up, self.now, [IN_FLIGHT, PARTIAL, WEIRD, UNANSWERED][choice % 4])
 
     def _refunded(self, _choice: int) -> None:
         self._run(book.resolve_refunded, "bank transfer")

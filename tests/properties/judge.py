@@ -259,9 +259,8 @@ class Judge:
         if before:
             last = max(before, key=lambda post: post.granted_step)
             answered = last.answered_at is not None and last.answered_step < called.granted_step
-            counts_from = (
-                (last.answered_at or 0.0) + LAG_SECONDS if answered else last.granted_at + LATENCY_SECONDS + LAG_SECONDS
-            )
+            counts_from = (last.answered_at or 0.0) if answered else last.at + LATENCY_SECONDS
+            counts_from += LAG_SECONDS
             asked = [
                 get
                 for get in self.calls

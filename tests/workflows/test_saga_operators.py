@@ -157,6 +157,26 @@ async def test_resolve_not_delivered_needs_the_carriers_reference_while_the_carr
 
 
 @scenario
+async def test_an_order_that_the_carrier_shows_in_a_state_that_nobody_knows_is_resolved_with_its_reference(
+    world: World,
+):
+    world.carrier.plan = [Post(state="weird")]
+    handle = await world.start()
+    await world.until(handle, "in_doubt")
+    await world.forward(handle, hours=30)
+    await world.until(handle, "parked")
+    reference = f"CARRIER-{world.order.order_id}"
+    assert f"given up by the carrier: {reference}" in await world.details(handle)
+
+    await world.update(handle, "resolve", outcome="not_delivered", note=f"{reference} is stuck, and was given up")
+    result = await world.result(handle, within=timedelta(hours=2))
+
+    assert (result.outcome, result.reason) == ("refunded", "RESOLVED_BY_OPERATOR")
+    assert world.carrier.calls.count("POST") == 1
+    assert len(world.wechat.paid_back) == 1
+
+
+@scenario
 async def test_refund_now_refunds_nothing_that_the_carrier_has_completed(world: World):
     world.carrier.plan = [Post(state="inProgress")]
     handle = await world.start()
