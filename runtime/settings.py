@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from runtime import values
 from runtime.mqtt_brokers import MqttBroker
 from runtime.redaction import showable
+from runtime.scale import SHORTEST_SECONDS, scaled
 from runtime.temporal_environment import TemporalAddress, temporal_address
 from runtime.values import host_in
 from runtime.variables import (
@@ -138,6 +139,7 @@ def load(environ: Mapping[str, str], process: Process) -> Settings:
         variable.attribute: reader.value(variable, texts.get(variable.name)) for variable in VARIABLES
     }
     _check_relations(reader, texts, found)
+    _check_carrier_times(reader, texts, found)
     _check_certificates(reader, found)
     _check_providers(reader, texts, found)
     temporal = temporal_address(environ)
@@ -260,14 +262,30 @@ def _check_relations(reader: _Reader, texts: Mapping[str, str], found: Mapping[s
     if ("TOPUP_KAFKA_SSL_CERTFILE" in texts) != ("TOPUP_KAFKA_SSL_KEYFILE" in texts):
         missing = "KEYFILE" if "TOPUP_KAFKA_SSL_CERTFILE" in texts else "CERTFILE"
         fault(f"TOPUP_KAFKA_SSL_{missing}", "is not set, and certificate and key belong together")
-    needed_seconds = found["carrier_longest_latency_seconds"] + found["carrier_visibility_lag_seconds"]
-    if found["carrier_completion_seconds"] <= needed_seconds:
-        fault(
-            "TOPUP_CARRIER_COMPLETION_SECONDS",
-            f"must be above the carrier's longest latency plus its visibility lag ({needed_seconds:g} s)",
-        )
     if reader.process == "worker" and "TOPUP_MQTT_BROKERS" in texts and not found["mqtt_brokers"]:
         fault("TOPUP_MQTT_BROKERS", "names no broker and the worker needs at least one")
+
+
+def _check_carrier_times(reader: _Reader, texts: Mapping[str, str], found: Mapping[str, Any]) -> None:
+    """A POST needs time to leave and to act before its date, unscaled and where no wait is scaled any further."""
+    unscaled = [found[f"carrier_{name}_seconds"] for name in ("longest_latency", "visibility_lag", "completion")]
+    latency, lag, completion = unscaled
+    variable = _BY_NAME["TOPUP_CARRIER_COMPLETION_SECONDS"]
+    if variable.name in reader.broken:
+        return
+    if completion <= latency + lag:
+        reader.fault(
+            variable, f"must be above the carrier's longest latency plus its visibility lag ({latency + lag:g} s)"
+        )
+        return
+    latency, lag, completion = (scaled(seconds, found["time_scale"]) for seconds in unscaled)
+    if completion <= latency + lag and reader.uses(variable):
+        reader.fault(
+            _BY_NAME["TOPUP_TIME_SCALE"],
+            f"is too small: no wait is scaled below {SHORTEST_SECONDS:g} s, which leaves an order at the carrier "
+            f"{completion:g} s for its longest latency plus its visibility lag ({latency + lag:g} s)",
+            texts.get("TOPUP_TIME_SCALE"),
+        )
 
 
 def _check_certificates(reader: _Reader, found: Mapping[str, Any]) -> None:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from runtime.settings import VARIABLES, Process, Settings, SettingsError, load
 from runtime.variables import configuration_table
 from tests.runtime import environments
+from workers.composition import carrier_times
 
 NEEDED_BY_BRIDGE = ("TOPUP_DATABASE_URL", "TOPUP_KAFKA_BOOTSTRAP_SERVERS", "TOPUP_PII_KEY")
 NEEDED_BY_WORKER = (
@@ -330,6 +333,50 @@ def test_the_completion_date_leaves_room_for_the_slowest_answer():
     environ = {**environments.worker(), "TOPUP_CARRIER_COMPLETION_SECONDS": "75"}
     assert only_fault(environ, "worker").startswith("TOPUP_CARRIER_COMPLETION_SECONDS")
     assert load({**environ, "TOPUP_CARRIER_COMPLETION_SECONDS": "75.5"}, "worker").carrier_completion_seconds == 75.5
+
+
+CARRIER_TIMES = ("LONGEST_LATENCY", "VISIBILITY_LAG", "COMPLETION")
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.floats(1, 3600), st.floats(1, 3600), st.floats(2, 86_400)),
+    st.one_of(st.just(1.0), st.floats(1e-6, 0.01), st.floats(0.01, 1)),
+)
+@example((60, 15, 300), 0.003)
+@example((60, 15, 300), 0.001)
+@example((60, 90, 300), 0.05)
+@example((60, 90, 300), 1)
+def test_carrier_times_and_scale_are_a_fault_or_the_worker_can_work_with_them(
+    times: tuple[float, float, float], scale: float
+):
+    """The lag may be longer than the latency; what fits unscaled must fit where each is cut off at 200 ms, too."""
+    named = {f"TOPUP_CARRIER_{name}_SECONDS": f"{value:.6f}" for name, value in zip(CARRIER_TIMES, times, strict=True)}
+    environ = {**environments.worker(), **named, "TOPUP_TIME_SCALE": f"{scale:.6f}"}
+    try:
+        loaded = load(environ, "worker")
+    except SettingsError as error:
+        (fault,) = error.faults
+        assert fault.startswith(("TOPUP_CARRIER_COMPLETION_SECONDS", "TOPUP_TIME_SCALE"))
+    else:
+        made = carrier_times(loaded)
+        assert made.completion_window - made.longest_latency > timedelta(seconds=0.19), "a POST has time to leave"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"TOPUP_CARRIER_VISIBILITY_LAG_SECONDS": "90"}, {"TOPUP_TIME_SCALE": "0.003"}], ids=["lag", "scale"]
+)
+def test_a_lag_may_be_as_long_as_the_longest_latency_or_longer(changed: dict[str, str]):
+    times = carrier_times(load({**environments.worker(), **changed}, "worker"))
+
+    assert times.visibility_lag >= times.longest_latency
+
+
+def test_a_scale_that_leaves_no_time_for_a_post_is_a_fault_of_the_process_that_sends_it():
+    environ = {**environments.bridge(), **environments.worker(), "TOPUP_TIME_SCALE": "0.001"}
+
+    assert only_fault(environ, "worker").startswith("TOPUP_TIME_SCALE")
+    assert load(environ, "bridge").time_scale == 0.001
 
 
 def test_values_come_typed():
