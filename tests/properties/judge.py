@@ -37,6 +37,7 @@ APPEND_ONLY = "the audit trail is append-only"
 TRAIL_WHOLE = "the audit trail holds each intent and answer"
 NO_PII = "no VIN, ICCID or phone in trail, histories, alerts"
 NOTICES = "notices tell the truth, in the same bytes"
+IN_ORDER = "a platform hears refunded after failed"
 NOT_HELD_UP = "a platform that is away holds no outcome up"
 ALL_TOLD = "each platform has its notices at the end"
 DUPLICATES = "a record again is a duplicate, a conflict stays out"
@@ -46,7 +47,7 @@ ENDS = "everything ends once faults stop"
 RULES = (
     ONE_SALE, ONE_REFUND, ONE_END, ONE_BODY, ASKED, IN_TIME, CLOSED_ROW, BURN_LATE, REFUSED_TRUE, REFUSED_HEARD,
     SAME_NUMBER, REOPENED_ASKS, SETTLED_QUIET, FINAL, TRUE_BOOK, CONTRADICTED, FEN, ONE_ROW, APPEND_ONLY, TRAIL_WHOLE,
-    NO_PII, NOTICES, NOT_HELD_UP, ALL_TOLD, DUPLICATES, SENTENCES, SOUND, ENDS,
+    NO_PII, NOTICES, IN_ORDER, NOT_HELD_UP, ALL_TOLD, DUPLICATES, SENTENCES, SOUND, ENDS,
 )  # fmt: skip
 
 REFUSALS = ("rejected", "failed", "cancelled")
@@ -342,6 +343,8 @@ class Judge:
         }[result]
         self.check(NOTICES, true, f"{result} is not true")
         self.check(NOTICES, self._payloads.setdefault(result, payload) == payload, f"{result} has two payloads")
+        if result == "refunded":
+            self.check(IN_ORDER, (platform, "failed") in self.received, platform)
         self.received[(platform, result)] = self.received.get((platform, result), 0) + 1
 
     def cancel_is_booked(self) -> None:

@@ -364,6 +364,11 @@ def _any_note(patch: Patch) -> None:
 # --- the refund ---------------------------------------------------------------------------------------------------
 
 
+@_mutant("refunded overtakes failed", judge.IN_ORDER)
+def _overtakes(patch: Patch) -> None:
+    patch.setattr(TopUpOrder, "_waits_for_failed", lambda _self, _platform: False)
+
+
 @_mutant("new number after ABNORMAL", judge.SAME_NUMBER)
 def _renumber_denied(patch: Patch) -> None:
     def changed(answer: Any, _provider: Any) -> Any:
@@ -408,7 +413,7 @@ def _accepted_is_confirmed(patch: Patch) -> None:
 
 @_mutant("a zombie's refund is not met by the book", judge.SETTLED_QUIET, judge.SAME_NUMBER, judge.ONE_REFUND, seed=3)
 def _zombie_refund(patch: Patch) -> None:
-    patch.setattr(rules, "refund_leaves", lambda entry, now, _sequence: (replace(entry, refund_sent_at=now), True))
+    patch.setattr(rules, "refund_leaves", lambda entry, now, _n, **_: (replace(entry, refund_sent_at=now), True))
 
 
 @_mutant(
