@@ -5,8 +5,10 @@ import dataclasses
 import functools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
+from types import TracebackType
 from typing import Final
 
 from temporalio.api.failure.v1 import Failure
@@ -37,16 +39,28 @@ class SentenceFailureConverter(DefaultFailureConverter):
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         """Fill `failure` from `exception` (see base class)."""
-        super().to_failure(exception, payload_converter, failure)
         room = type(exception).__module__.partition(".")[0]
         if isinstance(exception, ApplicationError) or room == LANGUAGE:
-            _drop_traces(failure)
+            with _no_traces(exception):
+                super().to_failure(exception, payload_converter, failure)
+        else:
+            super().to_failure(exception, payload_converter, failure)
 
 
-def _drop_traces(failure: Failure) -> None:
-    failure.stack_trace = ""
-    if failure.HasField("cause"):
-        _drop_traces(failure.cause)
+@contextmanager
+def _no_traces(exception: BaseException) -> Generator[None]:
+    """Take the traces away beforehand: to format them looks at each source file, half of a worker's time (measured)."""
+    traces: list[tuple[BaseException, TracebackType | None]] = []
+    error: BaseException | None = exception
+    while error is not None:
+        traces.append((error, error.__traceback__))
+        error.__traceback__ = None
+        error = error.__cause__ if error.__cause__ is not None else error.__context__
+    try:
+        yield
+    finally:
+        for one, trace in traces:
+            one.__traceback__ = trace  # the log may want it
 
 
 DATA_CONVERTER: Final = dataclasses.replace(pydantic_data_converter, failure_converter_class=SentenceFailureConverter)

@@ -49,6 +49,20 @@ async def test_errors_of_our_own_carry_no_stack_trace_and_neither_do_their_cause
     assert made.application_failure_info.type in ("Away", "Unavailable")
 
 
+async def test_a_trace_that_nobody_is_shown_is_not_even_formatted_and_stays_for_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def formatted(*_: object) -> list[str]:
+        raise AssertionError("each frame costs a look at its source file")
+
+    monkeypatch.setattr("traceback.format_tb", formatted)
+    error = raised(ApplicationError("Carrier is away."), OSError("connection refused"))
+    await failure(DATA_CONVERTER, error)
+    assert error.__traceback__ is not None
+    assert error.__cause__ is not None
+    assert error.__cause__.__traceback__ is not None
+
+
 async def test_a_bug_keeps_its_stack_trace():
     made = await failure(DATA_CONVERTER, raised(ZeroDivisionError("bug"), OSError("below")))
     assert "in raised" in made.stack_trace
