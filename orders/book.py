@@ -35,8 +35,8 @@ PERHAPS_SENT = (
     "The order book was restored from a backup and the carrier can't be asked: a person must find out if it was sent."
 )
 ASK_FIRST = "The order book was restored from a backup: the carrier is asked before anything is sent."
-SHORTEST_RIGHT = timedelta(seconds=0.2)
-"""No wait for the outside world is shorter, however it is scaled (contracts §9)."""
+SHORTEST_RIGHT = timedelta(seconds=1)
+"""A loaded worker's own time between a right's transaction and the send, which no scale makes shorter."""
 
 
 @dataclass(frozen=True, slots=True)

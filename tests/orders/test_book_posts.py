@@ -438,10 +438,14 @@ def test_a_lag_as_long_as_the_longest_latency_or_longer_only_makes_every_wait_lo
     assert book.burn_allowed_from(entry, times) == at(300 + lag_seconds)
 
 
-def test_the_right_to_a_post_is_never_shorter_than_a_wait_may_be():
+def test_the_right_to_a_post_leaves_a_loaded_worker_a_second_and_none_to_a_post_that_would_be_too_late():
+    scaled = CarrierTimes(timedelta(seconds=3), timedelta(seconds=0.75), timedelta(seconds=15))
     tiny = CarrierTimes(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.9))
 
-    _, right = book.grant_post(claimed(), START, tiny, body_of, None)
+    _, right = book.grant_post(claimed(), START, scaled, body_of, None)
+    _, short = book.grant_post(claimed(), START, tiny, body_of, None)
 
     assert isinstance(right, PostGranted)
-    assert right.send_before == at(0.2)
+    assert isinstance(short, PostGranted)
+    assert right.send_before == at(1)
+    assert short.send_before == at(0.7)
