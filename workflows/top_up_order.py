@@ -419,7 +419,7 @@ class TopUpOrder:
     def _may_renotify(self, given: Any = None) -> None:
         _signed(given)
         if not any(state == "pending" for states in self._view.notices.values() for state in states.values()):
-            raise ApplicationError("No notice is pending: each platform has it or has refused it.", type="Refused")
+            raise ApplicationError("No notice is pending: each platform has it, or its time is over.", type="Refused")
 
     def _unsettled(self) -> None:
         if self._view.status in ("delivered", "refunded"):
