@@ -348,7 +348,14 @@ def _open_row(patch: Patch) -> None:
     patch.setattr(TopUpOrder, "_where_it_stands", open_again)
 
 
-@_mutant("whoever was not sent gives any right back", judge.ASKED, judge.ONE_BODY, judge.FINAL, judge.BURN_LATE, seed=8)
+@_mutant(
+    "whoever was not sent gives any right back",
+    judge.ASKED,
+    judge.ONE_BODY,
+    judge.FINAL,
+    judge.BURN_LATE,
+    plan=Plan(posts=(Call(), Call(reach="lost")), faults=(Fault("before POST", 1, "freeze", 130.0),)),
+)
 def _withdraws_any(patch: Patch) -> None:
     def withdraw(entry: Any, _granted: Any) -> Any:
         return replace(entry, posts=0, body=None, completion_date=None, last_post_at=None), None
