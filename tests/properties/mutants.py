@@ -287,7 +287,16 @@ def _old_evidence(patch: Patch) -> None:
     patch.setattr(rules, "_empty_counts_from", lambda entry, _times: entry.claimed_at)
 
 
-@_mutant("evidence for any count of POSTs", judge.ASKED, seed=6)
+@_mutant(
+    "evidence for any count of POSTs",
+    judge.ASKED,
+    plan=Plan(
+        local_first=False,
+        posts=(Call(acts=False),) * 2,
+        gets=(Call(),) * 8 + (Call(answer="lost"),) * 8,
+        faults=(Fault("before post_intent", 2, "freeze", 115.0),),
+    ),
+)
 def _any_count(patch: Patch) -> None:
     real = rules.grant_post
 
