@@ -37,8 +37,11 @@ def redacted(text: str, keep: frozenset[str] = frozenset()) -> str:
 
 
 def showable(text: str) -> str:
-    """` (now '…')` for a fault's sentence; empty where the text holds an `@`, so perhaps a password."""
-    return "" if "@" in text else f" (now {redacted(re.split('[?#]', text)[0])[:80]!r})"
+    """` (now '…')` for a fault's sentence, a query cut off; empty where an `@` stands, so perhaps a password."""
+    if "@" in text:
+        return ""
+    cut = re.sub(r"([?#]).+", r"\1…", text, flags=re.DOTALL)
+    return f" (now {redacted(cut)[:80]!r})"
 
 
 def redacted_record(record: Mapping[str, object]) -> dict[str, object]:
