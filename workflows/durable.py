@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -18,7 +19,7 @@ from temporalio.exceptions import TimeoutError as LimitReached
 
 from workflows.policies import BOOK, StepPolicy
 
-R = TypeVar("R")
+R = TypeVar("R", bound=BaseModel)
 
 
 async def nothing() -> None:
@@ -71,7 +72,9 @@ class Steps:
         """A step in the order book alone: local, else regular until the book is back."""
         step = Step(name=name, arg=arg, result=result, policy=BOOK, summary="order book")
         done = await self.try_locally(step)
-        return done if done is not None else await self._start(step)
+        while done is None:
+            done = _result(step, await self._start(step))
+        return done
 
     async def ask(self, step: Step[R], stage: Callable[[], Stage]) -> R | None:
         """A step in the outside world. None: nudged, or ended by an operator's hand; look at the whole again.
@@ -86,7 +89,7 @@ class Steps:
         if not handle.done():
             handle.cancel()
         try:
-            return await handle
+            return _result(step, await handle)
         except ActivityError:
             return None
 
@@ -103,7 +106,8 @@ class Steps:
             if not handle.done():
                 handle.cancel()
             try:
-                return await handle
+                if (done := _result(step, await handle)) is not None:
+                    return done
             except ActivityError:
                 if again() == seen:
                     raise
@@ -138,11 +142,10 @@ class Steps:
                 # One that raises arrives bare, one that timed out wrapped, and bare in a replay (measured).
                 return None
 
-    def _start(self, step: Step[R]) -> "workflow.ActivityHandle[R]":
+    def _start(self, step: Step[Any]) -> "workflow.ActivityHandle[Any]":
         return workflow.start_activity(
             step.name,
             step.arg,
-            result_type=step.result,
             activity_id=step.activity_id,
             task_queue=step.task_queue,
             start_to_close_timeout=step.policy.attempt_timeout(self.scale),
@@ -151,6 +154,17 @@ class Steps:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=step.summary,
         )
+
+
+def _result(step: Step[R], said: object) -> R | None:
+    """What a regular activity has said. None: an operator's `activity complete` held something else; ask again.
+
+    Decoded here, because a result that the SDK can't decode fails the workflow's task again and again (measured).
+    """
+    try:
+        return step.result.model_validate(said)
+    except ValidationError:
+        return None
 
 
 def _over(handle: "workflow.ActivityHandle[Any]", changed: Callable[[], bool]) -> bool:

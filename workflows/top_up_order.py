@@ -295,7 +295,7 @@ class TopUpOrder:
         )
         try:
             says = await self._steps.insist(step, lambda: self._renotify)
-            states[platform] = says.states[platform]
+            states[platform] = says.states.get(platform, "given_up")  # where a hand has completed it with none
             self._view.show()
         except ActivityError:
             states[platform] = "given_up"

@@ -120,7 +120,14 @@ async def test_an_order_that_is_done_names_the_platform_its_notice_waits_for(wor
 
 
 @scenario
-async def test_an_activity_completed_by_hand_as_refused_refunds_nothing_and_tells_the_car_nothing_false(world: World):
+@pytest.mark.parametrize(
+    "given",
+    [CarrierSays(answer=Refused(code="BY_HAND")), {"state": "completed"}, None],
+    ids=["refused", "another shape", "nothing"],
+)
+async def test_an_activity_completed_by_hand_refunds_nothing_wedges_nothing_and_tells_the_car_nothing_false(
+    world: World, given: object
+):
     """What `temporal activity complete` says is not in the book: the run asks again."""
     world.carrier.plan = [Post(answer=UNANSWERED)]
     world.carrier.silent = True
@@ -133,7 +140,7 @@ async def test_an_activity_completed_by_hand_as_refused_refunds_nothing_and_tell
     while not said:
         await world.forward(handle, seconds=1)
         with contextlib.suppress(RPCError):  # no attempt waits yet
-            await by_hand.complete(CarrierSays(answer=Refused(code="BY_HAND")))
+            await by_hand.complete(given)
             said = True
     world.carrier.silent = False
 
