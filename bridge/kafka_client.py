@@ -36,8 +36,8 @@ _NULL: Final = _Null()
 class _Raw(Serializer):
     """Bytes as they are."""
 
-    # The base class's signature is older than what the producer calls (it warns about two arguments).
-    def serialize(self, topic: str, headers: object, data: object) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+    # As the producer calls it; it warns about the two arguments of the base class.
+    def serialize(self, topic: str, headers: object, data: object) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - see above
         del topic, headers
         return None if data is _NULL else data
 

@@ -158,8 +158,7 @@ async def update(client: Client, order_id: str, name: str, message: Mapping[str,
     handle = client.get_workflow_handle(workflow_id(order_id))
     try:
         async with asyncio.timeout(WORKER_SECONDS):
-            # The SDK's overloads are generic over what is known of an update; here its name is all.
-            answer: object = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
+            answer: object = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType] - of its name alone
                 name, dict(message), rpc_timeout=timedelta(seconds=WORKER_SECONDS)
             )
     except WorkflowUpdateFailedError as error:

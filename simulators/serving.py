@@ -57,7 +57,7 @@ def _http_protocol(connections: dict[tuple[str, int], asyncio.Transport]) -> typ
     class KnownConnections(H11Protocol):
         """Tells which transport a request came by, so that an answer can be broken off."""
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - uvicorn's own type
             super().connection_made(transport)
             if self.client is not None:
                 connections[self.client] = transport

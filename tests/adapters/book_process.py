@@ -60,4 +60,4 @@ async def main(url: str, what: str, prefix: str, times: int) -> list[Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))))  # noqa: T201
+    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))))  # noqa: T201 - what the test reads

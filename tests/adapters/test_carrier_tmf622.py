@@ -157,7 +157,7 @@ def instant(text: str) -> Fraction:
 @given(
     st.datetimes(
         min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis wants naive bounds beside `timezones`
-        max_value=datetime(9999, 1, 1),  # noqa: DTZ001
+        max_value=datetime(9999, 1, 1),  # noqa: DTZ001 - likewise
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-11, minutes=-30))]),
     )
 )

@@ -485,7 +485,7 @@ def hung_look_up(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
         if str(host).endswith(".hung"):
             release.wait()
             raise socket.gaierror(socket.EAI_AGAIN, "released")
-        return look_up(host, *rest, **more)  # type: ignore[arg-type]
+        return look_up(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     yield release

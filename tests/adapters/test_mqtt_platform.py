@@ -67,7 +67,7 @@ def test_a_wrong_url_is_refused_without_quoting_it(url: str) -> None:
 )
 def test_a_member_that_could_not_work_is_refused(member: str, value: object) -> None:
     with pytest.raises(ValueError, match="TOPUP_MQTT_BROKERS"):
-        Platform.from_url(**{"name": "p", "url": "mqtt://h", member: value})  # type: ignore[arg-type]
+        Platform.from_url(**{"name": "p", "url": "mqtt://h", member: value})
 
 
 def test_what_the_settings_accept_makes_a_platform() -> None:

@@ -32,7 +32,7 @@ class FakeAdmin:
 
 async def test_both_topics_there_is_no_trouble_and_a_missing_one_is_named() -> None:
     admin = FakeAdmin()
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)  # type: ignore[arg-type, return-value]
+    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)
     await watch.ask_once()
     assert watch.trouble is None
     admin.topics.remove("orders.dlq")
@@ -44,7 +44,7 @@ async def test_a_broker_that_is_away_is_asked_by_a_new_client() -> None:
     made = [FakeAdmin(), FakeAdmin()]
     made[0].error = OSError("refused")
     admins = list(made)
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admins.pop(0))  # type: ignore[arg-type, return-value]
+    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admins.pop(0))
     await watch.ask_once()
     assert watch.trouble == "Kafka at k:1 is away (refused); start it, or correct its address."
     assert made[0].closed
@@ -57,7 +57,7 @@ async def test_a_broker_that_does_not_answer_is_away_and_its_late_answer_counts(
 ) -> None:
     monkeypatch.setattr(bridge.broker_watch, "ANSWER_SECONDS", 0.05)
     admin = FakeAdmin()
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)  # type: ignore[arg-type, return-value]
+    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)
     admin.answers.clear()
     for _ in range(3):
         await watch.ask_once()

@@ -98,7 +98,7 @@ class FakeSettings:
 @contextlib.asynccontextmanager
 async def letters_on(*producers: FakeProducer) -> Any:
     waiting = list(producers)
-    letters = DeadLetters(FakeSettings(), lambda: datetime.now(UTC), make_producer=lambda _: waiting.pop(0))  # type: ignore[arg-type, return-value]
+    letters = DeadLetters(FakeSettings(), lambda: datetime.now(UTC), make_producer=lambda _: waiting.pop(0))
     yield letters
     await letters.close()
 

@@ -38,7 +38,7 @@ class Bench:
             self.settings,
             self.taken.extend,
             self.metrics,
-            make_member=lambda _: self.consumer,  # type: ignore[arg-type]
+            make_member=lambda _: self.consumer,
         )
         self.commits = Commits(self.consumer, self.intake.leases)
         self.intake.join(self.consumer, self.commits)
@@ -405,7 +405,7 @@ def test_a_stop_commits_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
         bench.intake._stopping.set()
         return found
 
-    bench.consumer.poll = joined  # type: ignore[method-assign]
+    bench.consumer.poll = joined
     bench.consumer.append(0, 0, 1)
     bench.intake.start()
     assert bench.intake.stop(10)
@@ -436,7 +436,7 @@ def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytes
         bench.intake._stopping.set()
         return {}
 
-    bench.consumer.poll = spin  # type: ignore[method-assign]
+    bench.consumer.poll = spin
     bench.intake.start()
     until(lambda: bench.intake._in_poll_since is not None)
     until(lambda: (bench.intake.watch_once(), polls > 1)[1])

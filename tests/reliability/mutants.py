@@ -41,7 +41,7 @@ def _patch(owner: Any, name: str, value: Any) -> None:
 
 
 def _posts_without_asking() -> None:
-    read, grant, granted = RecordingActivities.read_order, orders.book.grant_post, orders.book._granted  # pyright: ignore[reportPrivateUsage]
+    read, grant, granted = RecordingActivities.read_order, orders.book.grant_post, orders.book._granted  # pyright: ignore[reportPrivateUsage] - what it replaces
 
     async def read_order(self: RecordingActivities, order_id: str) -> Stand:
         return (await read(self, order_id)).model_copy(update={"posts": 0})

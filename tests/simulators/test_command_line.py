@@ -117,6 +117,6 @@ async def test_a_taken_port_a_held_book_and_an_altered_one_are_exit_2_with_a_sen
     book = Book(book_path)
     book.append("noted")
     await book.close()
-    await asyncio.to_thread(book_path.write_text, book_path.read_text().replace("noted", "notes"))  # noqa: ASYNC240
+    await asyncio.to_thread(book_path.write_text, book_path.read_text().replace("noted", "notes"))  # noqa: ASYNC240 - nothing else runs
     shown = run("carrier", "--book", book_path)
     assert (shown.returncode, "was altered" in shown.stderr) == (2, True)

@@ -16,11 +16,11 @@ def scenario(story: Story) -> Callable[..., Any]:
     async def test(request: pytest.FixtureRequest, scenarios: dict[str, Any], **_arguments: object) -> None:
         await scenarios[request.node.nodeid]
 
-    test.__name__ = story.__name__  # type: ignore[attr-defined]
+    test.__name__ = story.__name__
     test.__doc__ = story.__doc__
     test.__module__ = story.__module__
     kept = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    test.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    test.__signature__ = inspect.Signature(
         [inspect.Parameter(name, kept) for name in ("request", "scenarios", "local_first", *names)]
     )
     for mark in getattr(story, "pytestmark", []):
@@ -32,4 +32,4 @@ def scenario(story: Story) -> Callable[..., Any]:
 
 def story_of(test: Callable[..., Any]) -> Story:
     """The story that `@scenario` made `test` of."""
-    return next(mark.args[0] for mark in test.pytestmark if mark.name == "scenario")  # type: ignore[attr-defined]
+    return next(mark.args[0] for mark in test.pytestmark if mark.name == "scenario")

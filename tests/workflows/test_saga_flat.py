@@ -265,7 +265,7 @@ async def test_a_flat_answer_waits_for_a_book_that_is_away(world: World):
             raise Unavailable("The order book's database doesn't answer.")
         return await decide(*arguments, kind=kind, **named)
 
-    world.book.decide = sometimes  # type: ignore[method-assign]
+    world.book.decide = sometimes
     result = await world.result(await world.start(), within=timedelta(minutes=5))
 
     assert (result.outcome, away, world.flat.calls) == ("delivered", [], ["POST"])
