@@ -53,8 +53,13 @@ class PaymentProvider(Protocol):
     merchant_id: str
     """The merchant whose payments it can refund."""
 
-    async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
-        """Send the refund. Never `RefundConfirmed`: taken in is `RefundAccepted`, and a query confirms."""
+    async def refund(
+        self, request: RefundRequest, *, timeout_seconds: float, in_time: Callable[[], bool]
+    ) -> RefundAnswer:
+        """Send the refund, if it may still leave (`in_time`, asked right before the first byte).
+
+        Never `RefundConfirmed`: taken in is `RefundAccepted`, and a query confirms.
+        """
         ...
 
     async def query(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:

@@ -111,10 +111,10 @@ class RefundingActivities:
         return await self._says(ask, answer, entry.refund_sequence)
 
     async def _send(self, provider: PaymentProvider, record: Record, sequence: int, *, again: bool) -> RefundAnswer:
-        order_id = record.entry.order_id
+        order_id, sent_at = record.entry.order_id, self._clock.now()
         leaves = await self._book.decide(
             order_id,
-            lambda record: rules.refund_leaves(record.entry, self._clock.now(), sequence, again=again),
+            lambda record: rules.refund_leaves(record.entry, sent_at, sequence, again=again),
             kind="refund_send",
             detail=lambda leaves: {"refund_number": refund_number(order_id, sequence), "leaves": leaves},
         )
@@ -123,9 +123,14 @@ class RefundingActivities:
             if denied:
                 return RefundDenied(code=denied, why=_DENIED_BEFORE)
             return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
+
+        def in_time() -> bool:  # asked right before the first byte leaves
+            return self._seconds_since(sent_at) <= policies.REFUND_LEAVES_SECONDS
+
         patience = Patience(self._http_seconds())
-        answer = await provider.refund(self._request(record, sequence), timeout_seconds=patience.seconds)
-        heard = await self._hear(order_id, answer, "refund_answer", sequence)
+        request = self._request(record, sequence)
+        answer = await provider.refund(request, timeout_seconds=patience.seconds, in_time=in_time)
+        heard = await self._hear(order_id, answer, "refund_answer", sequence, sent_at)
         if isinstance(heard, RefundInDoubt) and patience.ran_out:
             try_again("NoAnswerYet", heard.why)
         return heard
@@ -138,10 +143,14 @@ class RefundingActivities:
             try_again("NoAnswerYet", heard.why)
         return heard
 
-    async def _hear(self, order_id: str, answer: RefundAnswer, kind: str, sequence: int) -> RefundAnswer:
+    async def _hear(
+        self, order_id: str, answer: RefundAnswer, kind: str, sequence: int, sent_at: datetime | None = None
+    ) -> RefundAnswer:
         heard = await self._book.decide(
             order_id,
-            lambda record: rules.hear_refund(record.entry, self._clock.now(), answer, of_number=sequence),
+            lambda record: rules.hear_refund(
+                record.entry, self._clock.now(), answer, of_number=sequence, of_send=sent_at
+            ),
             kind=kind,
             detail=lambda _: _answer_detail(answer),
         )

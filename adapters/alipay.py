@@ -6,7 +6,7 @@ an error holds the refund until a person has mended the configuration.
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,7 +17,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from adapters.alipay_crypto import Answer, fen, signed_parameters, split_answer, verify, yuan
-from adapters.http import Contact, NoReply, Reply, client, exchange, origin
+from adapters.http import Contact, NoReply, Reply, always, client, exchange, origin
 from adapters.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.wording import for_operator, quoted
 from orders.outcomes import (
@@ -134,7 +134,9 @@ class Alipay:
         async with client() as http:
             yield cls(http, account, url=url)
 
-    async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
+    async def refund(
+        self, request: RefundRequest, *, timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> RefundAnswer:
         """Send the refund; what is taken in is `RefundAccepted`, even with `fund_change=Y`."""
         if held := self._not_ours(request):
             return held
@@ -145,7 +147,7 @@ class Alipay:
         }
         if request.reason:
             content["refund_reason"] = request.reason[:_MAX_REASON_CHARACTERS]
-        said = await self._ask(_REFUND, content, timeout_seconds)
+        said = await self._ask(_REFUND, content, timeout_seconds, in_time)
         if not isinstance(said, _Said):
             return said
         return _taken_in(said, request) if said.code == _SUCCESS else _refused(said)
@@ -168,9 +170,13 @@ class Alipay:
             return RefundHeld(code="OTHER_CURRENCY", why="Alipay refunds in yuan; refund this payment by hand.")
         return None
 
-    async def _ask(self, method: str, content: Mapping[str, str], timeout_seconds: float) -> _Said | RefundAnswer:
+    async def _ask(
+        self, method: str, content: Mapping[str, str], timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> _Said | RefundAnswer:
         request = self._signed(method, content)
-        reply = await exchange(self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, contact=self.contact)
+        reply = await exchange(
+            self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, contact=self.contact, in_time=in_time
+        )
         if isinstance(reply, NoReply):
             return RefundInDoubt(why=reply.why)
         if not reply.is_success:

@@ -8,7 +8,7 @@ has mended the keys.
 
 import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Final, Self
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from adapters.http import Contact, NoReply, Reply, as_object, client, exchange, json_object, origin
+from adapters.http import Contact, NoReply, Reply, always, as_object, client, exchange, json_object, origin
 from adapters.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.wechat_pay_crypto import authorization, verify
 from adapters.wording import for_operator, quoted, reference
@@ -141,11 +141,13 @@ class WeChatPay:
         body["amount"] = {"refund": request.amount_fen, "total": request.total_fen, "currency": request.currency}
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
-    async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
+    async def refund(
+        self, request: RefundRequest, *, timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> RefundAnswer:
         """Send the refund; what is taken in is `RefundAccepted`, even a `SUCCESS`."""
         if request.merchant_id != self.merchant_id:
             return _foreign()
-        said = await self._ask("POST", _REFUNDS, self.refund_body(request), timeout_seconds)
+        said = await self._ask("POST", _REFUNDS, self.refund_body(request), timeout_seconds, in_time)
         if not isinstance(said, _Said):
             return said
         return _refund_state(said, request, queried=False) if said.reply.is_success else _refused(said)
@@ -159,13 +161,16 @@ class WeChatPay:
             return said
         return _refund_state(said, request, queried=True) if said.reply.is_success else _query_refused(said)
 
-    async def _ask(self, method: str, path: str, body: bytes, timeout_seconds: float) -> _Said | RefundAnswer:
+    async def _ask(
+        self, method: str, path: str, body: bytes, timeout_seconds: float, in_time: Callable[[], bool] = always
+    ) -> _Said | RefundAnswer:
         reply = await exchange(
             self._http,
             self._signed(method, path, body),
             whom=_WHOM,
             timeout_seconds=timeout_seconds,
             contact=self.contact,
+            in_time=in_time,
         )
         if isinstance(reply, NoReply):
             return RefundInDoubt(why=reply.why)

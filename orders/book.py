@@ -22,6 +22,7 @@ from orders.outcomes import (
     RefundClosed,
     RefundConfirmed,
     RefundDenied,
+    RefundInDoubt,
     RefundUnknown,
     Refused,
 )
@@ -500,16 +501,21 @@ def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:
     return entry, entry.refund_sequence
 
 
-def hear_refund(entry: Entry, now: datetime, answer: RefundAnswer, *, of_number: int = 0) -> tuple[Entry, RefundAnswer]:
+def hear_refund(
+    entry: Entry, now: datetime, answer: RefundAnswer, *, of_number: int = 0, of_send: datetime | None = None
+) -> tuple[Entry, RefundAnswer]:
     """Book what the provider said of the number in use.
 
     `of_number` is the number that was asked about, 0 for the one in use: a late word about another one, unless it is
-    that the money was paid, changes nothing.
+    that the money was paid, changes nothing. Likewise `of_send`, the moment of the send that this answers: a refusal
+    of it says nothing of a later send, which may have been taken in.
     """
     if entry.refund_confirmed_at is not None:
         return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
     if of_number not in (0, entry.refund_sequence) and not isinstance(answer, RefundConfirmed):
         return entry, answer
+    if isinstance(answer, RefundDenied) and of_send not in (None, entry.refund_sent_at):
+        return entry, RefundInDoubt(why="This refund was sent again since; asking what became of it.")
     match answer:
         case RefundConfirmed():
             entry = replace(entry, refund_confirmed_at=now, provider_refund_id=answer.provider_refund_id)

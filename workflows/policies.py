@@ -135,6 +135,9 @@ ANSWER_BOOKED_WITHIN_SECONDS: Final = 300.0
 
 REFUND_LOOKS_SECONDS: Final = (10, 60, 60, 60, 60, 60, 300, 600, 1200, 1800)
 """WeChat's advice: each minute for 5 minutes, then 5/10/20/30 minutes; Alipay shows a refund after 10 s. Scaled."""
+REFUND_LEAVES_SECONDS: Final = 10.0
+"""A refund leaves so soon after the book has let it, or not by this attempt: it may have been frozen since, another one
+may have gone on, and a person may have paid another way. Longer than a transaction and a connect. Not scaled."""
 REFUND_AGAIN_SECONDS: Final = 60.0
 """Between two sends of one refund number: the provider may not show the first yet. Scaled."""
 

@@ -512,3 +512,10 @@ async def test_whatever_fails_after_the_connect_is_doubt(name: str) -> None:
 async def test_a_giant_answer_is_doubt() -> None:
     async with loopback(tcp.giant) as server, httpx.AsyncClient(trust_env=False) as http:
         doubt(await query(alipay_at(http, server.url)))
+
+
+async def test_a_refund_that_is_late_is_not_sent() -> None:
+    far = Far(httpx.Response(200))
+    said = await alipay_at(far.client()).refund(REQUEST, timeout_seconds=PATIENCE_SECONDS, in_time=lambda: False)
+    assert isinstance(said, RefundInDoubt)
+    assert far.requests == []

@@ -187,11 +187,15 @@ class Provider:
         """Whether the newest number can never be paid."""
         return "ABNORMAL" in self.states.values()
 
-    async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
+    async def refund(
+        self, request: RefundRequest, *, timeout_seconds: float, in_time: Callable[[], bool]
+    ) -> RefundAnswer:
         """Take it in, once per number."""
         call = self._sends.pop(0) if self._sends else Call()
         self._judge.refund_called(request)
         await self._stage.boundary("before REFUND")
+        if not in_time():
+            return RefundInDoubt(why="It was too late to send this refund; nothing was sent.")
         return await self._exchange(call, request, timeout_seconds, self._take_in, "after REFUND")
 
     async def query(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:

@@ -156,7 +156,12 @@ class FakeProvider:
     requests: list[RefundRequest] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
-    async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
+    async def refund(
+        self, request: RefundRequest, *, timeout_seconds: float, in_time: Callable[[], bool]
+    ) -> RefundAnswer:
+        if not in_time():
+            self.calls.append("late")
+            return RefundInDoubt(why="Too late to send it.")
         self.calls.append("REFUND")
         self.requests.append(request)
         if self.plan:
