@@ -28,7 +28,7 @@ check: .venv/.dev ## static checks: lint, format, types, import contracts
 
 # A part that could not be had is no failure here: the tests name it at their end, and fail under CI=true.
 parts: .venv/.dev ## real servers for the tests, unpacked into .parts/ where they are not installed
-	@$(PYTHON_IN_VENV) -m tests.parts fetch || true
+	@$(PYTHON_IN_VENV) -m devkit.servers fetch || true
 
 # Two files, because the demo needs neither test tools nor a JRE: 60 MB and 9 s less (measured).
 lock: ## lock files from pyproject.toml (needs uv; UPGRADE=--upgrade takes the newest versions)

@@ -23,7 +23,7 @@ def is_local() -> bool:
     return activity.info().is_local
 
 
-class Patience:
+class AttemptTimeout:
     """How long this attempt waits for one answer: the local try gives up before the engine would end it.
 
     So a call that had no answer in time stands in the audit trail like any other; then the attempt fails, and the
@@ -41,7 +41,7 @@ class Patience:
         return self._cut_short and time.monotonic() - self._began >= self.seconds
 
 
-def try_again(kind: str, sentence: str, *, after_seconds: float | None = None) -> NoReturn:
+def raise_retryable(kind: str, sentence: str, *, after_seconds: float | None = None) -> NoReturn:
     """Fail this attempt so that the engine tries again, `after_seconds` from now (None: by the step's policy)."""
     raise ApplicationError(
         sentence, type=kind, next_retry_delay=None if after_seconds is None else timedelta(seconds=after_seconds)

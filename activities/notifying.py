@@ -8,16 +8,16 @@ from typing import Final, Literal
 
 from temporalio import activity
 
-from activities.context import Alert, is_local, try_again
-from activities.places import Full, Places
-from activities.ports import Book, Notifier, Record
-from orders.book import Entry
+from activities.concurrency_limit import ConcurrencyLimit, Full
+from activities.context import Alert, is_local, raise_retryable
+from activities.ports import Book, Notifier, StoredOrder
+from orders.book import OrderState
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState, compose, reason_code
 from workflows import policies, steps
 from workflows.policies import LOCAL_NOTICE_SECONDS, scaled
-from workflows.steps import NoticeAsk, NoticeSays
+from workflows.steps import NotifyRequest, NotifyResult
 
 WAITING_MOST: Final = 50
 """Regular attempts that may wait at one platform at once, where nothing better is known of the worker's slots."""
@@ -50,10 +50,10 @@ class NotifyingActivities:
         self._scale = scale
         self._longest_seconds = scaled(policies.NOTIFY_PLATFORM.longest_retry_seconds, scale)
         self._waiting_most = waiting_most
-        self._places: dict[str, Places] = {}
+        self._limits: dict[str, ConcurrencyLimit] = {}
 
     @activity.defn(name=steps.NOTIFY)
-    async def notify_vehicle(self, ask: NoticeAsk) -> NoticeSays:
+    async def notify_vehicle(self, ask: NotifyRequest) -> NotifyResult:
         """Publish one notice to the asked platforms side by side; one that has it already is left alone.
 
         The local try returns what is pending; a regular attempt (one platform) fails with it and is tried again.
@@ -62,8 +62,8 @@ class NotifyingActivities:
         known = {notice.platform: notice for notice in notices if notice.result == ask.result}
         states = {name: "acknowledged" for name in ask.platforms if _state(known, name) == "acknowledged"}
         due = [platform for platform in ask.platforms if platform not in states]
-        if ask.result == "failed" and not record.entry.refund_sequence:
-            return NoticeSays(states=states | await self._not_due(ask.order_id, record.entry, due))
+        if ask.result == "failed" and not record.state.refund_sequence:
+            return NotifyResult(states=states | await self._not_due(ask.order_id, record.state, due))
         notice = _compose(record, ask.result)
         if notice is None:
             return _forgotten(ask)
@@ -72,15 +72,17 @@ class NotifyingActivities:
         pending = [one for one in told.values() if one.state == "pending"]
         if pending and not is_local():
             kind = "NoticeRefused" if pending[0].refused else "NoticeNotAcknowledged"
-            try_again(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
-        return NoticeSays(states=states | {platform: one.state for platform, one in told.items()})
+            raise_retryable(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
+        return NotifyResult(states=states | {platform: one.state for platform, one in told.items()})
 
-    async def _not_due(self, order_id: str, entry: Entry, platforms: list[str]) -> dict[str, str]:
+    async def _not_due(self, order_id: str, entry: OrderState, platforms: list[str]) -> dict[str, str]:
         """`failed` says that a refund is under way: before its intent is in the book, the carrier's word may turn."""
         if entry.fact != "sold":
             attempt = activity.info().attempt
             soon = _SOON_SECONDS[attempt - 1] if attempt <= len(_SOON_SECONDS) else None
-            try_again("NoticeNotDue", "The notice follows as soon as the refund is under way.", after_seconds=soon)
+            raise_retryable(
+                "NoticeNotDue", "The notice follows as soon as the refund is under way.", after_seconds=soon
+            )
         if platforms:
             await self._book.write_notices(order_id, "failed", dict.fromkeys(platforms, ("not_due", _DELIVERED)))
         return dict.fromkeys(platforms, "not_due")
@@ -95,7 +97,7 @@ class NotifyingActivities:
                 return _Told(
                     "acknowledged", await self._notifier.publish(platform, notice, timeout_seconds=LOCAL_NOTICE_SECONDS)
                 )
-            async with self._places_at(platform).one():
+            async with self._limit_at(platform).one():
                 limit = scaled(policies.NOTICE_ANSWER_SECONDS, self._scale)
                 return _Told("acknowledged", await self._notifier.publish(platform, notice, timeout_seconds=limit))
         except NotAcknowledged as error:
@@ -115,12 +117,12 @@ class NotifyingActivities:
             return None
         return policies.notice_pace_seconds(away_seconds, self._scale) * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
 
-    def _places_at(self, platform: str) -> Places:
-        if platform not in self._places:
-            self._places[platform] = Places(self._waiting_most, longest_seconds=self._longest_seconds)
-        return self._places[platform]
+    def _limit_at(self, platform: str) -> ConcurrencyLimit:
+        if platform not in self._limits:
+            self._limits[platform] = ConcurrencyLimit(self._waiting_most, longest_seconds=self._longest_seconds)
+        return self._limits[platform]
 
-    async def _note(self, ask: NoticeAsk, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
+    async def _note(self, ask: NotifyRequest, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
         """Book what is new. Of pending notices only a refusal is, once: the local try leaves it to the regular one."""
         news = {platform: (one.state, one.why) for platform, one in told.items() if one.state == "acknowledged"}
         for platform, one in told.items():
@@ -138,19 +140,19 @@ def _state(known: Mapping[str, NoticeState], platform: str) -> str:
     return known[platform].state if platform in known else ""
 
 
-def _forgotten(ask: NoticeAsk) -> NoticeSays:
+def _forgotten(ask: NotifyRequest) -> NotifyResult:
     """The book was rolled back under this run, and knows nothing (any more) of what the notice tells.
 
     A run that has ended must close, so that another takes the order up; one that refunds will have it booked again.
     """
     if ask.result == "failed":
-        try_again("NoticeNotDue", "The order book was restored; the notice follows what it finds out.")
-    return NoticeSays(states=dict.fromkeys(ask.platforms, "not_due"))
+        raise_retryable("NoticeNotDue", "The order book was restored; the notice follows what it finds out.")
+    return NotifyResult(states=dict.fromkeys(ask.platforms, "not_due"))
 
 
-def _compose(record: Record, result: NoticeResult) -> Notice | None:
+def _compose(record: StoredOrder, result: NoticeResult) -> Notice | None:
     """The notice, from the book alone, so that each attempt sends the same bytes. None: nothing to tell of."""
-    order, entry = record.order, record.entry
+    order, entry = record.order, record.state
     at = entry.refund_confirmed_at if result == "refunded" else entry.fact_at
     if at is None:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from orders.book import Entry
+from orders.book import OrderState
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState
 from orders.outcomes import Completed, InDoubt, NotFound, RefundAnswer, RefundRequest, Refused
@@ -88,11 +88,11 @@ class Notifier(Protocol):
         ...
 
 
-class Record(Protocol):
+class StoredOrder(Protocol):
     """One order as a rule sees it."""
 
     @property
-    def entry(self) -> Entry:
+    def state(self) -> OrderState:
         """The money part of its row."""
         ...
 
@@ -110,14 +110,14 @@ class Record(Protocol):
 class Book(Protocol):
     """The order book. Every method is one transaction and may raise `Unavailable` though the change was committed."""
 
-    async def read(self, order_id: str) -> Record:
+    async def read(self, order_id: str) -> StoredOrder:
         """One order, without a lock."""
         ...
 
     async def decide(
         self,
         order_id: str,
-        rule: Callable[[Record], tuple[Entry, T]],
+        rule: Callable[[StoredOrder], tuple[OrderState, T]],
         *,
         kind: str,
         detail: Callable[[T], Mapping[str, Any]],
@@ -129,7 +129,7 @@ class Book(Protocol):
         """One line in the audit trail, for what changes nothing in the row."""
         ...
 
-    async def read_with_notices(self, order_id: str) -> tuple[Record, list[NoticeState]]:
+    async def read_with_notices(self, order_id: str) -> tuple[StoredOrder, list[NoticeState]]:
         """One order and what became of its notices so far."""
         ...
 
@@ -141,10 +141,10 @@ class Book(Protocol):
 class UnsettledBook(Protocol):
     """What the sweep asks of the order book."""
 
-    async def read(self, order_id: str) -> Record:
+    async def read(self, order_id: str) -> StoredOrder:
         """One order, without a lock."""
         ...
 
-    async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> Sequence[Record]:
+    async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> Sequence[StoredOrder]:
         """Orders without an end that were claimed before, by order ID, a page at a time."""
         ...

@@ -6,14 +6,13 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import Alert, Patience, is_local, try_again
-from activities.ports import Book, PaymentProvider, Record
+from activities.context import Alert, AttemptTimeout, is_local, raise_retryable
+from activities.ports import Book, PaymentProvider, StoredOrder
 from orders import book as rules
-from orders.book import RefundForbidden, RefundGranted
+from orders.book import RefundAuthorized, RefundForbidden
 from orders.clock import Clock
 from orders.identities import refund_number
 from orders.outcomes import (
-    ProviderSays,
     RefundAnswer,
     RefundClosed,
     RefundConfirmed,
@@ -21,11 +20,12 @@ from orders.outcomes import (
     RefundHeld,
     RefundInDoubt,
     RefundRequest,
+    RefundResult,
     RefundUnknown,
 )
 from workflows import policies, steps
 from workflows.policies import refund_pace_seconds, scaled
-from workflows.steps import ProviderAsk
+from workflows.steps import RefundStepRequest
 
 REASON = "The data package could not be delivered"
 """What the customer reads beside the refund; the same on every attempt of one number."""
@@ -59,22 +59,22 @@ class RefundingActivities:
         self._restored = restored
 
     @activity.defn(name=steps.REFUND)
-    async def refund_payment(self, ask: ProviderAsk) -> ProviderSays:
+    async def refund_payment(self, ask: RefundStepRequest) -> RefundResult:
         """Write the refund intent and send it; where the intent stands already, ask the provider first."""
         granted = await self._book.decide(
             ask.order_id,
-            lambda record: rules.grant_refund(record.entry, self._clock.now(), restored=self._restored),
+            lambda record: rules.authorize_refund(record.state, self._clock.now(), restored=self._restored),
             kind="refund_intent",
             detail=_grant_detail,
         )
         match granted:
             case RefundConfirmed():
-                return ProviderSays(answer=granted)
+                return RefundResult(answer=granted)
             case RefundForbidden(contradicted=False):  # a run knows more than the book: that was rolled back
-                return ProviderSays(answer=RefundHeld(code=steps.FORGOTTEN, why=granted.why))
+                return RefundResult(answer=RefundHeld(code=steps.FORGOTTEN, why=granted.why))
             case RefundForbidden():
                 return await self._held(steps.FORBIDDEN, granted.why, ask, sequence=0)
-            case RefundGranted():
+            case RefundAuthorized():
                 sequence = granted.sequence
         record = await self._book.read(ask.order_id)
         provider, missing = self._provider(record)
@@ -90,14 +90,14 @@ class RefundingActivities:
         return await self._says(ask, await self._send(provider, record, sequence, again=ask.again), sequence)
 
     @activity.defn(name=steps.QUERY_REFUND)
-    async def query_refund(self, ask: ProviderAsk) -> ProviderSays:
+    async def query_refund(self, ask: RefundStepRequest) -> RefundResult:
         """Ask for the refund number in use until there is something to decide; the local try asks once."""
         record = await self._book.read(ask.order_id)
-        entry = record.entry
+        entry = record.state
         if entry.refund_confirmed_at is not None:
-            return ProviderSays(answer=RefundConfirmed(provider_refund_id=entry.provider_refund_id))
+            return RefundResult(answer=RefundConfirmed(provider_refund_id=entry.provider_refund_id))
         if not entry.refund_sequence:  # the book was rolled back under this run: the step that sends begins anew
-            return ProviderSays(answer=RefundUnknown())
+            return RefundResult(answer=RefundUnknown())
         provider, missing = self._provider(record)
         if provider is None:
             return await self._held("UNCONFIGURED", missing, ask, entry.refund_sequence)
@@ -110,16 +110,18 @@ class RefundingActivities:
             answer = RefundDenied(code=entry.refund_denied, why=_DENIED_BEFORE)
         return await self._says(ask, answer, entry.refund_sequence)
 
-    async def _send(self, provider: PaymentProvider, record: Record, sequence: int, *, again: bool) -> RefundAnswer:
-        order_id, sent_at = record.entry.order_id, self._clock.now()
+    async def _send(
+        self, provider: PaymentProvider, record: StoredOrder, sequence: int, *, again: bool
+    ) -> RefundAnswer:
+        order_id, sent_at = record.state.order_id, self._clock.now()
         leaves = await self._book.decide(
             order_id,
-            lambda record: rules.refund_leaves(record.entry, sent_at, sequence, again=again),
+            lambda record: rules.mark_refund_sent(record.state, sent_at, sequence, again=again),
             kind="refund_send",
             detail=lambda leaves: {"refund_number": refund_number(order_id, sequence), "leaves": leaves},
         )
         if not leaves:
-            denied = (await self._book.read(order_id)).entry.refund_denied
+            denied = (await self._book.read(order_id)).state.refund_denied
             if denied:
                 return RefundDenied(code=denied, why=_DENIED_BEFORE)
             return RefundInDoubt(why="Another attempt has gone on with this refund; asking what became of it.")
@@ -127,20 +129,20 @@ class RefundingActivities:
         def in_time() -> bool:  # asked right before the first byte leaves
             return self._seconds_since(sent_at) <= policies.REFUND_LEAVES_SECONDS
 
-        patience = Patience(self._http_seconds())
+        timeout = AttemptTimeout(self._http_seconds())
         request = self._request(record, sequence)
-        answer = await provider.refund(request, timeout_seconds=patience.seconds, in_time=in_time)
+        answer = await provider.refund(request, timeout_seconds=timeout.seconds, in_time=in_time)
         heard = await self._hear(order_id, answer, "refund_answer", sequence, sent_at)
-        if isinstance(heard, RefundInDoubt) and patience.ran_out:
-            try_again("NoAnswerYet", heard.why)
+        if isinstance(heard, RefundInDoubt) and timeout.ran_out:
+            raise_retryable("NoAnswerYet", heard.why)
         return heard
 
-    async def _ask(self, provider: PaymentProvider, record: Record, sequence: int) -> RefundAnswer:
-        patience = Patience(self._http_seconds())
-        answer = await provider.query(self._request(record, sequence), timeout_seconds=patience.seconds)
-        heard = await self._hear(record.entry.order_id, answer, "refund_query", sequence)
-        if isinstance(heard, RefundInDoubt) and patience.ran_out:
-            try_again("NoAnswerYet", heard.why)
+    async def _ask(self, provider: PaymentProvider, record: StoredOrder, sequence: int) -> RefundAnswer:
+        timeout = AttemptTimeout(self._http_seconds())
+        answer = await provider.query(self._request(record, sequence), timeout_seconds=timeout.seconds)
+        heard = await self._hear(record.state.order_id, answer, "refund_query", sequence)
+        if isinstance(heard, RefundInDoubt) and timeout.ran_out:
+            raise_retryable("NoAnswerYet", heard.why)
         return heard
 
     async def _hear(
@@ -148,8 +150,8 @@ class RefundingActivities:
     ) -> RefundAnswer:
         heard = await self._book.decide(
             order_id,
-            lambda record: rules.hear_refund(
-                record.entry, self._clock.now(), answer, of_number=sequence, of_send=sent_at
+            lambda record: rules.record_refund_response(
+                record.state, self._clock.now(), answer, of_number=sequence, of_send=sent_at
             ),
             kind=kind,
             detail=lambda _: _answer_detail(answer),
@@ -161,19 +163,19 @@ class RefundingActivities:
     async def _next_number(self, order_id: str, closed: int) -> int:
         return await self._book.decide(
             order_id,
-            lambda record: rules.close_refund_number(record.entry, closed),
+            lambda record: rules.close_refund_number(record.state, closed),
             kind="refund_number",
             detail=lambda sequence: {"refund_number": refund_number(order_id, sequence), "closed": closed},
         )
 
-    async def _says(self, ask: ProviderAsk, answer: RefundAnswer, sequence: int) -> ProviderSays:
+    async def _says(self, ask: RefundStepRequest, answer: RefundAnswer, sequence: int) -> RefundResult:
         """The answer as a result; a failed attempt, with the moment of the next, where nothing is to be decided."""
-        entry = (await self._book.read(ask.order_id)).entry
+        entry = (await self._book.read(ask.order_id)).state
         # What waits for a person is asked about ever more rarely; what was just sent is looked for soon.
         waits = isinstance(answer, RefundHeld | RefundDenied)
         pace = refund_pace_seconds(self._seconds_since(entry.refund_at if waits else entry.refund_sent_at), self._scale)
         wait = max(pace, getattr(answer, "retry_after_seconds", None) or 0)
-        says = ProviderSays(answer=answer, sequence=sequence, next_look_seconds=wait)
+        says = RefundResult(answer=answer, sequence=sequence, next_look_seconds=wait)
         asking = activity.info().activity_type == steps.QUERY_REFUND
         match answer:
             case RefundConfirmed() | RefundClosed() | RefundUnknown():
@@ -187,18 +189,18 @@ class RefundingActivities:
             case _:  # taken in, or in doubt: sending goes on with asking, asking asks again
                 undecided = asking
         if undecided and not is_local():
-            try_again("RefundNotConfirmed", answer.why or "The provider works on the refund.", after_seconds=wait)
+            raise_retryable("RefundNotConfirmed", answer.why or "The provider works on the refund.", after_seconds=wait)
         return says
 
-    async def _held(self, code: str, why: str, ask: ProviderAsk, sequence: int) -> ProviderSays:
-        entry = (await self._book.read(ask.order_id)).entry
+    async def _held(self, code: str, why: str, ask: RefundStepRequest, sequence: int) -> RefundResult:
+        entry = (await self._book.read(ask.order_id)).state
         wait = refund_pace_seconds(self._seconds_since(entry.refund_at), self._scale)
         if ask.insist and not is_local():
-            try_again("RefundHeld", why, after_seconds=wait)
+            raise_retryable("RefundHeld", why, after_seconds=wait)
         self._alert("refund_needs_a_person", order_id=ask.order_id, why=why)
-        return ProviderSays(answer=RefundHeld(code=code, why=why), sequence=sequence, next_look_seconds=wait)
+        return RefundResult(answer=RefundHeld(code=code, why=why), sequence=sequence, next_look_seconds=wait)
 
-    def _provider(self, record: Record) -> tuple[PaymentProvider | None, str]:
+    def _provider(self, record: StoredOrder) -> tuple[PaymentProvider | None, str]:
         payment = record.order.payment
         provider = self._providers.get(payment.provider)
         if provider is None:
@@ -210,7 +212,7 @@ class RefundingActivities:
             )
         return provider, ""
 
-    def _request(self, record: Record, sequence: int) -> RefundRequest:
+    def _request(self, record: StoredOrder, sequence: int) -> RefundRequest:
         order = record.order
         return RefundRequest(
             refund_number=refund_number(order.order_id, sequence),
@@ -230,9 +232,9 @@ class RefundingActivities:
         return scaled(policies.REFUND_MONEY.call_seconds, self._scale)
 
 
-def _grant_detail(granted: RefundGranted | RefundConfirmed | RefundForbidden) -> Mapping[str, Any]:
+def _grant_detail(granted: RefundAuthorized | RefundConfirmed | RefundForbidden) -> Mapping[str, Any]:
     match granted:
-        case RefundGranted():
+        case RefundAuthorized():
             return {"sequence": granted.sequence, "fresh": granted.fresh}
         case RefundConfirmed():
             return {"found": "confirmed"}

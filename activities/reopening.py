@@ -65,12 +65,12 @@ class Reopening:
         while page := await self._book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
             for start in range(0, len(page), AT_ONCE):
                 some = page[start : start + AT_ONCE]
-                done = await asyncio.gather(*(self._take_up(record.entry.order_id) for record in some))
+                done = await asyncio.gather(*(self._take_up(record.state.order_id) for record in some))
                 reopened += [
-                    record.entry.order_id for record, what in zip(some, done, strict=True) if what is Reopened.REOPENED
+                    record.state.order_id for record, what in zip(some, done, strict=True) if what is Reopened.REOPENED
                 ]
                 activity.heartbeat()
-            looked_at, after = looked_at + len(page), page[-1].entry.order_id
+            looked_at, after = looked_at + len(page), page[-1].state.order_id
         return Swept(unsettled=looked_at, reopened=len(reopened), examples=tuple(reopened[:10]))
 
     async def reopen(self, order_id: str) -> Reopened:
@@ -85,7 +85,7 @@ class Reopening:
         open_run = await self._has_open_run(order_id)
         # Read after that look: a run that came to its end has settled its order before it closed.
         record = await self._book.read(order_id)
-        if record.entry.outcome is not None:
+        if record.state.outcome is not None:
             return Reopened.SETTLED
         if open_run:
             return Reopened.RUNNING

@@ -9,18 +9,18 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.context import Alert, Patience, is_local, try_again
-from activities.one_post import book_says, listens_again_seconds
-from activities.ports import Book, Carrier, Record
+from activities.at_most_once import book_says, listens_again_seconds
+from activities.context import Alert, AttemptTimeout, is_local, raise_retryable
+from activities.ports import Book, Carrier, StoredOrder
 from orders import book as rules
-from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted
+from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized
 from orders.clock import Clock
 from orders.errors import Unavailable
 from orders.identities import carrier_serial
-from orders.outcomes import CarrierAnswer, CarrierSays, Completed, InDoubt, NotFound, Refused
+from orders.outcomes import CarrierAnswer, CarrierResult, Completed, InDoubt, NotFound, Refused
 from workflows import policies, steps
 from workflows.policies import LOCAL_ANSWER_SECONDS, look_pace_seconds, scaled
-from workflows.steps import CarrierAsk
+from workflows.steps import CarrierRequest
 
 _log = logging.getLogger(__name__)
 _LISTENING = "No answer yet; the worker goes on listening, and books it when it comes."
@@ -49,7 +49,7 @@ class TelecomActivities:
             await asyncio.wait(self._posts)
 
     @activity.defn(name=steps.PLACE)
-    async def place_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+    async def place_telecom_order(self, ask: CarrierRequest) -> CarrierResult:
         """Take the right to one POST, send it, book the answer.
 
         The POST goes on when this attempt ends (local limit, cancel): a slow carrier's answer is heard all the same.
@@ -57,8 +57,8 @@ class TelecomActivities:
         """
         granted = await self._book.decide(
             ask.order_id,
-            lambda record: rules.grant_post(
-                record.entry,
+            lambda record: rules.authorize_post(
+                record.state,
                 self._clock.now(),
                 self._times,
                 lambda date: self._carrier.order_body(record.order, date),
@@ -67,7 +67,7 @@ class TelecomActivities:
             kind="post_intent",
             detail=_grant_detail,
         )
-        if not isinstance(granted, PostGranted):
+        if not isinstance(granted, PostAuthorized):
             return await self._says(ask.order_id, granted)
         post = asyncio.create_task(self._post(ask.order_id, granted))
         self._posts[post] = ask.order_id
@@ -77,62 +77,62 @@ class TelecomActivities:
             return await self._says(ask.order_id, InDoubt(cause="listening", why=_LISTENING))
         answer = post.result()
         if isinstance(answer, InDoubt) and answer.cause == "not_sent":
-            try_again("CarrierAway", f"Nothing was sent to the carrier: {answer.why}")
+            raise_retryable("CarrierAway", f"Nothing was sent to the carrier: {answer.why}")
         return await self._says(ask.order_id, answer)
 
     @activity.defn(name=steps.QUERY)
-    async def query_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+    async def query_telecom_order(self, ask: CarrierRequest) -> CarrierResult:
         """Ask the carrier by our serial until there is something to decide; the local try asks once.
 
         Where the carrier can't be asked, the book is: for a POST's answer that some worker still waits for.
         """
         record = await self._book.read(ask.order_id)
-        if not rules.can_be_asked(record.entry, self._times):
+        if not rules.can_be_asked(record.state, self._times):
             return await self._listen(ask.order_id)
-        if (word := rules.known(record.entry)) is not None:
-            return CarrierSays(answer=word)
-        posts, asked_at = record.entry.posts, self._clock.now()
-        patience = Patience(self._http_seconds())
-        answer = await self._carrier.query(carrier_serial(ask.order_id), timeout_seconds=patience.seconds)
+        if (word := rules.final_outcome(record.state)) is not None:
+            return CarrierResult(answer=word)
+        posts, asked_at = record.state.posts, self._clock.now()
+        timeout = AttemptTimeout(self._http_seconds())
+        answer = await self._carrier.query(carrier_serial(ask.order_id), timeout_seconds=timeout.seconds)
         boundary: datetime | None = None
         if isinstance(answer, NotFound):
             empty = NotFound(posts=posts, asked_at=asked_at.timestamp())
             weighed = await self._book.decide(
                 ask.order_id,
-                lambda record: rules.weigh_empty(record.entry, self._clock.now(), self._times, empty),
+                lambda record: rules.assess_not_found(record.state, self._clock.now(), self._times, empty),
                 kind="query",
                 detail=lambda weighed: {"says": "empty", "means": weighed.answer.kind},
             )
             heard, boundary = weighed.answer, weighed.look_again_at
         else:
             heard = await self._hear(ask.order_id, answer, kind="query")
-        if isinstance(heard, InDoubt) and patience.ran_out:
-            try_again("NoAnswerYet", heard.why)
+        if isinstance(heard, InDoubt) and timeout.ran_out:
+            raise_retryable("NoAnswerYet", heard.why)
         says = await self._says(ask.order_id, heard, boundary=boundary)
         shown = ask.insist or not (isinstance(heard, InDoubt) and heard.cause == "partial")
         if isinstance(heard, InDoubt) and shown and not is_local() and not ask.once:
-            try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
+            raise_retryable("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
         return says
 
     @activity.defn(name=steps.BURN)
-    async def cancel_telecom_order(self, ask: CarrierAsk) -> CarrierSays:
+    async def cancel_telecom_order(self, ask: CarrierRequest) -> CarrierResult:
         """Close the row to POSTs, then burn the serial at the carrier; only a confirmed `cancelled` is a burn."""
         granted = await self._book.decide(
             ask.order_id,
-            lambda record: rules.grant_burn(record.entry, self._clock.now(), self._times),
+            lambda record: rules.authorize_burn(record.state, self._clock.now(), self._times),
             kind="burn_intent",
             detail=_grant_detail,
         )
-        if not isinstance(granted, BurnGranted):
+        if not isinstance(granted, BurnAuthorized):
             return await self._says(ask.order_id, granted)
-        patience = Patience(self._http_seconds())
-        answer = await self._carrier.cancel(carrier_serial(ask.order_id), timeout_seconds=patience.seconds)
+        timeout = AttemptTimeout(self._http_seconds())
+        answer = await self._carrier.cancel(carrier_serial(ask.order_id), timeout_seconds=timeout.seconds)
         heard = await self._hear(ask.order_id, answer, kind="burn")
-        if isinstance(heard, InDoubt) and patience.ran_out:
-            try_again("NoAnswerYet", heard.why)
+        if isinstance(heard, InDoubt) and timeout.ran_out:
+            raise_retryable("NoAnswerYet", heard.why)
         says = await self._says(ask.order_id, heard)
         if isinstance(heard, InDoubt) and heard.cause in ("not_sent", "unanswered") and not is_local():
-            try_again("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
+            raise_retryable("CarrierInDoubt", heard.why, after_seconds=says.next_look_seconds)
         return says
 
     def _post_over(self, post: asyncio.Task[CarrierAnswer]) -> None:
@@ -140,7 +140,7 @@ class TelecomActivities:
         if not post.cancelled() and (error := post.exception()) is not None:
             _log.warning("The answer to the POST of %s was not booked; the saga goes on asking. %s", order_id, error)
 
-    async def _post(self, order_id: str, granted: PostGranted) -> CarrierAnswer:
+    async def _post(self, order_id: str, granted: PostAuthorized) -> CarrierAnswer:
         def in_time() -> bool:  # asked right before the first byte leaves: this attempt may have been frozen since
             return self._clock.now() <= granted.send_before
 
@@ -148,7 +148,7 @@ class TelecomActivities:
         if isinstance(answer, InDoubt) and answer.cause == "not_sent":
             await self._book.decide(
                 order_id,
-                lambda record: rules.withdraw_post(record.entry, granted),
+                lambda record: rules.withdraw_post(record.state, granted),
                 kind="post_not_sent",
                 detail=lambda _: {"post": granted.number},
             )
@@ -171,25 +171,25 @@ class TelecomActivities:
             await asyncio.sleep(wait)
             wait = min(wait * 2, policies.BOOK.longest_retry_seconds)
 
-    async def _listen(self, order_id: str) -> CarrierSays:
+    async def _listen(self, order_id: str) -> CarrierResult:
         """What the book says of an order that can't be asked about; waits while its POST's answer may come."""
         here = [post for post, of_order in self._posts.items() if of_order == order_id]
         if here:
             await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         says = await self._book_says(order_id)
         if isinstance(says.answer, InDoubt) and says.answer.cause == "listening" and not is_local():
-            entry = (await self._book.read(order_id)).entry
+            entry = (await self._book.read(order_id)).state
             wait = listens_again_seconds(entry, self._clock.now(), self._times, self._scale)
-            try_again("CarrierSlow", says.answer.why, after_seconds=wait)
+            raise_retryable("CarrierSlow", says.answer.why, after_seconds=wait)
         return says
 
-    async def _book_says(self, order_id: str) -> CarrierSays:
-        def look(record: Record) -> tuple[Entry, CarrierSays]:
-            return book_says(record.entry, self._clock.now(), self._times, self._scale)
+    async def _book_says(self, order_id: str) -> CarrierResult:
+        def look(record: StoredOrder) -> tuple[OrderState, CarrierResult]:
+            return book_says(record.state, self._clock.now(), self._times, self._scale)
 
         record = await self._book.read(order_id)
         after, says = look(record)
-        if after == record.entry:
+        if after == record.state:
             return says
         return await self._book.decide(
             order_id, look, kind="perhaps_sent", detail=lambda says: _answer_detail(says.answer)
@@ -198,14 +198,14 @@ class TelecomActivities:
     async def _hear(
         self, order_id: str, answer: CarrierAnswer, *, kind: str, of_post: int = 0
     ) -> Completed | Refused | InDoubt | NotFound:
-        def rule(entry: Entry) -> tuple[Entry, tuple[CarrierAnswer, bool]]:
-            after, heard = rules.hear(entry, self._clock.now(), answer, of_post=of_post)
+        def rule(entry: OrderState) -> tuple[OrderState, tuple[CarrierAnswer, bool]]:
+            after, heard = rules.record_response(entry, self._clock.now(), answer, of_post=of_post)
             if isinstance(heard, InDoubt) and not of_post:
                 after, heard = rules.carrier_gave_up(after, self._clock.now(), heard)
             return after, (heard, after.contradicted and not entry.contradicted)
 
         heard, contradicted = await self._book.decide(
-            order_id, lambda record: rule(record.entry), kind=kind, detail=lambda _: _answer_detail(answer)
+            order_id, lambda record: rule(record.state), kind=kind, detail=lambda _: _answer_detail(answer)
         )
         if contradicted:
             self._alert("carrier_contradicts_itself", order_id=order_id, says=answer.kind)
@@ -213,11 +213,11 @@ class TelecomActivities:
             self._alert("carrier_refuses_us", order_id=order_id, why=answer.why)
         return heard
 
-    async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierSays:
+    async def _says(self, order_id: str, answer: CarrierAnswer, *, boundary: datetime | None = None) -> CarrierResult:
         """The answer, with the moment of the next look where it settles nothing, or for whom it waits."""
         if not isinstance(answer, InDoubt):
-            return CarrierSays(answer=answer)
-        entry = (await self._book.read(order_id)).entry
+            return CarrierResult(answer=answer)
+        entry = (await self._book.read(order_id)).state
         if not rules.can_be_asked(entry, self._times):
             return await self._book_says(order_id)
         now = self._clock.now()
@@ -225,7 +225,7 @@ class TelecomActivities:
         wait = look_pace_seconds(age, self._scale)
         if boundary is not None:
             wait = min(wait, max((boundary - now).total_seconds(), policies.SHORTEST_SECONDS))
-        return CarrierSays(answer=answer, next_look_seconds=max(wait, answer.retry_after_seconds or 0))
+        return CarrierResult(answer=answer, next_look_seconds=max(wait, answer.retry_after_seconds or 0))
 
     def _http_seconds(self) -> float:
         return scaled(policies.PLACE_ORDER.call_seconds, self._scale)
@@ -233,9 +233,9 @@ class TelecomActivities:
 
 def _grant_detail(granted: object) -> Mapping[str, Any]:
     match granted:
-        case PostGranted():
+        case PostAuthorized():
             return {"post": granted.number, "send_before": granted.send_before.astimezone(UTC).isoformat()}
-        case BurnGranted():
+        case BurnAuthorized():
             return {"burn": "granted"}
         case Completed() | Refused() | InDoubt() | NotFound():
             return _answer_detail(granted)

@@ -1,4 +1,4 @@
-"""One HTTP exchange, bounded in time and size, that says exactly what is known when no answer comes.
+"""One HTTP send, bounded in time and size, that says exactly what is known when no answer comes.
 
 The question that money hangs on is whether the other side can have seen the request. httpx's error types alone do not
 answer it (a total time limit may end in any phase), so the exchange watches httpcore's own trace: a request whose
@@ -62,7 +62,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class NoReply:
+class NoResponse:
     """No usable answer.
 
     Attributes:
@@ -90,7 +90,7 @@ class _Trace:
         self.sending |= event.endswith(_SENDING)
 
 
-class Contact:
+class EndpointHealth:
     """Whether the other side answers at all, as one adapter's calls have found.
 
     A call that was cut short counts too: what it leaves open, the next one that is answered closes.
@@ -100,7 +100,7 @@ class Contact:
         self._unanswered_from: float | None = None
         self._last_try_at = 0.0
 
-    def note(self, reply: Reply | NoReply, began: float) -> None:
+    def note(self, reply: Reply | NoResponse, began: float) -> None:
         """What became of a call that began then (`time.monotonic`)."""
         self._last_try_at = time.monotonic()
         if isinstance(reply, Reply) or reply.cause == "answered":
@@ -150,15 +150,15 @@ def origin(url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-async def exchange(
+async def send(
     http: httpx.AsyncClient,
     request: httpx.Request,
     *,
     whom: str,
     timeout_seconds: float,
-    contact: Contact,
+    health: EndpointHealth,
     in_time: Callable[[], bool] = always,
-) -> Reply | NoReply:
+) -> Reply | NoResponse:
     """Send `request` once and read the whole answer within `timeout_seconds`, connect included.
 
     Raises nothing but cancellation: whatever else fails is an answer.
@@ -168,21 +168,21 @@ async def exchange(
         request: built by the caller, so that the bytes it signed are the bytes that go out.
         whom: the other side in the operator's words.
         timeout_seconds: from the connect to the last byte of the body.
-        contact: told what became of the call.
+        health: told what became of the call.
         in_time: whether the request may leave now. Asked before the connect and right before head and body are
             written: a request that is late sends nothing more. Only one that had sent nothing yet is `not_sent`.
     """
     if not in_time():
-        return NoReply("not_sent", _LATE)
+        return NoResponse("not_sent", _LATE)
     began = time.monotonic()
     reply = await _exchange(http, request, whom, timeout_seconds, in_time)
-    contact.note(reply, began)
+    health.note(reply, began)
     return reply
 
 
 async def _exchange(
     http: httpx.AsyncClient, request: httpx.Request, whom: str, timeout_seconds: float, in_time: Callable[[], bool]
-) -> Reply | NoReply:
+) -> Reply | NoResponse:
     trace = _Trace(in_time)
     connect_seconds = min(_CONNECT_TIMEOUT_SECONDS, timeout_seconds)
     limits = httpx.Timeout(timeout_seconds, connect=connect_seconds, pool=connect_seconds / 2)
@@ -198,27 +198,29 @@ async def _exchange(
         return _failure(error, trace, whom, timeout_seconds)
 
 
-async def _read(response: httpx.Response, whom: str) -> Reply | NoReply:
+async def _read(response: httpx.Response, whom: str) -> Reply | NoResponse:
     if response.headers.get("content-encoding", "identity") != "identity":
-        return NoReply("answered", f"{whom} answered in an encoding that was not asked for; nothing is known from it.")
+        return NoResponse(
+            "answered", f"{whom} answered in an encoding that was not asked for; nothing is known from it."
+        )
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            return NoReply("answered", f"{whom} answered with more than {MAX_BODY_BYTES} bytes; nothing is known.")
+            return NoResponse("answered", f"{whom} answered with more than {MAX_BODY_BYTES} bytes; nothing is known.")
     return Reply(response.status_code, response.headers, bytes(body))
 
 
-def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float) -> NoReply:
+def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float) -> NoResponse:
     kind = type(error).__name__
     if isinstance(error, TooLate):
-        return NoReply("unanswered", _LATE_WITHIN) if trace.sending else NoReply("not_sent", _LATE)
+        return NoResponse("unanswered", _LATE_WITHIN) if trace.sending else NoResponse("not_sent", _LATE)
     # The trace is silent on transports other than httpcore's (tests): there only the error's type can prove it.
     if not trace.sending and (trace.connecting or isinstance(error, _NEVER_CONNECTED)):
-        return NoReply("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")
+        return NoResponse("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return NoReply("unanswered", f"{whom} did not answer within {timeout_seconds:g} s.")
-    return NoReply("unanswered", f"The connection to {whom} broke before its answer was whole ({kind}).")
+        return NoResponse("unanswered", f"{whom} did not answer within {timeout_seconds:g} s.")
+    return NoResponse("unanswered", f"The connection to {whom} broke before its answer was whole ({kind}).")
 
 
 def retry_after_seconds(value: str, now: datetime) -> float | None:

@@ -16,9 +16,9 @@ from bench.orders import Trouble
 from bench.rounds import Result, RoundFailedError, Rounds, Variant
 from bench.stand import ROOT, Stand, StandChoices
 from bench.versions import versions
+from devkit.servers.process import PartFailedError, PartMissingError, reaper
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
 from simulators.book import BookTamperedError
-from tests.parts.process import PartFailedError, PartMissingError, reaper
 
 COMPARE: Final = "compare"
 TROUBLE: Final = "trouble"

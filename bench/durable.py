@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tests.parts.kafka import Kafka
-from tests.parts.postgres import Postgres
+from devkit.servers.kafka import Kafka
+from devkit.servers.postgres import Postgres
 
 SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "on",

@@ -17,8 +17,8 @@ from bench.durable import DurablePostgres, SteadyKafka
 from bench.machine import Memory, cpu_seconds, memory, on_cores, strays
 from bench.orders import Merchants
 from bench.temporal_server import DurableTemporal, TemporalOnPostgres
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import PartFailedError, Process, Program, free_port, temporary_folder
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import PartFailedError, Process, Program, free_port, temporary_folder
 
 ROOT: Final = Path(__file__).parents[1]
 PARTITIONS: Final = 12

@@ -16,8 +16,8 @@ import temporalio.api.workflowservice.v1 as workflowservice
 from temporalio.client import Client
 
 from bench.durable import DurablePostgres
-from tests.parts.process import PartFailedError, PartMissingError, Process, free_port, run_apart
-from tests.parts.temporal import Temporal
+from devkit.servers.process import PartFailedError, PartMissingError, Process, free_port, run_apart
+from devkit.servers.temporal import Temporal
 
 PLUGIN: Final = "postgres12_pgx"
 SHARDS: Final = 4

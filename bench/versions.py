@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Final
 
 from bench.stand import StandChoices
-from tests.parts import kafka, mosquitto, postgres, temporal
+from devkit.servers import kafka, mosquitto, postgres, temporal
 
 PACKAGES: Final = ("temporalio", "kafka-python", "sqlalchemy", "asyncpg", "httpx", "paho-mqtt", "pydantic")
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from adapters.order_book import Claim, ClaimResult
+from adapters.order_book.book import Claim, ClaimResult
 from bridge.dead_letters import Reason
 from bridge.gate import Gate
 from bridge.leases import Record

@@ -1,9 +1,9 @@
-"""What the bridge needs of the order book; `adapters.order_book` has it, tests have a fake with honest state."""
+"""What the bridge needs of the order book; `adapters.order_book.book` has it, tests have a fake with honest state."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from adapters.order_book import ClaimResult
+from adapters.order_book.book import ClaimResult
 from orders.paid_order import PaidOrder
 
 

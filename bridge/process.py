@@ -7,8 +7,8 @@ from typing import Final, NoReturn
 
 from temporalio.client import Client
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from bridge.broker_watch import BrokerWatch
 from bridge.consumer import Intake
 from bridge.dead_letters import DeadLetters
@@ -47,12 +47,12 @@ async def run(context: ProcessContext) -> int:
     # The client says several times a second that its broker is away; the bridge says it, once a minute.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     settings = context.settings
-    vault = Vault(*settings.pii_keys)
-    book = OrderBook.open(settings.database_url, vault, SystemClock())
+    cipher = FieldCipher(*settings.pii_keys)
+    book = OrderBook.open(settings.database_url, cipher, SystemClock())
     try:
         await context.wait_for("The order book", book.ping)
         client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting)
-        await Bridge(context, book, vault, client).run()
+        await Bridge(context, book, cipher, client).run()
     finally:
         await book.close()
     return EXIT_OK
@@ -61,7 +61,7 @@ async def run(context: ProcessContext) -> int:
 class Bridge:
     """The parts of the bridge, put together."""
 
-    def __init__(self, context: ProcessContext, book: OrderBook, vault: Vault, client: Client) -> None:
+    def __init__(self, context: ProcessContext, book: OrderBook, cipher: FieldCipher, client: Client) -> None:
         settings = context.settings
         self._context = context
         self._book = book
@@ -76,7 +76,7 @@ class Bridge:
         self._pipeline = Pipeline(
             book=book,
             gate=self._gate,
-            start=Starter(client, settings.task_queue, vault.vehicle_hash).start,
+            start=Starter(client, settings.task_queue, cipher.vehicle_hash).start,
             dead_letters=self._dead_letters,
             outages=self._outages,
             metrics=context.metrics,

@@ -6,8 +6,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from console.exits import CommandFailed
 from runtime.clock import SystemClock
 from runtime.settings import Settings
@@ -37,7 +37,7 @@ async def order_book(settings: Settings) -> AsyncGenerator[OrderBook | None, Non
     if not settings.database_url or not settings.pii_key:
         yield None
         return
-    book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), SystemClock())
+    book = OrderBook.open(settings.database_url, FieldCipher(*settings.pii_keys), SystemClock())
     try:
         yield book
     finally:

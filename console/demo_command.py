@@ -13,10 +13,10 @@ import typer
 from console.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
-    from console.demo.audit import Verdict
-    from console.demo.screen import Screen
-    from console.demo.show import Options
-    from console.stack.local import LocalStack
+    from devkit.demo.audit import Verdict
+    from devkit.demo.screen import Screen
+    from devkit.demo.show import Options
+    from devkit.stack.local import LocalStack
 
 LAST_WORDS_SECONDS = 1.0
 TIME_SCALE = 0.1
@@ -47,11 +47,11 @@ def demo(
     Starts Temporal, Kafka, MQTT, a simulated carrier, payment providers and cars, the worker and the bridge on free
     ports; needs nothing but pip's packages. Ends with exit code 0 only if every order came to what it must come to.
     """
-    from console.demo.screen import Screen  # noqa: PLC0415 - heavy
-    from console.demo.show import Options  # noqa: PLC0415 - heavy
-    from console.stack.choices import Choices  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
-    from console.stack.local import LocalStack  # noqa: PLC0415 - heavy
+    from devkit.demo.screen import Screen  # noqa: PLC0415 - heavy
+    from devkit.demo.show import Options  # noqa: PLC0415 - heavy
+    from devkit.stack.choices import Choices  # noqa: PLC0415 - heavy
+    from devkit.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
+    from devkit.stack.local import LocalStack  # noqa: PLC0415 - heavy
 
     screen = Screen(to_stderr=as_json)
     folder = Path(".topup") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
@@ -74,8 +74,8 @@ def demo(
 
 
 async def _demonstrate(stack: "LocalStack", screen: "Screen", options: "Options", *, keep: bool, as_json: bool) -> bool:
-    from console.demo.show import Demonstration  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
+    from devkit.demo.show import Demonstration  # noqa: PLC0415 - heavy
+    from devkit.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
 
     verdicts: list[Verdict] = []
 
@@ -116,9 +116,9 @@ async def _or_part_failed(stack: "LocalStack", running: "Coroutine[Any, Any, Ver
 
 
 def _report(verdict: "Verdict", screen: "Screen", *, as_json: bool) -> None:
-    from console.demo.screen import as_json as to_json  # noqa: PLC0415 - heavy
-    from console.demo.show import expectation  # noqa: PLC0415 - heavy
     from console.display import print_json  # noqa: PLC0415 - heavy
+    from devkit.demo.screen import as_json as to_json  # noqa: PLC0415 - heavy
+    from devkit.demo.show import expectation  # noqa: PLC0415 - heavy
 
     screen.title("3. The audit")
     screen.verdict(verdict)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from console.demo.screen import Screen
-    from console.stack.local import LocalStack
+    from devkit.demo.screen import Screen
+    from devkit.stack.local import LocalStack
 
 TIME_SCALE = 0.1
 
@@ -36,10 +36,10 @@ def dev(
     Shows what runs where and what happens to orders. Started again, it goes on where it was, as far as the parts keep
     state.
     """
-    from console.demo.screen import Screen  # noqa: PLC0415 - heavy
-    from console.stack.choices import Choices  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
-    from console.stack.local import LocalStack  # noqa: PLC0415 - heavy
+    from devkit.demo.screen import Screen  # noqa: PLC0415 - heavy
+    from devkit.stack.choices import Choices  # noqa: PLC0415 - heavy
+    from devkit.stack.lifetime import only_one, run  # noqa: PLC0415 - heavy
+    from devkit.stack.local import LocalStack  # noqa: PLC0415 - heavy
 
     screen = Screen(to_stderr=False)
     choices = Choices(
@@ -50,8 +50,8 @@ def dev(
 
 
 async def _run(stack: "LocalStack", screen: "Screen", orders_per_minute: int) -> None:
-    from console.demo.everyday import Everyday  # noqa: PLC0415 - heavy
-    from console.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
+    from devkit.demo.everyday import Everyday  # noqa: PLC0415 - heavy
+    from devkit.stack.lifetime import Interrupted, live  # noqa: PLC0415 - heavy
 
     async def work() -> int:
         screen.addresses(stack.addresses)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from console import health_kafka, health_temporal
 from console.connecting import database_away, kafka_away, order_book, temporal_away, temporal_client
 from console.display import Step
@@ -94,7 +94,7 @@ async def _book_steps(settings: Settings) -> list[Step]:
     if not settings.database_url:
         return [await _missing("database", _NO_DATABASE)]
     # The schema and the clock are no vehicle's data: they need no key.
-    book = OrderBook.open(settings.database_url, Vault(settings.pii_key or bytes(32)), SystemClock())
+    book = OrderBook.open(settings.database_url, FieldCipher(settings.pii_key or bytes(32)), SystemClock())
 
     async def look() -> Says:
         seen = await book.look()

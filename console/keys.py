@@ -11,7 +11,7 @@ import typer
 from console.exits import CommandFailed, Exit, say
 
 if TYPE_CHECKING:
-    from adapters.key_rotation import KeyRotation, KeyUse
+    from adapters.order_book.key_rotation import KeyRotation, KeyUse
 
 T = TypeVar("T")
 SHOWN_ORDERS: Final = 10

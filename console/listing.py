@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 from temporalio.client import Client
 
-from adapters.order_book import OrderBook
+from adapters.order_book.book import OrderBook
 from console import runs
 from console.connecting import order_book, temporal_client
 from console.exits import CommandFailed

@@ -15,8 +15,8 @@ from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, Sch
 from temporalio.common import SearchAttributeIndexedValueType
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from console.connecting import database_away, kafka_away, temporal_away
 from console.display import Step
 from orders.errors import TopUpError
@@ -79,7 +79,7 @@ async def _prepare(
 
 async def _database(settings: Settings, _made: list[str]) -> str:
     # The schema holds no encrypted value, so `setup` needs no key of the vehicles' data.
-    book = OrderBook.open(settings.database_url, Vault(bytes(32)), SystemClock())
+    book = OrderBook.open(settings.database_url, FieldCipher(bytes(32)), SystemClock())
     try:
         await book.migrate()
     finally:

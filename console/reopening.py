@@ -5,7 +5,7 @@ from typing import Final
 from temporalio.service import RPCError
 
 from activities.reopening import Reopened, Reopening
-from adapters.order_book import UnknownOrder
+from adapters.order_book.book import UnknownOrder
 from console import acting, choosing, listing, runs
 from console.choosing import Choice
 from console.connecting import order_book, temporal_client

@@ -11,14 +11,14 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from adapters.order_book import Event, NoticeState, UnknownOrder
+from adapters.order_book.book import Event, NoticeState, UnknownOrder
 from console import runs
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json
 from console.exits import CommandFailed
 from console.stranded import NOBODY
 from console.tables import status_markup
-from orders.book import Entry
+from orders.book import OrderState
 from orders.errors import TopUpError
 from runtime.settings import Settings
 
@@ -75,13 +75,13 @@ async def _ask_the_run(settings: Settings, found: Found) -> None:
         found.do_now = await runs.details(client, found.order_id) if latest.run == "running" else ""
 
 
-async def _read_book(settings: Settings, found: Found) -> Entry | None:
+async def _read_book(settings: Settings, found: Found) -> OrderState | None:
     async with order_book(settings) as book:
         if book is None:
             found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see what the order book has of it too.")
             return None
         try:
-            entry = (await book.read(found.order_id)).entry
+            entry = (await book.read(found.order_id)).state
             found.timeline = await book.events(found.order_id)
             found.notices = await book.notices(found.order_id)
         except UnknownOrder:
@@ -94,7 +94,7 @@ async def _read_book(settings: Settings, found: Found) -> Entry | None:
     return None
 
 
-def _from_book(entry: Entry) -> Mapping[str, Any]:
+def _from_book(entry: OrderState) -> Mapping[str, Any]:
     return {
         "order_id": entry.order_id,
         "state": entry.status,
@@ -103,7 +103,7 @@ def _from_book(entry: Entry) -> Mapping[str, Any]:
     }
 
 
-def _worth_showing(entry: Entry) -> Mapping[str, Any]:
+def _worth_showing(entry: OrderState) -> Mapping[str, Any]:
     """The row's columns that say something."""
     columns = {column.name: getattr(entry, column.name) for column in dataclasses.fields(entry)}
     return {

@@ -7,8 +7,8 @@ from typing import Final
 
 from temporalio.client import Client
 
-from activities.ports import Record
-from adapters.order_book import OrderBook
+from activities.ports import StoredOrder
+from adapters.order_book.book import OrderBook
 from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
@@ -44,19 +44,19 @@ async def unsettled(client: Client, book: OrderBook, settings: Settings) -> Unse
     records = await _pages(book, datetime.now(UTC) - grace)
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def look(record: Record) -> Listed | None:
+    async def look(record: StoredOrder) -> Listed | None:
         async with places:
-            latest = await runs.latest_run(client, record.entry.order_id)
+            latest = await runs.latest_run(client, record.state.order_id)
         if latest is not None and latest.run == "running":  # the list lags what was started just now
             return None
         return _as_listed(record, latest)
 
-    without = [record for record in records if record.entry.order_id not in opened]
+    without = [record for record in records if record.state.order_id not in opened]
     looked = await asyncio.gather(*(look(record) for record in without))
     return Unsettled(
         count=len(records),
-        oldest=min((record.entry.claimed_at for record in records), default=None),
-        need_an_operator=sum(record.entry.needs_operator for record in records),
+        oldest=min((record.state.claimed_at for record in records), default=None),
+        need_an_operator=sum(record.state.needs_operator for record in records),
         stranded=[one for one in looked if one is not None],
     )
 
@@ -68,24 +68,24 @@ async def with_reasons(book: OrderBook, found: list[Listed]) -> list[Listed]:
     async def look(one: Listed) -> Listed:
         async with places:
             try:
-                return replace(one, reason=(await book.read(one.order_id)).entry.reason)
+                return replace(one, reason=(await book.read(one.order_id)).state.reason)
             except TopUpError:  # another deployment's order, or a book that is away: the list is worth having without
                 return one
 
     return list(await asyncio.gather(*(look(one) for one in found)))
 
 
-async def _pages(book: OrderBook, claimed_before: datetime) -> list[Record]:
-    found: list[Record] = []
+async def _pages(book: OrderBook, claimed_before: datetime) -> list[StoredOrder]:
+    found: list[StoredOrder] = []
     after = ""
     while page := await book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
         found += page
-        after = page[-1].entry.order_id
+        after = page[-1].state.order_id
     return found
 
 
-def _as_listed(record: Record, latest: Listed | None) -> Listed:
-    entry, order = record.entry, record.order
+def _as_listed(record: StoredOrder, latest: Listed | None) -> Listed:
+    entry, order = record.state, record.order
     return Listed(
         order_id=entry.order_id,
         status=entry.status,

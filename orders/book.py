@@ -51,7 +51,7 @@ class CarrierTimes:
     completion_window: timedelta
     """From the first call to `requestedCompletionDate`."""
     can_be_asked: bool = True
-    """False: its dialect has no serial of ours, no query and no cancel: one POST per order ever (`orders.one_post`)."""
+    """False: its dialect has no serial of ours, no query and no cancel: one POST per order (`orders.at_most_once`)."""
     restored_at: datetime | None = None
     """When a book restored from a backup was put in service, the processes of before stopped. What they sent in the
     time that the book has lost may act or show up until the waits below are over; never scaled."""
@@ -80,7 +80,7 @@ class CarrierTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OrderState:
     """The money part of one order's row. Times are aware, UTC."""
 
     order_id: str
@@ -132,7 +132,7 @@ class Entry:
     """For a carrier that can't be asked: the restored book could not rule out that this order was sent."""
 
     proposal: str = ""
-    """What the first of two persons wishes (`orders.two_persons`); open while nobody has confirmed it."""
+    """What the first of two persons wishes (`orders.four_eyes`); open while nobody has confirmed it."""
     proposed_by: str = ""
     proposed_at: datetime | None = None
     proposed_note: str = ""
@@ -141,22 +141,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class PostGranted:
+class PostAuthorized:
     """The right to exactly one POST of `body`, if it leaves no later than `send_before`."""
 
     number: int
     body: bytes
     send_before: datetime
-    previous: Entry
+    previous: OrderState
 
 
 @dataclass(frozen=True, slots=True)
-class BurnGranted:
+class BurnAuthorized:
     """The row is closed to POSTs; cancel the serial at the carrier."""
 
 
 @dataclass(frozen=True, slots=True)
-class RefundGranted:
+class RefundAuthorized:
     """The refund number to use. `fresh`: nobody can have sent it yet; else ask the provider before sending."""
 
     sequence: int
@@ -173,14 +173,14 @@ class RefundForbidden:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class NotFoundAssessment:
     """What an empty `GET` is worth, and when looking again makes a difference."""
 
     answer: Completed | Refused | InDoubt | NotFound
     look_again_at: datetime | None = None
 
 
-def known(entry: Entry) -> Completed | Refused | None:
+def final_outcome(entry: OrderState) -> Completed | Refused | None:
     """The carrier's final word, if the book has it."""
     if entry.fact is None:
         return None
@@ -189,19 +189,19 @@ def known(entry: Entry) -> Completed | Refused | None:
     return Refused(code=entry.fact_code, burnt=entry.fact == "burnt", carrier_order_id=entry.carrier_order_id)
 
 
-def can_be_asked(entry: Entry, times: CarrierTimes) -> bool:
+def can_be_asked(entry: OrderState, times: CarrierTimes) -> bool:
     """Whether the carrier that this order was sent to (or would be) can be asked what became of it."""
     if entry.posts:
         return entry.completion_date is not None
     return times.can_be_asked and entry.restored_at is None
 
 
-def may_have_been_sent(entry: Entry, times: CarrierTimes) -> bool:
+def may_have_been_sent(entry: OrderState, times: CarrierTimes) -> bool:
     """Whether the one POST of a carrier that can't be asked is spent: granted, or perhaps lost with a restored book."""
     return bool(entry.posts) or entry.restored_at is not None or times.restored_at is not None
 
 
-def never_again(entry: Entry, times: CarrierTimes) -> tuple[Entry, InDoubt]:
+def never_again(entry: OrderState, times: CarrierTimes) -> tuple[OrderState, InDoubt]:
     """Doubt that only a person ends; a restored book keeps that for later, when nobody speaks of the restore."""
     if entry.posts:
         return entry, InDoubt(cause="book", why=ONE_POST_EVER)
@@ -211,20 +211,20 @@ def never_again(entry: Entry, times: CarrierTimes) -> tuple[Entry, InDoubt]:
 # --- POST ------------------------------------------------------------------------------------------------------
 
 
-def grant_post(
-    entry: Entry,
+def authorize_post(
+    entry: OrderState,
     now: datetime,
     times: CarrierTimes,
     make_body: Callable[[datetime], bytes],
     evidence: NotFound | None,
-) -> tuple[Entry, PostGranted | Completed | Refused | InDoubt]:
+) -> tuple[OrderState, PostAuthorized | Completed | Refused | InDoubt]:
     """Take the right to one POST.
 
     The first fixes body and date for ever. Each further one is granted on an empty `GET` that was asked after the last
     POST could no longer be hidden, and only from the count of POSTs that was read before asking (contracts §4).
     A carrier that can't be asked gets no further one.
     """
-    if (word := known(entry)) is not None:
+    if (word := final_outcome(entry)) is not None:
         return entry, word
     if entry.burn_at is not None or entry.cancel_reason or entry.refund_sequence:
         return entry, InDoubt(cause="book", why="This order is to be cancelled: no POST is allowed any more.")
@@ -240,8 +240,8 @@ def grant_post(
 
 
 def _grant_further_post(
-    entry: Entry, now: datetime, times: CarrierTimes, evidence: NotFound | None
-) -> tuple[Entry, PostGranted | InDoubt]:
+    entry: OrderState, now: datetime, times: CarrierTimes, evidence: NotFound | None
+) -> tuple[OrderState, PostAuthorized | InDoubt]:
     assert entry.completion_date is not None
     if not times.can_be_asked or evidence is None or evidence.posts != entry.posts:
         return entry, InDoubt(cause="book", why="An earlier POST may have reached the carrier: ask it first.")
@@ -252,7 +252,9 @@ def _grant_further_post(
     return _granted(entry, entry, now, times)
 
 
-def _granted(entry: Entry, previous: Entry, now: datetime, times: CarrierTimes) -> tuple[Entry, PostGranted]:
+def _granted(
+    entry: OrderState, previous: OrderState, now: datetime, times: CarrierTimes
+) -> tuple[OrderState, PostAuthorized]:
     assert entry.body is not None
     granted = replace(
         entry, posts=entry.posts + 1, last_post_at=now, last_post_answered_at=None, carrier_not_before=None
@@ -260,16 +262,16 @@ def _granted(entry: Entry, previous: Entry, now: datetime, times: CarrierTimes) 
     send_before = left_by(granted, times)
     if entry.completion_date is not None:
         send_before = min(send_before, entry.completion_date - times.longest_latency)
-    return granted, PostGranted(number=granted.posts, body=entry.body, send_before=send_before, previous=previous)
+    return granted, PostAuthorized(number=granted.posts, body=entry.body, send_before=send_before, previous=previous)
 
 
-def left_by(entry: Entry, times: CarrierTimes) -> datetime:
+def left_by(entry: OrderState, times: CarrierTimes) -> datetime:
     """The latest moment at which the last POST may have left: the book knows when it was granted, not when it went."""
     assert entry.last_post_at is not None
     return entry.last_post_at + times.post_leaves_within
 
 
-def withdraw_post(entry: Entry, granted: PostGranted) -> tuple[Entry, None]:
+def withdraw_post(entry: OrderState, granted: PostAuthorized) -> tuple[OrderState, None]:
     """Give the right back: the connection was never made, so there was no POST (contracts §4).
 
     Only the attempt that holds the right may say so; if another was granted since, nothing changes. The first right
@@ -293,16 +295,16 @@ def withdraw_post(entry: Entry, granted: PostGranted) -> tuple[Entry, None]:
     )
 
 
-def hear(
-    entry: Entry, now: datetime, answer: Completed | Refused | InDoubt | NotFound, *, of_post: int = 0
-) -> tuple[Entry, Completed | Refused | InDoubt | NotFound]:
+def record_response(
+    entry: OrderState, now: datetime, answer: Completed | Refused | InDoubt | NotFound, *, of_post: int = 0
+) -> tuple[OrderState, Completed | Refused | InDoubt | NotFound]:
     """Book what the carrier said. A final word is written once; the book's word is what the caller goes on with.
 
     `of_post` is the number of the POST that this answers, 0 for `GET` and cancel.
     """
     if isinstance(answer, Completed | Refused):
         return _hear_final(entry, now, answer)
-    if (word := known(entry)) is not None:
+    if (word := final_outcome(entry)) is not None:
         return entry, word
     status: Status = entry.status if entry.status == "parked" else lifecycle.move(entry.status, "in_doubt")
     entry = replace(entry, status=status, first_pass=False)
@@ -316,9 +318,11 @@ def hear(
     return entry, answer
 
 
-def _hear_final(entry: Entry, now: datetime, answer: Completed | Refused) -> tuple[Entry, Completed | Refused]:
+def _hear_final(
+    entry: OrderState, now: datetime, answer: Completed | Refused
+) -> tuple[OrderState, Completed | Refused]:
     fact: Fact = "sold" if isinstance(answer, Completed) else "burnt" if answer.burnt else "refused"
-    if (word := known(entry)) is not None:
+    if (word := final_outcome(entry)) is not None:
         opposite = (fact == "sold") != (entry.fact == "sold")
         return replace(entry, contradicted=entry.contradicted or opposite), word
     code = "" if isinstance(answer, Completed) else answer.code
@@ -331,7 +335,7 @@ def _hear_final(entry: Entry, now: datetime, answer: Completed | Refused) -> tup
         fact_at=now,
         carrier_order_id=answer.carrier_order_id or entry.carrier_order_id,
     )
-    word = known(booked)
+    word = final_outcome(booked)
     assert word is not None
     return booked, word
 
@@ -339,17 +343,21 @@ def _hear_final(entry: Entry, now: datetime, answer: Completed | Refused) -> tup
 # --- GET and burn ----------------------------------------------------------------------------------------------
 
 
-def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFound) -> tuple[Entry, Weighed]:
+def assess_not_found(
+    entry: OrderState, now: datetime, times: CarrierTimes, empty: NotFound
+) -> tuple[OrderState, NotFoundAssessment]:
     """What an empty `GET` is worth now: another POST, a burn, or doubt until a known moment."""
-    if (word := known(entry)) is not None:
-        return entry, Weighed(word)
+    if (word := final_outcome(entry)) is not None:
+        return entry, NotFoundAssessment(word)
     if not can_be_asked(entry, times):
-        return entry, Weighed(InDoubt(cause="book", why="This carrier can't be asked: an empty answer says nothing."))
+        return entry, NotFoundAssessment(
+            InDoubt(cause="book", why="This carrier can't be asked: an empty answer says nothing.")
+        )
     closed = entry.burn_at is not None or bool(entry.cancel_reason)
     if entry.posts == 0 and not closed:
         if _nothing_was_lost(times, empty):
-            return entry, Weighed(empty.model_copy(update={"may_post": True}))
-        return entry, Weighed(InDoubt(cause="book", why=ASK_FIRST), look_again_at=times.empty_counts_from)
+            return entry, NotFoundAssessment(empty.model_copy(update={"may_post": True}))
+        return entry, NotFoundAssessment(InDoubt(cause="book", why=ASK_FIRST), look_again_at=times.empty_counts_from)
     if entry.posts == 0:
         return _weigh_for_burn(entry, now, times, empty)
     assert entry.completion_date is not None
@@ -357,21 +365,23 @@ def weigh_empty(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFoun
     counts_from = max(_empty_counts_from(entry, times), entry.carrier_not_before or entry.claimed_at)
     if not closed and max(now, counts_from) <= last_post:
         if empty.posts == entry.posts and _timestamp(empty.asked_at) >= counts_from:
-            return entry, Weighed(empty.model_copy(update={"may_post": True}))
+            return entry, NotFoundAssessment(empty.model_copy(update={"may_post": True}))
         why = "The carrier doesn't show the order (yet); it may still take the POST in."
-        return entry, Weighed(InDoubt(cause="book", why=why), look_again_at=counts_from)
+        return entry, NotFoundAssessment(InDoubt(cause="book", why=why), look_again_at=counts_from)
     return _weigh_for_burn(entry, now, times, empty)
 
 
-def _weigh_for_burn(entry: Entry, now: datetime, times: CarrierTimes, empty: NotFound) -> tuple[Entry, Weighed]:
+def _weigh_for_burn(
+    entry: OrderState, now: datetime, times: CarrierTimes, empty: NotFound
+) -> tuple[OrderState, NotFoundAssessment]:
     burn_from = burn_allowed_from(entry, times)
     if now >= burn_from:
-        return entry, Weighed(empty.model_copy(update={"may_post": False}))
+        return entry, NotFoundAssessment(empty.model_copy(update={"may_post": False}))
     why = "The carrier doesn't show the order; until its completion date is over this proves nothing."
-    return entry, Weighed(InDoubt(cause="book", why=why), look_again_at=burn_from)
+    return entry, NotFoundAssessment(InDoubt(cause="book", why=why), look_again_at=burn_from)
 
 
-def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
+def burn_allowed_from(entry: OrderState, times: CarrierTimes) -> datetime:
     """The earliest moment of a burn: at once where no POST was granted, else date + visibility lag (contracts §4).
 
     A restored book may have lost a POST, or another date: then no earlier than the latest of those would allow.
@@ -383,14 +393,14 @@ def burn_allowed_from(entry: Entry, times: CarrierTimes) -> datetime:
     return max(allowed_from, times.burn_from or allowed_from)
 
 
-def grant_burn(
-    entry: Entry, now: datetime, times: CarrierTimes
-) -> tuple[Entry, BurnGranted | Completed | Refused | InDoubt]:
+def authorize_burn(
+    entry: OrderState, now: datetime, times: CarrierTimes
+) -> tuple[OrderState, BurnAuthorized | Completed | Refused | InDoubt]:
     """Write the burn intent, which closes the row to POSTs for ever.
 
     At a carrier that can't be asked this is the burn itself where no POST was granted; else there is none.
     """
-    if (word := known(entry)) is not None:
+    if (word := final_outcome(entry)) is not None:
         return entry, word
     reason = entry.cancel_reason or NOT_FOUND_AND_BURNT
     closed = replace(entry, burn_at=entry.burn_at or now, burn_reason=entry.burn_reason or reason)
@@ -401,13 +411,13 @@ def grant_burn(
     if now < burn_allowed_from(entry, times):
         why = "Too early to burn: a POST may be under way until the completion date is over."
         return entry, InDoubt(cause="book", why=why)
-    return closed, BurnGranted()
+    return closed, BurnAuthorized()
 
 
 # --- the operator's word ---------------------------------------------------------------------------------------
 
 
-def request_cancel(entry: Entry, reason: str, note: str = "") -> tuple[Entry, bool]:
+def request_cancel(entry: OrderState, reason: str, note: str = "") -> tuple[OrderState, bool]:
     """Write that this order is to be cancelled, before anything follows from it. False: too late, nothing changes."""
     if entry.contradicted and reason == RESOLVED_BY_OPERATOR and entry.fact != "sold" and not entry.refund_sequence:
         return replace(entry, contradicted=False, resolution_note=note), True
@@ -418,7 +428,7 @@ def request_cancel(entry: Entry, reason: str, note: str = "") -> tuple[Entry, bo
     ), True
 
 
-def resolve_delivered(entry: Entry, now: datetime, *, restored: bool = False) -> tuple[Entry, str]:
+def resolve_delivered(entry: OrderState, now: datetime, *, restored: bool = False) -> tuple[OrderState, str]:
     """An operator's word that the carrier has delivered. Returns why not, or "".
 
     `restored`: the book may have lost a POST, so that none in it proves nothing.
@@ -432,7 +442,7 @@ def resolve_delivered(entry: Entry, now: datetime, *, restored: bool = False) ->
     return replace(entry, fact="sold", fact_code=RESOLVED_BY_OPERATOR, fact_at=now), ""
 
 
-def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry, Refused | InDoubt]:
+def carrier_gave_up(entry: OrderState, now: datetime, answer: InDoubt) -> tuple[OrderState, Refused | InDoubt]:
     """`resolve not_delivered` with the carrier's reference, for an order that `GET` shows and never ends (§3).
 
     The note is that of `resolve not_delivered` alone; whether someone had asked for a cancel before does not matter.
@@ -445,11 +455,11 @@ def carrier_gave_up(entry: Entry, now: datetime, answer: InDoubt) -> tuple[Entry
     return booked, Refused(code=RESOLVED_BY_OPERATOR, carrier_order_id=reference)
 
 
-def resolve_refunded(entry: Entry, reference: str) -> tuple[Entry, str]:
+def resolve_refunded(entry: OrderState, reference: str) -> tuple[OrderState, str]:
     """An operator's word that a refund which the provider has definitely refused was paid another way.
 
-    It settles nothing itself: the next query that shows no refund does (`hear_refund`), so one is always asked. From
-    here on nothing is sent to the provider, which would pay a second time.
+    It settles nothing itself: the next query that shows no refund does (`record_refund_response`), so one is always
+    asked. From here on nothing is sent to the provider, which would pay a second time.
     """
     if entry.refund_confirmed_at is not None:
         return entry, ""
@@ -461,9 +471,9 @@ def resolve_refunded(entry: Entry, reference: str) -> tuple[Entry, str]:
 # --- refund and end --------------------------------------------------------------------------------------------
 
 
-def grant_refund(
-    entry: Entry, now: datetime, *, restored: bool = False
-) -> tuple[Entry, RefundGranted | RefundConfirmed | RefundForbidden]:
+def authorize_refund(
+    entry: OrderState, now: datetime, *, restored: bool = False
+) -> tuple[OrderState, RefundAuthorized | RefundConfirmed | RefundForbidden]:
     """Write the refund intent. Only a definite refusal or a confirmed burn in the book allows it (rule of money 4).
 
     `restored`: the book may have lost a refund, so that no number of it counts as fresh.
@@ -471,17 +481,19 @@ def grant_refund(
     if entry.refund_confirmed_at is not None:
         return entry, RefundConfirmed(provider_refund_id=entry.provider_refund_id)
     if entry.refund_sequence:
-        return entry, RefundGranted(entry.refund_sequence, fresh=False)
+        return entry, RefundAuthorized(entry.refund_sequence, fresh=False)
     if entry.fact not in ("refused", "burnt"):
         return entry, RefundForbidden("The book holds no refusal and no burn of this order.", contradicted=False)
     if entry.contradicted:
         return entry, RefundForbidden("The carrier has contradicted its own refusal: ask it before any money moves.")
     status = lifecycle.move(entry.status, "refunding")
     granted = replace(entry, refund_sequence=1, refund_at=now, status=status, first_pass=False)
-    return granted, RefundGranted(1, fresh=not restored and entry.restored_at is None)
+    return granted, RefundAuthorized(1, fresh=not restored and entry.restored_at is None)
 
 
-def refund_leaves(entry: Entry, now: datetime, sequence: int, *, again: bool = False) -> tuple[Entry, bool]:
+def mark_refund_sent(
+    entry: OrderState, now: datetime, sequence: int, *, again: bool = False
+) -> tuple[OrderState, bool]:
     """Note that the number is about to be sent. False: another number is in use, or it was paid; send nothing.
 
     What the provider has definitely refused leaves once more only where an operator asks for it (`again`): somebody
@@ -494,16 +506,16 @@ def refund_leaves(entry: Entry, now: datetime, sequence: int, *, again: bool = F
     return replace(entry, refund_sent_at=now, refund_denied=""), True
 
 
-def close_refund_number(entry: Entry, closed: int) -> tuple[Entry, int]:
+def close_refund_number(entry: OrderState, closed: int) -> tuple[OrderState, int]:
     """Go on to the next number from one that was seen `CLOSED`: a compare-and-set. Returns the number in use."""
     if entry.refund_sequence == closed and entry.refund_confirmed_at is None and not entry.refund_word:
         entry = replace(entry, refund_sequence=closed + 1, refund_sent_at=None, refund_denied="")
     return entry, entry.refund_sequence
 
 
-def hear_refund(
-    entry: Entry, now: datetime, answer: RefundAnswer, *, of_number: int = 0, of_send: datetime | None = None
-) -> tuple[Entry, RefundAnswer]:
+def record_refund_response(
+    entry: OrderState, now: datetime, answer: RefundAnswer, *, of_number: int = 0, of_send: datetime | None = None
+) -> tuple[OrderState, RefundAnswer]:
     """Book what the provider said of the number in use.
 
     `of_number` is the number that was asked about, 0 for the one in use: a late word about another one, unless it is
@@ -529,7 +541,7 @@ def hear_refund(
     return entry, answer
 
 
-def settle(entry: Entry, now: datetime) -> tuple[Entry, Outcome | None]:
+def settle(entry: OrderState, now: datetime) -> tuple[OrderState, Outcome | None]:
     """Write the end, once. None: the book does not hold what an end needs."""
     if entry.outcome is not None:
         return entry, entry.outcome
@@ -547,7 +559,7 @@ def settle(entry: Entry, now: datetime) -> tuple[Entry, Outcome | None]:
     return ended, outcome
 
 
-def note(entry: Entry, status: Status, reason: str, *, needs_operator: bool) -> tuple[Entry, None]:
+def note(entry: OrderState, status: Status, reason: str, *, needs_operator: bool) -> tuple[OrderState, None]:
     """Show where an unsettled order stands. Changes nothing that money rests on.
 
     Once a refund stands there is no doubt any more: a note of it comes late, from an attempt that was frozen.
@@ -570,7 +582,7 @@ def _nothing_was_lost(times: CarrierTimes, evidence: NotFound | None) -> bool:
     return evidence is not None and evidence.posts == 0 and _timestamp(evidence.asked_at) >= times.empty_counts_from
 
 
-def _empty_counts_from(entry: Entry, times: CarrierTimes) -> datetime:
+def _empty_counts_from(entry: OrderState, times: CarrierTimes) -> datetime:
     """From when on an empty `GET` says that the last POST did nothing (contracts §4)."""
     if entry.last_post_answered_at is not None:
         counts_from = entry.last_post_answered_at + times.visibility_lag

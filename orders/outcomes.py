@@ -74,7 +74,7 @@ class NotFound(_Answer):
 CarrierAnswer = Completed | Refused | InDoubt | NotFound
 
 
-class OnlyAPerson(_Answer):
+class ManualResolution(_Answer):
     """A doubt about an order whose carrier can't be asked: an operator settles it, or an answer that comes late."""
 
     sent_at: datetime | None
@@ -83,13 +83,13 @@ class OnlyAPerson(_Answer):
     """From when on the book takes `resolve not_delivered`."""
 
 
-class CarrierSays(_Answer):
+class CarrierResult(_Answer):
     """A carrier's answer as a step's result (one model, so that its validator is built once)."""
 
     answer: Annotated[CarrierAnswer, Field(discriminator="kind")]
     next_look_seconds: float | None = None
     """When the answer settles nothing: how long to wait before asking again."""
-    only_a_person: OnlyAPerson | None = None
+    manual_resolution: ManualResolution | None = None
 
 
 # --- the payment provider --------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ RefundAnswer = (
 )
 
 
-class ProviderSays(_Answer):
+class RefundResult(_Answer):
     """A provider's answer as a step's result."""
 
     answer: Annotated[RefundAnswer, Field(discriminator="kind")]

@@ -11,7 +11,7 @@ from simulators.faults import (
     Delay,
     Error,
     Fault,
-    FaultDesk,
+    FaultPlans,
     Hang,
     Layer,
     Malformed,
@@ -96,6 +96,6 @@ CarrierFault = Annotated[
 ]
 
 
-def carrier_fault_desk() -> FaultDesk[Fault]:
+def carrier_fault_desk() -> FaultPlans[Fault]:
     """An empty desk that reads the carrier's faults."""
-    return FaultDesk[Fault](TypeAdapter[Fault](CarrierFault), main_target="post")
+    return FaultPlans[Fault](TypeAdapter[Fault](CarrierFault), main_target="post")

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from simulators.book import Book, Entry
 from simulators.carrier_faults import Receipt
-from simulators.faults import Error, Fault, FaultDesk, Hang, Malformed, Reset, Taken, Throttle, UnknownState
+from simulators.faults import Error, Fault, FaultPlans, Hang, Malformed, Reset, Taken, Throttle, UnknownState
 from simulators.wire import DropResponse, HangResponse, Json, Pace, json_response
 
 PATH = "/m2m/orderPackage"
@@ -69,7 +69,7 @@ class FlatInterface:
     """
 
     def __init__(
-        self, book: Book, pace: Pace, desk: FaultDesk[Fault], is_authorized: Callable[[Request], bool]
+        self, book: Book, pace: Pace, desk: FaultPlans[Fault], is_authorized: Callable[[Request], bool]
     ) -> None:
         self._book = book
         self._pace = pace

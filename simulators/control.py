@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulators.book import Book
-from simulators.faults import FaultDesk, FaultSpecError
+from simulators.faults import FaultPlans, FaultSpecError
 from simulators.wire import Json, json_response, problem, read_json
 
 
@@ -21,7 +21,7 @@ class ControlApi:
     def __init__(
         self,
         book: Book,
-        desk: FaultDesk[Any] | None,
+        desk: FaultPlans[Any] | None,
         summary: Callable[[], object],
         health: Callable[[], Json] | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class ControlApi:
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         return json_response({key: desk.as_dict()[key]})
 
-    def _known_desk(self) -> FaultDesk[Any]:
+    def _known_desk(self) -> FaultPlans[Any]:
         if self._desk is None:
             raise FaultSpecError("this simulator has no faults")
         return self._desk

@@ -164,7 +164,7 @@ class Taken(Generic[FaultT]):
         return delays + ([self.answer.kind] if self.answer else [])
 
 
-class FaultDesk(Generic[FaultT]):
+class FaultPlans(Generic[FaultT]):
     """The plans of one simulator, and how much of them is left. Plans live in memory only."""
 
     def __init__(self, fault_adapter: TypeAdapter[FaultT], main_target: str) -> None:

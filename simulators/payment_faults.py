@@ -12,7 +12,7 @@ from simulators.faults import (
     Delay,
     Error,
     Fault,
-    FaultDesk,
+    FaultPlans,
     Hang,
     Layer,
     Malformed,
@@ -137,11 +137,11 @@ WechatFault = Annotated[
 AlipayFault = Annotated[Unhelpful | AlipaySystemError | AlipayRefuse | FundChangeN, Field(discriminator="kind")]
 
 
-def wechat_fault_desk() -> FaultDesk[Fault]:
+def wechat_fault_desk() -> FaultPlans[Fault]:
     """An empty desk that reads WeChat Pay's faults."""
-    return FaultDesk[Fault](TypeAdapter[Fault](WechatFault), main_target="refund")
+    return FaultPlans[Fault](TypeAdapter[Fault](WechatFault), main_target="refund")
 
 
-def alipay_fault_desk() -> FaultDesk[Fault]:
+def alipay_fault_desk() -> FaultPlans[Fault]:
     """An empty desk that reads Alipay's faults."""
-    return FaultDesk[Fault](TypeAdapter[Fault](AlipayFault), main_target="refund")
+    return FaultPlans[Fault](TypeAdapter[Fault](AlipayFault), main_target="refund")

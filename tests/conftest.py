@@ -2,10 +2,10 @@
 
 | fixture | is | or, from the setting, one that runs already |
 |---|---|---|
-| `postgres` | `tests.parts.postgres.Postgres` | `TOPUP_TEST_POSTGRES_URL` (a role that may create databases) |
-| `kafka` | `tests.parts.kafka.Kafka` | `TOPUP_TEST_KAFKA` (bootstrap servers) |
-| `mosquitto` | `tests.parts.mosquitto.Mosquitto` | `TOPUP_TEST_MQTT_URL` |
-| `temporal_server` | `tests.parts.temporal.Temporal` | `TOPUP_TEST_TEMPORAL` (host:port) |
+| `postgres` | `devkit.servers.postgres.Postgres` | `TOPUP_TEST_POSTGRES_URL` (a role that may create databases) |
+| `kafka` | `devkit.servers.kafka.Kafka` | `TOPUP_TEST_KAFKA` (bootstrap servers) |
+| `mosquitto` | `devkit.servers.mosquitto.Mosquitto` | `TOPUP_TEST_MQTT_URL` |
+| `temporal_server` | `devkit.servers.temporal.Temporal` | `TOPUP_TEST_TEMPORAL` (host:port) |
 | `temporal_client` | a client of `temporal_server` with the product's data converter | |
 | `time_skipping_env` | `temporalio.testing.TimeSkipper`: `.client`, `.fast_forward(handle, delta)` | |
 
@@ -21,11 +21,11 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.postgres import Postgres
-from tests.parts.process import PartMissingError, PartNotOursError, Process, reaper
-from tests.parts.temporal import Temporal
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import PartMissingError, PartNotOursError, Process, reaper
+from devkit.servers.temporal import Temporal
 
 PartType = TypeVar("PartType", bound=Process)
 

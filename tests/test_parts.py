@@ -22,12 +22,12 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.postgres import Postgres
-from tests.parts.process import PartFailedError, PartNotOursError, Program, free_port, unique
-from tests.parts.reaper import started_at
-from tests.parts.temporal import Temporal
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import PartFailedError, PartNotOursError, Program, free_port, unique
+from devkit.servers.reaper import started_at
+from devkit.servers.temporal import Temporal
 from tests.sleeper import Sleeper
 
 pytestmark = pytest.mark.real
@@ -180,7 +180,7 @@ def test_an_outside_part_that_is_away_is_named():
 
 def test_a_killed_session_leaves_nothing_running():
     session = (
-        "import sys, time; from tests.parts.process import Program\n"
+        "import sys, time; from devkit.servers.process import Program\n"
         "part = Program('orphan', [sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print(part.start().pid, part.folder, flush=True); time.sleep(600)"
     )

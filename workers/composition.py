@@ -14,15 +14,15 @@ from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from activities.telecom import TelecomActivities
-from adapters.alipay import Alipay
-from adapters.carrier_flat import FlatCarrier
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.http import Contact
-from adapters.mqtt import MqttNotifier
-from adapters.mqtt_platform import MqttLimits, Platform
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
-from adapters.wechat_pay import WeChatPay
+from adapters.carriers.flat.client import FlatCarrier
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.http import EndpointHealth
+from adapters.mqtt.broker import MqttLimits, Platform
+from adapters.mqtt.notifier import MqttNotifier
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from adapters.payments.alipay.client import Alipay
+from adapters.payments.wechat.client import WeChatPay
 from orders.book import CarrierTimes
 from runtime.clock import SystemClock
 from runtime.settings import Settings
@@ -35,13 +35,13 @@ WORKFLOWS: tuple[type, ...] = (TopUpOrder, TopUpSweep)
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Dependencies:
     """A worker's parts, open."""
 
     book: OrderBook
     notifier: MqttNotifier
     telecom: TelecomActivities
-    contacts: Mapping[str, Contact]
+    endpoints: Mapping[str, EndpointHealth]
     """Whether carrier and providers answer, by the names that `/readyz` has for them."""
     activities: Sequence[Callable[..., Any]]
     notices: Sequence[Callable[..., Any]]
@@ -49,11 +49,13 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, client: Callable[[], Client], alert: Alert) -> AsyncGenerator[House, None]:
+async def open_dependencies(
+    settings: Settings, client: Callable[[], Client], alert: Alert
+) -> AsyncGenerator[Dependencies, None]:
     """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
     async with AsyncExitStack() as stack:
         clock, scale = SystemClock(), settings.time_scale
-        book = OrderBook.open(settings.database_url, Vault(*settings.pii_keys), clock)
+        book = OrderBook.open(settings.database_url, FieldCipher(*settings.pii_keys), clock)
         stack.push_async_callback(book.close)
         carrier = await stack.enter_async_context(_open_carrier(settings))
         notifier = await stack.enter_async_context(_notifier(settings))
@@ -74,11 +76,11 @@ async def open_house(settings: Settings, client: Callable[[], Client], alert: Al
         refunding = RefundingActivities(providers, book, clock, alert, scale=scale, restored=restored)
         notifying = NotifyingActivities(notifier, book, alert, scale, waiting_most=waiting_most(settings))
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
-        yield House(
+        yield Dependencies(
             book=book,
             notifier=notifier,
             telecom=telecom,
-            contacts={"carrier": carrier.contact, **{name: one.contact for name, one in providers.items()}},
+            endpoints={"carrier": carrier.health, **{name: one.health for name, one in providers.items()}},
             activities=activities_of(telecom, recording, refunding, notifying, reopening),
             notices=(notifying.notify_vehicle,),
         )

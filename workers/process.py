@@ -14,7 +14,7 @@ from runtime.alerts import Alerts
 from runtime.process import ProcessContext, run
 from runtime.settings import Settings
 from runtime.temporal import wait_for_temporal
-from workers.composition import WORKFLOWS, House, open_house
+from workers.composition import WORKFLOWS, Dependencies, open_dependencies
 from workers.measuring import MeasuringInterceptor, is_unexpected
 from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
@@ -33,12 +33,12 @@ async def work(context: ProcessContext) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
-    async with open_house(
+    async with open_dependencies(
         context.settings, lambda: client, Alerts(context.metrics.counter("topup_alerts_total"))
-    ) as house:
-        await context.wait_for("the order book's database", house.book.ping)
-        watch(context, client, house)
-        workers = (_orders_worker(context, client, house), _notices_worker(context, client, house))
+    ) as dependencies:
+        await context.wait_for("the order book's database", dependencies.book.ping)
+        watch(context, client, dependencies)
+        workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
         running = [asyncio.create_task(worker.run()) for worker in workers]
         context.health.started()
         stopped = asyncio.create_task(context.stop.wait())
@@ -47,17 +47,17 @@ async def work(context: ProcessContext) -> int:
             if task.done():
                 task.result()  # a worker ends by itself only by raising
         await asyncio.gather(*(worker.shutdown() for worker in workers))
-        await house.telecom.drain()
+        await dependencies.telecom.drain()
     return 0
 
 
-def _orders_worker(context: ProcessContext, client: Client, house: House) -> Worker:
+def _orders_worker(context: ProcessContext, client: Client, dependencies: Dependencies) -> Worker:
     settings = context.settings
     return Worker(
         client,
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
-        activities=house.activities,
+        activities=dependencies.activities,
         workflow_runner=UnsandboxedWorkflowRunner(),  # 40 % less CPU (measured); tests run the sandbox
         interceptors=[MeasuringInterceptor(context.metrics)],
         deployment_config=_deployment(settings),
@@ -68,12 +68,12 @@ def _orders_worker(context: ProcessContext, client: Client, house: House) -> Wor
     )
 
 
-def _notices_worker(context: ProcessContext, client: Client, house: House) -> Worker:
+def _notices_worker(context: ProcessContext, client: Client, dependencies: Dependencies) -> Worker:
     settings = context.settings
     return Worker(
         client,
         task_queue=notices_queue(settings.task_queue),
-        activities=house.notices,
+        activities=dependencies.notices,
         interceptors=[MeasuringInterceptor(context.metrics)],
         deployment_config=_deployment(settings),
         max_concurrent_activities=settings.worker_max_activities,

@@ -5,29 +5,29 @@ from urllib.parse import urlsplit
 
 from temporalio.client import Client
 
-from adapters.http import Contact
-from adapters.mqtt import MqttNotifier
+from adapters.http import EndpointHealth
+from adapters.mqtt.notifier import MqttNotifier
 from runtime.health import Check
 from runtime.process import ProcessContext
 from runtime.temporal import check
-from workers.composition import House
+from workers.composition import Dependencies
 from workflows import policies
 from workflows.policies import scaled
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def watch(context: ProcessContext, client: Client, house: House) -> None:
+def watch(context: ProcessContext, client: Client, dependencies: Dependencies) -> None:
     """Register the checks. A carrier, provider or broker that is away makes no worker unready (contracts §8)."""
-    settings, health = context.settings, context.health
-    health.require("temporal", _temporal(client))
-    health.require("database", house.book.ping)
+    settings, readiness = context.settings, context.health
+    readiness.require("temporal", _temporal(client))
+    readiness.require("database", dependencies.book.ping)
     urls = {"carrier": settings.carrier_url, "wechat": settings.wechat_url, "alipay": settings.alipay_url}
     longest_seconds = scaled(policies.PLACE_ORDER.call_seconds, settings.time_scale)
-    for name, contact in house.contacts.items():
-        health.name(name, reachable(urls[name], contact, longest_seconds))
-    for name in house.notifier.platforms:
-        health.name(f"mqtt:{name}", _platform(house.notifier, name))
+    for name, endpoint in dependencies.endpoints.items():
+        readiness.name(name, reachable(urls[name], endpoint, longest_seconds))
+    for name in dependencies.notifier.platforms:
+        readiness.name(f"mqtt:{name}", _platform(dependencies.notifier, name))
 
 
 def _temporal(client: Client) -> Check:
@@ -37,7 +37,7 @@ def _temporal(client: Client) -> Check:
     return answers
 
 
-def reachable(url: str, contact: Contact, longest_seconds: float) -> Check:
+def reachable(url: str, health: EndpointHealth, longest_seconds: float) -> Check:
     """By its connections and by what became of the product's calls.
 
     No request of its own: that would be one more that the other side has to explain.
@@ -51,7 +51,7 @@ def reachable(url: str, contact: Contact, longest_seconds: float) -> Check:
         except OSError as error:
             raise ConnectionError(f"{parts.hostname}:{port} accepts no connection; orders wait for it.") from error
         writer.close()
-        silent_seconds = contact.silent_seconds()
+        silent_seconds = health.silent_seconds()
         if silent_seconds >= longest_seconds:
             raise ConnectionError(
                 f"{parts.hostname}:{port} accepts connections and has answered no call for {silent_seconds:.0f} s; "

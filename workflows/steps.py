@@ -18,7 +18,7 @@ from temporalio.common import (
 
 from orders.identities import NoticeResult, carrier_serial, refund_number, workflow_id
 from orders.lifecycle import Outcome, Status
-from orders.outcomes import CarrierSays, NotFound
+from orders.outcomes import CarrierResult, NotFound
 from orders.paid_order import Provider
 
 TOP_UP_ORDER: Final = "TopUpOrder"
@@ -55,7 +55,7 @@ class Stand(_Data):
 
     posts: int
     cancel_reason: str
-    carrier: CarrierSays | None
+    carrier: CarrierResult | None
     """The carrier's final word, if the book has it; of one that can't be asked, whatever the book says."""
     platforms: tuple[str, ...]
     scale: float
@@ -66,7 +66,7 @@ class Stand(_Data):
     """The open proposal of the first of two persons, as a clause."""
 
 
-class CarrierAsk(_Data):
+class CarrierRequest(_Data):
     """The argument of every call to the carrier."""
 
     order_id: str
@@ -78,7 +78,7 @@ class CarrierAsk(_Data):
     """One look alone: return whatever it says, doubt too."""
 
 
-class ProviderAsk(_Data):
+class RefundStepRequest(_Data):
     """The argument of every call to the payment provider."""
 
     order_id: str
@@ -92,7 +92,7 @@ class ProviderAsk(_Data):
     """An operator asks for it: send it also where the provider has definitely refused it before."""
 
 
-class NoticeAsk(_Data):
+class NotifyRequest(_Data):
     """One notice, for some platforms."""
 
     order_id: str
@@ -100,7 +100,7 @@ class NoticeAsk(_Data):
     platforms: tuple[str, ...]
 
 
-class NoticeSays(_Data):
+class NotifyResult(_Data):
     """What became of it: `acknowledged`, `pending` or `not_due` (there is nothing to tell), by platform."""
 
     states: dict[str, str]
@@ -115,7 +115,7 @@ class StatusNote(_Data):
     needs_operator: bool
 
 
-class Word(_Data):
+class OperatorRequest(_Data):
     """An operator's word, as `resolve`, `retry_now`, `refund_now` and `renotify` take it (contracts §3).
 
     Every member is optional for the decoder, so that a missing one is refused by a sentence and not by a dump.
@@ -126,11 +126,11 @@ class Word(_Data):
     outcome: str = ""
 
 
-class WordFor(_Data):
+class SignedRequest(_Data):
     """An operator's word about one order, to be written in the book before anything follows from it."""
 
     order_id: str
-    word: Word
+    word: OperatorRequest
     update: str = "resolve"
     """The update's name, which is the kind of its line in the audit trail."""
 

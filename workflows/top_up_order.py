@@ -14,17 +14,17 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from orders.identities import NoticeResult
 from orders.lifecycle import Outcome
 from orders.outcomes import (
-    CarrierSays,
+    CarrierResult,
     Completed,
     InDoubt,
     NotFound,
-    ProviderSays,
     RefundAccepted,
     RefundClosed,
     RefundConfirmed,
     RefundDenied,
     RefundHeld,
     RefundInDoubt,
+    RefundResult,
     RefundUnknown,
     Refused,
 )
@@ -32,19 +32,19 @@ from workflows import policies, steps
 from workflows.durable import Step, Steps
 from workflows.policies import StepPolicy
 from workflows.steps import (
-    CarrierAsk,
+    CarrierRequest,
     GivenUp,
-    NoticeAsk,
-    NoticeSays,
-    ProviderAsk,
+    NotifyRequest,
+    NotifyResult,
+    OperatorRequest,
     Recorded,
+    RefundStepRequest,
     Settled,
+    SignedRequest,
     Stand,
     TopUpInput,
     TopUpResult,
     TopUpState,
-    Word,
-    WordFor,
 )
 from workflows.view import View, label
 
@@ -125,9 +125,9 @@ class TopUpOrder:
                     says = await self._carrier(steps.PLACE, policies.PLACE_ORDER, "POST the order", evidence=evidence)
                 case NotFound():
                     says = await self._carrier(steps.BURN, policies.BURN_ORDER, "burn the serial")
-                case InDoubt() if says.only_a_person is not None:
+                case InDoubt() if says.manual_resolution is not None:
                     self._view.reference = says.answer.carrier_order_id
-                    label = await self._view.wait_for_a_person(says.answer.why, says.only_a_person)
+                    label = await self._view.wait_for_a_person(says.answer.why, says.manual_resolution)
                     await self._steps.pause(says.next_look_seconds or policies.LABEL_SECONDS, label)
                     says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "look in the book for", once=True)
                 case InDoubt():
@@ -137,12 +137,14 @@ class TopUpOrder:
                     says = await self._carrier(steps.QUERY, policies.QUERY_ORDER, "GET the order", local=looks == 0)
                     looks += 1
 
-    def _where_it_stands(self, stand: Stand) -> CarrierSays:
+    def _where_it_stands(self, stand: Stand) -> CarrierResult:
         if stand.carrier is not None:
             return stand.carrier
         if stand.posts or self._order.reopened:
-            return CarrierSays(answer=InDoubt(cause="book", why="An earlier run may have sent it; asking the carrier."))
-        return CarrierSays(answer=NotFound(may_post=not stand.cancel_reason))
+            return CarrierResult(
+                answer=InDoubt(cause="book", why="An earlier run may have sent it; asking the carrier.")
+            )
+        return CarrierResult(answer=NotFound(may_post=not stand.cancel_reason))
 
     async def _carrier(
         self,
@@ -153,20 +155,20 @@ class TopUpOrder:
         evidence: NotFound | None = None,
         local: bool = True,
         once: bool = False,
-    ) -> CarrierSays:
+    ) -> CarrierResult:
         insist = self._view.needs_operator
-        ask = CarrierAsk(order_id=self._order.order_id, evidence=evidence, insist=insist, once=once)
+        ask = CarrierRequest(order_id=self._order.order_id, evidence=evidence, insist=insist, once=once)
         step = Step(
             name=name,
             arg=ask,
-            result=CarrierSays,
+            result=CarrierResult,
             policy=policy,
             summary=f"{what} {self._order.order_id}",
             activity_id=steps.TELECOM_ID,
             local=local and (once or not insist),
         )
         says = await self._steps.ask(step, self._view.carrier_stage)
-        return says or CarrierSays(answer=InDoubt(cause="book", why="Looking again."))
+        return says or CarrierResult(answer=InDoubt(cause="book", why="Looking again."))
 
     async def _show_doubt(self, doubt: InDoubt) -> None:
         self._view.reference = doubt.carrier_order_id or self._view.reference
@@ -226,10 +228,10 @@ class TopUpOrder:
         await self._view.enter("parked", why, needs_operator=True)
         await self._steps.pause(policies.LABEL_SECONDS, label(f"PARKED: {why} Then Send an Update > resolve"))
 
-    async def _provider(self, name: str, closed: int, *, local: bool) -> ProviderSays | None:
+    async def _provider(self, name: str, closed: int, *, local: bool) -> RefundResult | None:
         insist = self._view.needs_operator
         sending = name == steps.REFUND
-        ask = ProviderAsk(
+        ask = RefundStepRequest(
             order_id=self._order.order_id,
             closed=closed,
             insist=insist,
@@ -239,7 +241,7 @@ class TopUpOrder:
         step = Step(
             name=name,
             arg=ask,
-            result=ProviderSays,
+            result=RefundResult,
             policy=policies.REFUND_MONEY if sending else policies.QUERY_MONEY,
             summary=f"{'send' if sending else 'ask for'} the refund of {self._order.order_id}",
             activity_id=steps.REFUND_ID,
@@ -264,8 +266,8 @@ class TopUpOrder:
             return
         step = Step(
             name=steps.NOTIFY,
-            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=at_once),
-            result=NoticeSays,
+            arg=NotifyRequest(order_id=self._order.order_id, result=result, platforms=at_once),
+            result=NotifyResult,
             policy=policies.NOTIFY_FIRST,
             summary=f"notice {result}",
         )
@@ -286,8 +288,8 @@ class TopUpOrder:
             await workflow.wait_condition(lambda: not self._waits_for_failed(platform))
         step = Step(
             name=steps.NOTIFY,
-            arg=NoticeAsk(order_id=self._order.order_id, result=result, platforms=(platform,)),
-            result=NoticeSays,
+            arg=NotifyRequest(order_id=self._order.order_id, result=result, platforms=(platform,)),
+            result=NotifyResult,
             policy=policies.NOTIFY_PLATFORM,
             summary=f"notice {result} on {platform}",
             activity_id=steps.notice_activity_id(result, platform),
@@ -313,13 +315,13 @@ class TopUpOrder:
         self._asks_first = self._asks_first or stand.ask_first
         self._view.propose(stand.proposal)
 
-    async def _cancel(self, word: Word) -> None:
-        asked = WordFor(order_id=self._order.order_id, word=word)
+    async def _cancel(self, word: OperatorRequest) -> None:
+        asked = SignedRequest(order_id=self._order.order_id, word=word)
         await self._steps.record(steps.RECORD_CANCEL, asked, Recorded)
         self._steps.nudge()
 
-    async def _note(self, update: str, word: Word) -> None:
-        asked = WordFor(order_id=self._order.order_id, word=word, update=update)
+    async def _note(self, update: str, word: OperatorRequest) -> None:
+        asked = SignedRequest(order_id=self._order.order_id, word=word, update=update)
         await self._steps.record(steps.RECORD_WORD, asked, Recorded)
 
     @workflow.query
@@ -349,10 +351,10 @@ class TopUpOrder:
     async def resolve(self, given: Any = None) -> str:
         """Write the word in the book, then go on from what the book makes of it."""
         word = _word(given)
-        asked = WordFor(order_id=self._order.order_id, word=word)
+        asked = SignedRequest(order_id=self._order.order_id, word=word)
         return await self._write(asked, f"Recorded: {word.outcome}. The order goes on by it.")
 
-    async def _write(self, asked: WordFor, then: str) -> str:
+    async def _write(self, asked: SignedRequest, then: str) -> str:
         """The book decides what the word means: refused, proposed to a second person, or to be gone on by."""
         recorded = await self._steps.record(steps.RECORD_RESOLUTION, asked, Recorded)
         if recorded.refusal:
@@ -393,7 +395,7 @@ class TopUpOrder:
     async def refund_now(self, given: Any = None) -> str:
         """The same as a cancel, signed by an operator."""
         word = _word(given)
-        asked = WordFor(order_id=self._order.order_id, word=word, update="refund_now")
+        asked = SignedRequest(order_id=self._order.order_id, word=word, update="refund_now")
         then = "Recorded: the serial is burnt as soon as the carrier allows, then the payment is refunded."
         if self._view.person is not None:
             then = "Recorded, and nothing follows: this carrier has no cancel. Ask its desk, then resolve."
@@ -426,22 +428,26 @@ class TopUpOrder:
             raise ApplicationError(f"This order is {self._view.status}; nothing is to be done.", type="Refused")
 
 
-def _word(given: Any) -> Word:
+def _word(given: Any) -> OperatorRequest:
     """What an operator has typed; whatever is no word is refused by a sentence."""
     try:
-        return Word.model_validate(given)
+        return OperatorRequest.model_validate(given)
     except ValidationError as error:
         raise ApplicationError(f"Send one JSON object whose members are texts: {_WORD}", type="Refused") from error
 
 
-def _signed(given: Any) -> Word:
+def _signed(given: Any) -> OperatorRequest:
     word = _word(given)
     if not word.operator.strip() or not word.note.strip():
         raise ApplicationError(f"Say who you are and why: {_WORD}", type="Refused")
     return word
 
 
-def _word_of_cancel(reason: str | None) -> Word:
+def _word_of_cancel(reason: str | None) -> OperatorRequest:
     """`NAME: WHY`, as `topup orders cancel` says it; every other way of cancelling names nobody."""
     operator, _, note = (reason or "").partition(": ")
-    return Word(operator=operator, note=note) if note else Word(note=reason or "temporal workflow cancel")
+    return (
+        OperatorRequest(operator=operator, note=note)
+        if note
+        else OperatorRequest(note=reason or "temporal workflow cancel")
+    )

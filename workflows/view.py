@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from orders.lifecycle import Status
-from orders.outcomes import OnlyAPerson
+from orders.outcomes import ManualResolution
 from workflows.durable import Stage, Steps
 from workflows.policies import LABEL_SECONDS, PARK_AFTER_SECONDS, TROUBLE_AFTER_SECONDS, scaled
 from workflows.steps import (
@@ -38,7 +38,7 @@ class View:
         self.needs_operator = False
         self.notices: dict[str, dict[str, str]] = {}
         self.proposal = ""
-        self.person: OnlyAPerson | None = None
+        self.person: ManualResolution | None = None
         """The carrier can't be asked; what a person needs to know of it."""
         self.reference = ""
         """The carrier's own number of the order, once it has told it."""
@@ -89,7 +89,7 @@ class View:
             )
             await self._steps.record(RECORD_STATUS, note, Recorded)
 
-    async def wait_for_a_person(self, why: str, person: OnlyAPerson) -> str:
+    async def wait_for_a_person(self, why: str, person: ManualResolution) -> str:
         """Parked at once, and for as long as it takes. Returns the label of the timer to wait with."""
         self.person = person
         await self.enter("parked", why, needs_operator=True)
@@ -203,7 +203,7 @@ class View:
             ),
         ]
 
-    def _ask_its_desk(self, person: OnlyAPerson) -> list[str]:
+    def _ask_its_desk(self, person: ManualResolution) -> list[str]:
         order_id, package_id = self._order.order_id, self._order.package_id
         sent = f"sent {_utc(person.sent_at)}" if person.sent_at else "if it was sent at all"
         number = f" It has answered with a number of its own: `{self.reference}`." if self.reference else ""

@@ -11,28 +11,28 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.notifying import NotifyingActivities
-from orders.book import Entry, grant_refund
+from orders.book import OrderState, authorize_refund
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from tests.orders.entries import at, refused, sold
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeNotifier
 from workflows import policies
-from workflows.steps import NoticeAsk, NoticeSays
+from workflows.steps import NotifyRequest, NotifyResult
 
 
 @dataclass
 class FakeBook:
     """One order's row and its notices."""
 
-    entry: Entry
+    entry: OrderState
     order: Any = field(default_factory=paid_order)
     states: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     writes: int = 0
 
     async def read_with_notices(self, order_id: str) -> Any:
         del order_id
-        record = SimpleNamespace(entry=self.entry, order=self.order)
+        record = SimpleNamespace(entry=self.state, order=self.order)
         return record, [NoticeState(RESULT, name, *state) for name, state in self.states.items()]
 
     async def write_notices(self, order_id: str, result: NoticeResult, states: Any) -> None:
@@ -43,13 +43,13 @@ class FakeBook:
 
 ORDER = refused().order_id
 RESULT: NoticeResult = "failed"
-REFUNDING, _ = grant_refund(refused(), at(2))
+REFUNDING, _ = authorize_refund(refused(), at(2))
 
 
 class Step:
     """The step over one book, and what it has told."""
 
-    def __init__(self, entry: Entry, waiting_most: int = 50) -> None:
+    def __init__(self, entry: OrderState, waiting_most: int = 50) -> None:
         self.book: Any = FakeBook(entry)
         self.notifier = FakeNotifier()
         self.alerts: list[tuple[str, dict[str, str]]] = []
@@ -58,10 +58,10 @@ class Step:
     def alert(self, kind: str, **fields: str) -> None:
         self.alerts.append((kind, fields))
 
-    async def run(self, *platforms: str, attempt: int = 1, is_local: bool = False) -> NoticeSays:
+    async def run(self, *platforms: str, attempt: int = 1, is_local: bool = False) -> NotifyResult:
         environment = ActivityEnvironment()
         environment.info = dataclasses.replace(environment.info, attempt=attempt, is_local=is_local)
-        ask = NoticeAsk(order_id=ORDER, result=RESULT, platforms=platforms)
+        ask = NotifyRequest(order_id=ORDER, result=RESULT, platforms=platforms)
         return await environment.run(self.work.notify_vehicle, ask)
 
     async def again(self, *platforms: str, attempt: int = 1) -> ApplicationError:

@@ -9,15 +9,15 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.refunding import RefundingActivities
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from orders import book as rules
-from orders.outcomes import ProviderSays, RefundAnswer, RefundDenied, RefundInDoubt, RefundRequest, Refused
+from orders.outcomes import RefundAnswer, RefundDenied, RefundInDoubt, RefundRequest, RefundResult, Refused
 from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeProvider, account_gone
-from workflows.steps import ProviderAsk
+from workflows.steps import RefundStepRequest
 
 FROZEN = timedelta(minutes=10)
 
@@ -64,24 +64,24 @@ class Desk:
             {"wechat": self.provider}, book, self.clock, lambda _kind, **_fields: None, 1.0
         )
 
-    async def refund(self, **more: Any) -> ProviderSays:
-        ask = ProviderAsk(order_id=self.order.order_id, **more)
+    async def refund(self, **more: Any) -> RefundResult:
+        ask = RefundStepRequest(order_id=self.order.order_id, **more)
         return await ActivityEnvironment().run(self.activities.refund_payment, ask)
 
-    async def entry(self) -> rules.Entry:
-        return (await self.book.read(self.order.order_id)).entry
+    async def entry(self) -> rules.OrderState:
+        return (await self.book.read(self.order.order_id)).state
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncGenerator[Desk, None]:
-    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", Vault(bytes(32)), SystemClock())
+    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), SystemClock())
     await book.migrate()
     order = paid_order()
     await book.claim([order])
     refused = Refused(code="SIM_SUSPENDED")
     await book.decide(
         order.order_id,
-        lambda record: rules.hear(record.entry, SystemClock().now(), refused),
+        lambda record: rules.record_response(record.state, SystemClock().now(), refused),
         kind="post",
         detail=lambda _: {},
     )
@@ -110,7 +110,7 @@ async def test_a_refusal_that_is_booked_late_says_nothing_of_a_later_send_that_w
     says = await desk.refund()
 
     assert isinstance(says.answer, RefundInDoubt)
-    entry = await desk.entry()
+    entry = await desk.state()
     assert (desk.provider.calls.count("REFUND"), entry.refund_denied) == (2, "")
     assert rules.resolve_refunded(entry, "bank transfer")[1] != ""
 
@@ -121,4 +121,4 @@ async def test_the_refusal_of_the_latest_send_counts(desk: Desk):
     says = await desk.refund()
 
     assert isinstance(says.answer, RefundDenied)
-    assert (await desk.entry()).refund_denied == "USER_ACCOUNT_ABNORMAL"
+    assert (await desk.state()).refund_denied == "USER_ACCOUNT_ABNORMAL"

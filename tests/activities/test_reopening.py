@@ -10,8 +10,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.reopening import Reopened, Reopening
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from orders import book as rules
 from orders.outcomes import Completed
 from runtime.clock import SystemClock
@@ -39,10 +39,10 @@ class Server:
         order_id = ORDER.order_id
         answer = Completed(carrier_order_id="C1")
         await self.book.decide(
-            order_id, lambda r: rules.hear(r.entry, CLOCK.now(), answer), kind="post", detail=lambda _: {}
+            order_id, lambda r: rules.record_response(r.state, CLOCK.now(), answer), kind="post", detail=lambda _: {}
         )
         await self.book.decide(
-            order_id, lambda r: rules.settle(r.entry, CLOCK.now()), kind="settle", detail=lambda _: {}
+            order_id, lambda r: rules.settle(r.state, CLOCK.now()), kind="settle", detail=lambda _: {}
         )
         return SimpleNamespace(status=WorkflowExecutionStatus.COMPLETED)
 
@@ -51,7 +51,7 @@ class Server:
 
 
 async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str]]:
-    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", Vault(bytes(32)), CLOCK)
+    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), CLOCK)
     await book.migrate()
     await book.claim([ORDER])
     server, alerts = Server(book, settles=settles), list[str]()

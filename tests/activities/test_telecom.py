@@ -13,15 +13,15 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import telecom
 from activities.telecom import TelecomActivities
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from orders.errors import Unavailable
 from orders.outcomes import Completed, InDoubt
 from runtime.clock import SystemClock
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeCarrier
 from tests.workflows.world import TIMES
-from workflows.steps import CarrierAsk
+from workflows.steps import CarrierRequest
 
 
 class SlowCarrier(FakeCarrier):
@@ -53,7 +53,7 @@ def no_alert(kind: str, **fields: str) -> None:
 async def test_an_answer_that_nobody_waits_for_and_that_the_book_does_not_take_is_said_with_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    book = ForgetfulBook.open(f"sqlite:///{tmp_path / 'book.db'}", Vault(bytes(32)), SystemClock())
+    book = ForgetfulBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), SystemClock())
     assert isinstance(book, ForgetfulBook)
     await book.migrate()
     order = paid_order()
@@ -66,7 +66,7 @@ async def test_an_answer_that_nobody_waits_for_and_that_the_book_does_not_take_i
     unretrieved: list[Mapping[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unretrieved.append(context))
     try:
-        says = await environment.run(steps.place_telecom_order, CarrierAsk(order_id=order.order_id))
+        says = await environment.run(steps.place_telecom_order, CarrierRequest(order_id=order.order_id))
         assert isinstance(says.answer, InDoubt)
         carrier.let.set()
         with caplog.at_level(logging.WARNING):

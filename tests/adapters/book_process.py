@@ -9,9 +9,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from adapters.order_book import OrderBook, Record
-from adapters.vault import Vault
-from orders.book import Entry
+from adapters.order_book.book import OrderBook, StoredOrder
+from adapters.order_book.field_cipher import FieldCipher
+from orders.book import OrderState
 from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
 
@@ -39,14 +39,14 @@ def paid_order(name: str, *, transaction: str = "", **members: Any) -> PaidOrder
 
 
 def open_book(url: str) -> OrderBook:
-    return OrderBook.open(url, Vault(KEY), SystemClock())
+    return OrderBook.open(url, FieldCipher(KEY), SystemClock())
 
 
 async def count_up(book: OrderBook, order_id: str) -> int:
     """One more POST, by a rule; the count before it."""
 
-    def rule(record: Record) -> tuple[Entry, int]:
-        return replace(record.entry, posts=record.entry.posts + 1), record.entry.posts
+    def rule(record: StoredOrder) -> tuple[OrderState, int]:
+        return replace(record.state, posts=record.state.posts + 1), record.state.posts
 
     return await book.decide(order_id, rule, kind="test", detail=lambda posts: {"posts": posts})
 

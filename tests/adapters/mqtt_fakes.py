@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.mqtt import MqttLimits, Platform
+from adapters.mqtt.notifier import MqttLimits, Platform
 from orders.notices import Notice, compose
 
 DISCONNECT = 14

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from activities.ports import PaymentProvider
-from adapters.alipay import Alipay, AlipayAccount
+from adapters.payments.alipay.client import Alipay, AlipayAccount
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.alipay_crypto import fen, signed_parameters, split_answer, verify, yuan
-from adapters.rsa import NotGenuine
+from adapters.payments.alipay.signing import fen, signed_parameters, split_answer, verify, yuan
+from adapters.payments.rsa import NotGenuine
 from tests.adapters.keys import pair
 
 MERCHANT = pair("merchant")

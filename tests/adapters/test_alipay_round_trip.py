@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 import httpx
 import pytest
 
-from adapters.alipay import Alipay
+from adapters.payments.alipay.client import Alipay
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.ports import Carrier
-from adapters.carrier_flat import DONE, DOUBTS, REFUSALS, FlatCarrier
+from adapters.carriers.flat.client import DONE, DOUBTS, REFUSALS, FlatCarrier
 from orders.outcomes import Completed, InDoubt, Refused
 from orders.paid_order import PaidOrder
 from tests.adapters import loopback as tcp

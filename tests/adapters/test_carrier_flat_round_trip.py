@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.carrier_flat import DOUBTS, REFUSALS, FlatCarrier
+from adapters.carriers.flat.client import DOUBTS, REFUSALS, FlatCarrier
 from orders.outcomes import Completed, InDoubt, Refused
 from simulators.book import verify
 from simulators.carrier_flat import MESSAGES, card_sha256

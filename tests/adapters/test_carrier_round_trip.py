@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.carrier_tmf622 import Tmf622Carrier
+from adapters.carriers.tmf622.client import Tmf622Carrier
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
 from tests.simulators.processes import SimulatorProcess, start

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from activities.ports import Carrier
-from adapters.carrier_tmf622 import Tmf622Carrier
+from adapters.carriers.tmf622.client import Tmf622Carrier
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
 from tests.adapters import loopback as tcp

@@ -15,15 +15,15 @@ from adapters import http as http_module
 from adapters.http import (
     MAX_BODY_BYTES,
     MAX_RETRY_AFTER_SECONDS,
-    Contact,
-    NoReply,
+    EndpointHealth,
+    NoResponse,
     Reply,
     client,
-    exchange,
     json_object,
     origin,
     parse_json,
     retry_after_seconds,
+    send,
 )
 from tests.adapters import loopback as tcp
 from tests.adapters.loopback import LIMIT_SECONDS, PATIENCE_SECONDS, dead_url, loopback
@@ -37,13 +37,13 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def post(http: httpx.AsyncClient, url: str, timeout_seconds: float = PATIENCE_SECONDS) -> Reply | NoReply:
+async def post(http: httpx.AsyncClient, url: str, timeout_seconds: float = PATIENCE_SECONDS) -> Reply | NoResponse:
     request = httpx.Request("POST", url, content=b"{}")
-    return await exchange(http, request, whom="the carrier", timeout_seconds=timeout_seconds, contact=Contact())
+    return await send(http, request, whom="the carrier", timeout_seconds=timeout_seconds, health=EndpointHealth())
 
 
-def cause(reply: Reply | NoReply) -> str:
-    assert isinstance(reply, NoReply)
+def cause(reply: Reply | NoResponse) -> str:
+    assert isinstance(reply, NoResponse)
     assert "the carrier" in reply.why
     return reply.cause
 
@@ -216,8 +216,8 @@ async def test_a_connect_error_after_the_send_began_is_unanswered() -> None:
 async def test_why_tells_no_secret(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     request = httpx.Request("POST", dead_url(), content=b"89860321247550000015", headers={"Authorization": "secret"})
-    reply = await exchange(http, request, whom="the carrier", timeout_seconds=PATIENCE_SECONDS, contact=Contact())
-    assert isinstance(reply, NoReply)
+    reply = await send(http, request, whom="the carrier", timeout_seconds=PATIENCE_SECONDS, health=EndpointHealth())
+    assert isinstance(reply, NoResponse)
     for told in (reply.why, caplog.text):
         assert "89860321247550000015" not in told
         assert "secret" not in told
@@ -292,23 +292,23 @@ def test_an_address_loses_its_last_slash(url: str) -> None:
 def test_a_side_that_accepts_and_never_answers_is_silent_until_it_answers(monkeypatch: pytest.MonkeyPatch):
     now = 1000.0
     monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
-    contact = Contact()
-    contact.note(NoReply("not_sent", "no connection"), now)
-    assert contact.silent_seconds() == 0
+    health = EndpointHealth()
+    health.note(NoResponse("not_sent", "no connection"), now)
+    assert health.silent_seconds() == 0
     began, now = now, now + 1.5
-    contact.note(NoReply("unanswered", "cut short"), began)
+    health.note(NoResponse("unanswered", "cut short"), began)
     now += 58.5
-    contact.note(NoReply("unanswered", "timed out"), now - 58.5)
-    assert contact.silent_seconds() == 60
-    contact.note(Reply(503, httpx.Headers(), b""), now)
-    assert contact.silent_seconds() == 0
+    health.note(NoResponse("unanswered", "timed out"), now - 58.5)
+    assert health.silent_seconds() == 60
+    health.note(Reply(503, httpx.Headers(), b""), now)
+    assert health.silent_seconds() == 0
 
 
 def test_a_silence_that_nobody_has_looked_into_for_an_hour_is_forgotten(monkeypatch: pytest.MonkeyPatch):
     now = 1000.0
     monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
-    contact = Contact()
-    contact.note(NoReply("unanswered", "timed out"), now - 60)
-    assert contact.silent_seconds() == 60
+    health = EndpointHealth()
+    health.note(NoResponse("unanswered", "timed out"), now - 60)
+    assert health.silent_seconds() == 60
     now += 3601
-    assert contact.silent_seconds() == 0
+    assert health.silent_seconds() == 0

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from adapters import key_rotation
-from adapters.key_rotation import Batch
-from adapters.order_book import Claim, OrderBook, Record
-from adapters.vault import Vault, WrongKey
-from orders.book import Entry
+from adapters.order_book import key_rotation
+from adapters.order_book.book import Claim, OrderBook, StoredOrder
+from adapters.order_book.field_cipher import FieldCipher, WrongKey
+from adapters.order_book.key_rotation import Batch
+from devkit.servers.postgres import Postgres
+from orders.book import OrderState
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
 from tests.adapters.book_process import KEY, VIN, open_book, paid_order
-from tests.parts.postgres import Postgres
 
 NEW = bytes(range(32, 64))
 ENDS_WITHIN_SECONDS = 60.0
@@ -47,7 +47,7 @@ async def old(url: str) -> AsyncGenerator[OrderBook]:
 
 @contextlib.asynccontextmanager
 async def opened(url: str, *keys: bytes) -> AsyncGenerator[OrderBook]:
-    book = OrderBook.open(url, Vault(*keys), SystemClock())
+    book = OrderBook.open(url, FieldCipher(*keys), SystemClock())
     try:
         yield book
     finally:
@@ -55,8 +55,8 @@ async def opened(url: str, *keys: bytes) -> AsyncGenerator[OrderBook]:
 
 
 def with_body(body: bytes) -> Any:
-    def rule(record: Record) -> tuple[Entry, None]:
-        return replace(record.entry, body=body, posts=record.entry.posts + 1), None
+    def rule(record: StoredOrder) -> tuple[OrderState, None]:
+        return replace(record.state, body=body, posts=record.state.posts + 1), None
 
     return rule
 
@@ -94,8 +94,8 @@ async def test_after_a_rotation_the_old_key_is_needed_for_nothing(url: str, old:
         for order in orders:
             record = await book.read(order.order_id)
             assert record.order == order
-            assert record.entry.body == (BODY if order in orders[::3] else None)
-            assert record.vehicle_hash == Vault(NEW).vehicle_hash(VIN)
+            assert record.state.body == (BODY if order in orders[::3] else None)
+            assert record.vehicle_hash == FieldCipher(NEW).vehicle_hash(VIN)
         assert {one.outcome for one in await book.claim(orders)} == {Claim.UNSETTLED}
     with pytest.raises(WrongKey, match="TOPUP_PII_OLD_KEYS"):
         _ = (await old.read("T00000")).order
@@ -151,7 +151,7 @@ async def test_a_row_that_changed_since_it_was_read_is_taken_again(
     async with opened(url, NEW, KEY) as book:
         assert [batch.rows for batch in await rotate(book)] == [2, 1]
         assert await use(book) == {"current": (3, 1), "old": (0, 0)}
-        assert (await book.read("T00001")).entry.body == BODY
+        assert (await book.read("T00001")).state.body == BODY
 
 
 async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_conflict(url: str, old: OrderBook):
@@ -201,8 +201,8 @@ async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_
     async with opened(url, NEW) as book:
         for order in orders:
             record = await book.read(order.order_id)
-            assert (record.order, record.entry.posts) == (order, posts[order.order_id])
-            assert record.entry.body is None or record.entry.body.startswith(b"body ")
+            assert (record.order, record.state.posts) == (order, posts[order.order_id])
+            assert record.state.body is None or record.state.body.startswith(b"body ")
 
 
 STEPS = [(KEY,), (KEY, NEW), (NEW, KEY), (NEW,)]
@@ -220,7 +220,7 @@ async def test_in_each_step_of_a_rolling_deployment_every_process_reads_what_any
                 await writer.claim([paid_order(name)])
                 await set_body(writer, name)
                 assert (await reader.read(name)).order == paid_order(name)
-                assert (await reader.read(name)).entry.body == BODY
+                assert (await reader.read(name)).state.body == BODY
                 assert (await reader.claim([paid_order(name)]))[0].outcome is Claim.UNSETTLED
             assert (await other.read("T00000")).order == paid_order("T00000")
 

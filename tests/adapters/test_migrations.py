@@ -10,12 +10,13 @@ from alembic import command
 from sqlalchemy import MetaData, Table, insert, select
 from sqlalchemy.engine import Connection
 
-from adapters import migrations, order_book
-from adapters.order_book import Claim, OrderBook
-from adapters.vault import Vault
-from orders.book import Entry
+from adapters.order_book import book as order_book
+from adapters.order_book import migrations
+from adapters.order_book.book import Claim, OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.postgres import Postgres
+from orders.book import OrderState
 from tests.adapters.book_process import KEY, open_book, paid_order
-from tests.parts.postgres import Postgres
 
 SINCE_V0002 = {"proposal", "proposed_by", "proposed_at", "proposed_note", "confirmed_by", "confirmed_note"} | {
     "restored_at"
@@ -46,7 +47,7 @@ def insert_as_v0001(connection: Connection, values: dict[str, Any]) -> None:
 async def filled_v0001(url: str) -> OrderBook:
     """A book of v0001 with an order in doubt, its body and its trail."""
     book = open_book(url)
-    sealed = Vault(KEY).encrypt(b"{}", bound_to=("T00001", "body"))
+    sealed = FieldCipher(KEY).encrypt(b"{}", bound_to=("T00001", "body"))
     now = book._clock.now()
     values = {**book._values(paid_order("T00001"), now), "posts": 1, "body": sealed, "status": "in_doubt"}
     async with book._transaction(write=True) as connection:
@@ -63,9 +64,9 @@ async def test_a_filled_book_of_v0001_keeps_every_order_and_its_trail(url: str):
 
     record = await book.read("T00001")
     assert record.order == paid_order("T00001")
-    assert (record.entry.posts, record.entry.status, record.entry.body) == (1, "in_doubt", b"{}")
-    new = {name: getattr(record.entry, name) for name in SINCE_V0002}
-    assert new == {field.name: field.default for field in fields(Entry) if field.name in SINCE_V0002}
+    assert (record.state.posts, record.state.status, record.state.body) == (1, "in_doubt", b"{}")
+    new = {name: getattr(record.state, name) for name in SINCE_V0002}
+    assert new == {field.name: field.default for field in fields(OrderState) if field.name in SINCE_V0002}
     assert [event.kind for event in await book.events("T00001")] == ["claimed"]
     assert (await book.claim([paid_order("T00001")]))[0].outcome is Claim.UNSETTLED
     assert (await book.look()).version == "0003"

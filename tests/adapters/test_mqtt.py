@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from activities.ports import Notifier
-from adapters.mqtt import MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.notifier import MqttLimits, MqttNotifier, Platform
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, notice, until
 from tests.adapters.mqtt_head_unit import HeadUnit
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import free_port
 
 pytestmark = pytest.mark.real
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 
-from adapters.mqtt import Login, MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.notifier import Login, MqttLimits, MqttNotifier, Platform
+from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import (
     QUICK,
@@ -29,7 +30,6 @@ from tests.adapters.mqtt_fakes import (
     silence,
     until,
 )
-from tests.parts.process import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -523,7 +523,7 @@ async def test_hung_connects_do_not_pile_up_and_the_platform_comes_back(
 
 EXIT_SCRIPT = """
 import asyncio, socket, sys, time
-from adapters.mqtt import MqttNotifier, Platform
+from adapters.mqtt.notifier import MqttNotifier, Platform
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import QUICK, notice
 

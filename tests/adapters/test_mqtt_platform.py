@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from adapters.mqtt import MqttLimits, MqttNotifier, Platform
-from adapters.mqtt_pace import Pace
-from adapters.mqtt_platform import client_id
+from adapters.mqtt.broker import client_id
+from adapters.mqtt.notifier import MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.rate_limiter import RateLimiter
 from runtime.mqtt_brokers import mqtt_brokers
 from runtime.scale import scaled
 
@@ -124,11 +124,11 @@ def test_limits_that_contradict_each_other_are_refused(members: dict[str, int]) 
 
 
 async def test_turns_are_never_closer_together_than_the_rate_allows() -> None:
-    pace, loop = Pace(100), asyncio.get_running_loop()
+    rate_limiter, loop = RateLimiter(100), asyncio.get_running_loop()
     turns: list[float] = []
 
     async def take() -> None:
-        assert await pace.turn()
+        assert await rate_limiter.turn()
         turns.append(loop.time())
 
     await asyncio.gather(*(take() for _ in range(30)))
@@ -136,21 +136,21 @@ async def test_turns_are_never_closer_together_than_the_rate_allows() -> None:
 
 
 async def test_a_pause_earns_no_burst() -> None:
-    pace, loop = Pace(20), asyncio.get_running_loop()
-    await pace.turn()
+    rate_limiter, loop = RateLimiter(20), asyncio.get_running_loop()
+    await rate_limiter.turn()
     await asyncio.sleep(0.5)
     since = loop.time()
     for _ in range(5):
-        await pace.turn()
+        await rate_limiter.turn()
     assert loop.time() - since >= 4 / 20 - 0.021
 
 
 async def test_turns_come_in_the_order_of_asking() -> None:
-    pace = Pace(200)
+    rate_limiter = RateLimiter(200)
     order: list[int] = []
 
     async def take(number: int) -> None:
-        await pace.turn()
+        await rate_limiter.turn()
         order.append(number)
 
     await asyncio.gather(*(take(number) for number in range(20)))
@@ -158,41 +158,41 @@ async def test_turns_come_in_the_order_of_asking() -> None:
 
 
 async def test_who_gives_up_costs_the_others_nothing() -> None:
-    pace = Pace(10)
-    await pace.turn()
-    leaving = [asyncio.create_task(pace.turn()) for _ in range(50)]
-    staying = asyncio.create_task(pace.turn())
+    rate_limiter = RateLimiter(10)
+    await rate_limiter.turn()
+    leaving = [asyncio.create_task(rate_limiter.turn()) for _ in range(50)]
+    staying = asyncio.create_task(rate_limiter.turn())
     await asyncio.sleep(0)
-    assert pace.seconds_to_wait() > 5
+    assert rate_limiter.seconds_to_wait() > 5
     for task in leaving:
         task.cancel()
     await asyncio.wait(leaving)
-    assert pace.seconds_to_wait() < 1
+    assert rate_limiter.seconds_to_wait() < 1
     assert await asyncio.wait_for(staying, 2)
 
 
 async def test_a_hold_puts_off_those_who_wait_already() -> None:
-    pace, loop = Pace(50), asyncio.get_running_loop()
-    await pace.turn()
-    waiting = asyncio.create_task(pace.turn())
+    rate_limiter, loop = RateLimiter(50), asyncio.get_running_loop()
+    await rate_limiter.turn()
+    waiting = asyncio.create_task(rate_limiter.turn())
     await asyncio.sleep(0)
     since = loop.time()
-    pace.hold(0.3)
+    rate_limiter.hold(0.3)
     assert await waiting
     assert loop.time() - since >= 0.29
 
 
 async def test_without_a_rate_nobody_waits() -> None:
-    pace = Pace(None)
+    rate_limiter = RateLimiter(None)
     for _ in range(1000):
-        assert await pace.turn()
-    assert pace.seconds_to_wait() == 0
+        assert await rate_limiter.turn()
+    assert rate_limiter.seconds_to_wait() == 0
 
 
 async def test_waking_all_gives_no_turns() -> None:
-    pace = Pace(0.1)
-    await pace.turn()
-    waiting = [asyncio.create_task(pace.turn()) for _ in range(3)]
+    rate_limiter = RateLimiter(0.1)
+    await rate_limiter.turn()
+    waiting = [asyncio.create_task(rate_limiter.turn()) for _ in range(3)]
     await asyncio.sleep(0)
-    pace.wake_all()
+    rate_limiter.wake_all()
     assert await asyncio.gather(*waiting) == [False] * 3

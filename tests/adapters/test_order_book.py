@@ -21,15 +21,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters import order_book, tables
-from adapters.order_book import Claim, OrderBook, Record, UnknownOrder
-from adapters.vault import Vault, WrongKey
+from adapters.order_book import book as order_book
+from adapters.order_book import tables
+from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder
+from adapters.order_book.field_cipher import FieldCipher, WrongKey
+from devkit.servers.postgres import Postgres
 from orders import book as rules
-from orders.book import CarrierTimes, Entry, PostGranted
+from orders.book import CarrierTimes, OrderState, PostAuthorized
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
 from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, count_up, open_book, paid_order
-from tests.parts.postgres import Postgres
 
 TIMES = CarrierTimes(timedelta(seconds=60), timedelta(seconds=15), timedelta(minutes=5))
 SECRETS = [text.encode() for text in (VIN, ICCID, PHONE, VIN[3:], ICCID[4:], PHONE[3:])]
@@ -65,8 +66,8 @@ async def connected(url: str) -> AsyncGenerator[AsyncConnection]:
         await engine.dispose()
 
 
-def unchanged(record: Record) -> tuple[Entry, None]:
-    return record.entry, None
+def unchanged(record: StoredOrder) -> tuple[OrderState, None]:
+    return record.state, None
 
 
 async def look(book: OrderBook, order_id: str) -> None:
@@ -83,7 +84,7 @@ async def test_a_claim_is_new_once_then_unsettled_then_settled(book: OrderBook):
     assert (await book.claim([order]))[0].outcome is Claim.UNSETTLED
     await book.decide(
         "T00001",
-        lambda record: (replace(record.entry, outcome="delivered", status="delivered"), None),
+        lambda record: (replace(record.state, outcome="delivered", status="delivered"), None),
         kind="settle",
         detail=lambda _: {},
     )
@@ -226,16 +227,18 @@ async def test_fifty_callers_over_two_engines_get_one_right_to_post(url: str, bo
     await book.claim([paid_order("T00001")])
     other = open_book(url)
 
-    def rule(record: Record) -> tuple[Entry, object]:
-        return rules.grant_post(record.entry, datetime.now(UTC), TIMES, lambda date: date.isoformat().encode(), None)
+    def rule(record: StoredOrder) -> tuple[OrderState, object]:
+        return rules.authorize_post(
+            record.state, datetime.now(UTC), TIMES, lambda date: date.isoformat().encode(), None
+        )
 
     async def ask(one: OrderBook) -> object:
         return await one.decide("T00001", rule, kind="post_intent", detail=lambda _: {})
 
     answers = await asyncio.gather(*(ask(one) for _ in range(25) for one in (book, other)))
 
-    assert sum(isinstance(answer, PostGranted) for answer in answers) == 1
-    assert (await book.read("T00001")).entry.posts == 1
+    assert sum(isinstance(answer, PostAuthorized) for answer in answers) == 1
+    assert (await book.read("T00001")).state.posts == 1
     assert len(await book.events("T00001")) == 1 + 50
     await other.close()
 
@@ -290,7 +293,7 @@ async def test_callers_that_are_cancelled_in_mid_transaction_leave_pool_and_row_
 
     async with asyncio.timeout(ENDS_WITHIN_SECONDS):
         await asyncio.gather(*(count_up(book, "T00001") for _ in range(30)))
-    posts = (await book.read("T00001")).entry.posts
+    posts = (await book.read("T00001")).state.posts
     changes = [event for event in await book.events("T00001") if event.kind == "test"]
     assert posts >= done + 30  # a cancelled one may have been committed
     assert [event.detail["posts"] for event in changes] == list(range(posts))
@@ -299,7 +302,7 @@ async def test_callers_that_are_cancelled_in_mid_transaction_leave_pool_and_row_
 async def test_a_rule_that_raises_changes_nothing(book: OrderBook):
     await book.claim([paid_order("T00001")])
 
-    def rule(record: Record) -> tuple[Entry, None]:
+    def rule(record: StoredOrder) -> tuple[OrderState, None]:
         raise rules.lifecycle.IllegalTransition("no")
 
     with pytest.raises(rules.lifecycle.IllegalTransition):
@@ -338,12 +341,12 @@ async def test_moments_come_back_aware_in_utc_to_the_microsecond(book: OrderBook
     await book.claim([paid_order("T00001")])
     moment = datetime(2023, 8, 21, 18, 34, 6, 123457, tzinfo=timezone(timedelta(hours=8)))
 
-    def rule(record: Record) -> tuple[Entry, None]:
-        return replace(record.entry, completion_date=moment, last_post_at=moment), None
+    def rule(record: StoredOrder) -> tuple[OrderState, None]:
+        return replace(record.state, completion_date=moment, last_post_at=moment), None
 
     await book.decide("T00001", rule, kind="test", detail=lambda _: {})
 
-    entry = (await book.read("T00001")).entry
+    entry = (await book.read("T00001")).state
     assert entry.completion_date == entry.last_post_at == moment
     assert entry.completion_date is not None
     assert entry.completion_date.tzinfo is UTC
@@ -354,7 +357,7 @@ async def test_moments_come_back_aware_in_utc_to_the_microsecond(book: OrderBook
 async def test_every_field_of_an_entry_comes_back_as_it_was_written(book: OrderBook):
     await book.claim([paid_order("T00001")])
     at = datetime(2023, 8, 21, 10, 34, 6, 1, tzinfo=UTC)
-    full = Entry(
+    full = OrderState(
         order_id="T00001",
         claimed_at=at,
         status="parked",
@@ -394,13 +397,13 @@ async def test_every_field_of_an_entry_comes_back_as_it_was_written(book: OrderB
         confirmed_note="yes",
     )
     assert all(
-        getattr(full, name) != getattr(Entry("T00001", at), name)
-        for name in [field.name for field in fields(Entry)][2:]
+        getattr(full, name) != getattr(OrderState("T00001", at), name)
+        for name in [field.name for field in fields(OrderState)][2:]
     )
 
     await book.decide("T00001", lambda _: (full, None), kind="test", detail=lambda _: {})
 
-    assert (await book.read("T00001")).entry == full
+    assert (await book.read("T00001")).state == full
 
 
 async def test_no_vehicle_data_stand_in_the_database_in_clear(
@@ -410,11 +413,11 @@ async def test_no_vehicle_data_stand_in_the_database_in_clear(
     await book.claim([order])
     body = json.dumps({"iccid": ICCID, "msisdn": PHONE, "vin": VIN}).encode()
     await book.decide(
-        "T00001", lambda record: (replace(record.entry, body=body), None), kind="test", detail=lambda _: {}
+        "T00001", lambda record: (replace(record.state, body=body), None), kind="test", detail=lambda _: {}
     )
     await book.write_notices("T00001", "delivered", {"new": ("acknowledged", "")})
     record = await book.read("T00001")
-    assert (record.order, record.entry.body) == (order, body)
+    assert (record.order, record.state.body) == (order, body)
 
     stored = b"".join([repr(row).encode() async for row in _every_row(url)])
     assert b"T00001" in stored
@@ -427,7 +430,7 @@ async def test_no_vehicle_data_stand_in_the_database_in_clear(
         stored += b"".join(path.read_bytes() for path in postgres.folder.rglob("*") if path.is_file())
     assert b"CT-DATA-10GB-30D" in stored
     assert [secret for secret in SECRETS if secret in stored] == []
-    assert record.vehicle_hash == Vault(KEY).vehicle_hash(VIN)
+    assert record.vehicle_hash == FieldCipher(KEY).vehicle_hash(VIN)
 
 
 async def _every_row(url: str) -> AsyncGenerator[Any]:
@@ -439,7 +442,7 @@ async def _every_row(url: str) -> AsyncGenerator[Any]:
 
 async def test_another_key_is_named_as_the_fault(url: str, book: OrderBook):
     await book.claim([paid_order("T00001")])
-    stranger = OrderBook.open(url, Vault(bytes(32)), SystemClock())
+    stranger = OrderBook.open(url, FieldCipher(bytes(32)), SystemClock())
 
     record = await stranger.read("T00001")
     with pytest.raises(WrongKey, match="TOPUP_PII_KEY"):
@@ -451,7 +454,7 @@ async def test_another_key_is_named_as_the_fault(url: str, book: OrderBook):
 
 async def test_a_new_key_reads_what_the_old_one_wrote(url: str, book: OrderBook):
     await book.claim([paid_order("T00001")])
-    rotated = OrderBook.open(url, Vault(bytes(32), KEY), SystemClock())
+    rotated = OrderBook.open(url, FieldCipher(bytes(32), KEY), SystemClock())
 
     assert (await rotated.read("T00001")).order == paid_order("T00001")
     await rotated.close()
@@ -514,7 +517,7 @@ async def test_a_sqlite_file_that_another_holds_is_unavailable_within_the_limit_
     other.execute("BEGIN IMMEDIATE")
 
     await _unavailable(lambda: count_up(book, "T00001"))
-    assert (await book.read("T00001")).entry.posts == 0  # readers don't wait for writers
+    assert (await book.read("T00001")).state.posts == 0  # readers don't wait for writers
     other.execute("ROLLBACK")
 
     await _comes_back(lambda: count_up(book, "T00001"))
@@ -547,7 +550,7 @@ async def test_a_frozen_database_is_unavailable_within_the_limit_and_comes_back_
     postgres.thaw()
 
     await _comes_back(lambda: count_up(served, "T00001"))
-    assert (await served.read("T00001")).entry.posts >= 1
+    assert (await served.read("T00001")).state.posts >= 1
 
 
 @pytest.mark.real

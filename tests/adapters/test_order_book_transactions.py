@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.order_book import Claim, OrderBook
-from adapters.vault import Vault
-from orders.book import Entry
+from adapters.order_book.book import Claim, OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.postgres import Postgres
+from orders.book import OrderState
 from orders.paid_order import PaidOrder
 from orders.record import parse
 from runtime.clock import SystemClock
-from tests.parts.postgres import Postgres
 
 ORDERS_AT_ONCE = 30
 TEMPLATE = (
@@ -34,7 +34,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[s
 
 @pytest.fixture
 async def book(database_url: str) -> AsyncGenerator[OrderBook]:
-    opened = OrderBook.open(database_url, Vault(bytes(32)), SystemClock())
+    opened = OrderBook.open(database_url, FieldCipher(bytes(32)), SystemClock())
     await opened.migrate()
     yield opened
     await opened.close()
@@ -47,10 +47,10 @@ def order(number: int, *, fen: int = 9900, payment: int | None = None) -> PaidOr
 
 
 async def count_a_post(book: OrderBook, order_id: str) -> None:
-    def rule(entry: Entry) -> tuple[Entry, None]:
+    def rule(entry: OrderState) -> tuple[OrderState, None]:
         return replace(entry, posts=entry.posts + 1), None
 
-    await book.decide(order_id, lambda record: rule(record.entry), kind="test", detail=lambda _: {})
+    await book.decide(order_id, lambda record: rule(record.state), kind="test", detail=lambda _: {})
 
 
 async def test_a_change_without_its_line_in_the_audit_trail_is_not_made(book: OrderBook) -> None:
@@ -66,9 +66,9 @@ async def test_a_change_without_its_line_in_the_audit_trail_is_not_made(book: Or
     for _ in range(5):
         with pytest.raises(RuntimeError):
             await book.decide(
-                paid.order_id, lambda record: (replace(record.entry, posts=7), None), kind="test", detail=fail
+                paid.order_id, lambda record: (replace(record.state, posts=7), None), kind="test", detail=fail
             )
-    assert (await book.read(paid.order_id)).entry.posts == 0
+    assert (await book.read(paid.order_id)).state.posts == 0
     assert [event.kind for event in await book.events(paid.order_id)] == ["claimed"]
 
 
@@ -76,7 +76,7 @@ async def test_changes_of_one_order_that_come_at_once_all_count(book: OrderBook)
     paid = order(2)
     await book.claim([paid])
     await asyncio.gather(*(count_a_post(book, paid.order_id) for _ in range(ORDERS_AT_ONCE)))
-    assert (await book.read(paid.order_id)).entry.posts == ORDERS_AT_ONCE
+    assert (await book.read(paid.order_id)).state.posts == ORDERS_AT_ONCE
     assert len(await book.events(paid.order_id)) == 1 + ORDERS_AT_ONCE
 
 
@@ -85,20 +85,20 @@ async def test_each_field_that_a_rule_changes_is_kept_and_no_other(book: OrderBo
     await book.claim([paid, other])
     now = SystemClock().now()
 
-    def rule(entry: Entry) -> tuple[Entry, None]:
+    def rule(entry: OrderState) -> tuple[OrderState, None]:
         return replace(entry, body=b"what is sent", completion_date=now, reason="why", needs_operator=True), None
 
-    before = (await book.read(paid.order_id)).entry
-    await book.decide(paid.order_id, lambda record: rule(record.entry), kind="test", detail=lambda _: {})
-    assert (await book.read(paid.order_id)).entry == rule(before)[0]
-    assert (await book.read(other.order_id)).entry.body is None
+    before = (await book.read(paid.order_id)).state
+    await book.decide(paid.order_id, lambda record: rule(record.state), kind="test", detail=lambda _: {})
+    assert (await book.read(paid.order_id)).state == rule(before)[0]
+    assert (await book.read(other.order_id)).state.body is None
     await book.decide(
         paid.order_id,
-        lambda record: (replace(record.entry, body=None, completion_date=None), None),
+        lambda record: (replace(record.state, body=None, completion_date=None), None),
         kind="test",
         detail=lambda _: {},
     )
-    after = (await book.read(paid.order_id)).entry
+    after = (await book.read(paid.order_id)).state
     assert (after.body, after.completion_date, after.reason) == (None, None, "why")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.vault import Vault, WrongKey
+from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from orders.errors import TopUpError
 
 KEY, OTHER = bytes(range(32)), bytes(32)
@@ -16,19 +16,19 @@ PLACE = ("T00001", "vehicle")
 
 @given(st.binary(max_size=500))
 def test_what_was_encrypted_comes_back(plain: bytes):
-    vault = Vault(KEY)
+    cipher = FieldCipher(KEY)
 
-    assert vault.decrypt(vault.encrypt(plain, bound_to=PLACE), bound_to=PLACE) == plain
+    assert cipher.decrypt(cipher.encrypt(plain, bound_to=PLACE), bound_to=PLACE) == plain
 
 
 def test_the_same_value_never_looks_the_same():
-    vault = Vault(KEY)
+    cipher = FieldCipher(KEY)
 
-    assert len({vault.encrypt(VIN.encode(), bound_to=PLACE) for _ in range(100)}) == 100
+    assert len({cipher.encrypt(VIN.encode(), bound_to=PLACE) for _ in range(100)}) == 100
 
 
 def test_nothing_of_value_or_key_stands_in_what_is_stored():
-    stored = Vault(KEY).encrypt(VIN.encode() * 3, bound_to=PLACE)
+    stored = FieldCipher(KEY).encrypt(VIN.encode() * 3, bound_to=PLACE)
 
     assert VIN.encode() not in stored
     assert KEY[:8] not in stored
@@ -36,36 +36,36 @@ def test_nothing_of_value_or_key_stands_in_what_is_stored():
 
 @pytest.mark.parametrize("elsewhere", [("T00002", "vehicle"), ("T00001", "body"), ("T00001vehicle", "")])
 def test_a_value_moved_to_another_order_or_column_is_refused(elsewhere: tuple[str, str]):
-    vault = Vault(KEY)
-    stored = vault.encrypt(b"x", bound_to=PLACE)
+    cipher = FieldCipher(KEY)
+    stored = cipher.encrypt(b"x", bound_to=PLACE)
 
     with pytest.raises(WrongKey, match="changed or moved"):
-        vault.decrypt(stored, bound_to=elsewhere)
+        cipher.decrypt(stored, bound_to=elsewhere)
 
 
 def test_a_value_with_any_bit_changed_is_refused():
-    vault = Vault(KEY)
-    stored = vault.encrypt(VIN.encode(), bound_to=PLACE)
+    cipher = FieldCipher(KEY)
+    stored = cipher.encrypt(VIN.encode(), bound_to=PLACE)
 
     for index in range(len(stored)):
         changed = stored[:index] + bytes([stored[index] ^ 1]) + stored[index + 1 :]
         with pytest.raises(WrongKey):
-            vault.decrypt(changed, bound_to=PLACE)
+            cipher.decrypt(changed, bound_to=PLACE)
 
 
 def test_a_value_that_was_cut_off_is_refused():
-    vault = Vault(KEY)
-    stored = vault.encrypt(VIN.encode(), bound_to=PLACE)
+    cipher = FieldCipher(KEY)
+    stored = cipher.encrypt(VIN.encode(), bound_to=PLACE)
 
     for length in (0, 1, 4, *range(13, len(stored))):
         with pytest.raises(WrongKey):
-            vault.decrypt(stored[:length], bound_to=PLACE)
+            cipher.decrypt(stored[:length], bound_to=PLACE)
 
 
 @pytest.mark.parametrize("stored", [b"", b"\x01", b"\x01abcd", b"LSGBC5342AG000001"])
 def test_what_the_vault_did_not_write_is_refused_by_a_sentence(stored: bytes):
     with pytest.raises(WrongKey) as said:
-        Vault(KEY).decrypt(stored, bound_to=PLACE)
+        FieldCipher(KEY).decrypt(stored, bound_to=PLACE)
 
     assert isinstance(said.value, TopUpError)
     assert VIN not in str(said.value)
@@ -73,11 +73,11 @@ def test_what_the_vault_did_not_write_is_refused_by_a_sentence(stored: bytes):
 
 def test_a_key_that_is_not_configured_is_named_by_its_setting():
     with pytest.raises(WrongKey, match="TOPUP_PII_KEY"):
-        Vault(OTHER).decrypt(Vault(KEY).encrypt(b"x", bound_to=PLACE), bound_to=PLACE)
+        FieldCipher(OTHER).decrypt(FieldCipher(KEY).encrypt(b"x", bound_to=PLACE), bound_to=PLACE)
 
 
 def test_keys_rotate_the_newest_encrypts_and_all_decrypt():
-    old, both, new = Vault(KEY), Vault(OTHER, KEY), Vault(OTHER)
+    old, both, new = FieldCipher(KEY), FieldCipher(OTHER, KEY), FieldCipher(OTHER)
     before, after = old.encrypt(b"x", bound_to=PLACE), both.encrypt(b"y", bound_to=PLACE)
 
     assert both.decrypt(before, bound_to=PLACE) == b"x"
@@ -87,7 +87,7 @@ def test_keys_rotate_the_newest_encrypts_and_all_decrypt():
 
 
 def test_a_vehicles_hash_is_the_same_in_every_process_and_needs_the_key():
-    assert Vault(KEY).vehicle_hash(VIN) == Vault(KEY).vehicle_hash(VIN)
-    assert Vault(KEY).vehicle_hash(VIN) != Vault(OTHER).vehicle_hash(VIN)
-    assert Vault(KEY).vehicle_hash(VIN) != hashlib.sha256(VIN.encode()).hexdigest()[:32]
-    assert Vault(KEY).vehicle_hash(VIN) != Vault(KEY).vehicle_hash(VIN[:-1] + "2")
+    assert FieldCipher(KEY).vehicle_hash(VIN) == FieldCipher(KEY).vehicle_hash(VIN)
+    assert FieldCipher(KEY).vehicle_hash(VIN) != FieldCipher(OTHER).vehicle_hash(VIN)
+    assert FieldCipher(KEY).vehicle_hash(VIN) != hashlib.sha256(VIN.encode()).hexdigest()[:32]
+    assert FieldCipher(KEY).vehicle_hash(VIN) != FieldCipher(KEY).vehicle_hash(VIN[:-1] + "2")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from activities.ports import PaymentProvider
-from adapters.wechat_pay import WeChatPay, WeChatPayAccount
+from adapters.payments.wechat.client import WeChatPay, WeChatPayAccount
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,

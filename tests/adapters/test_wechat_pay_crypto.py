@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.rsa import NotGenuine, load_private_key, load_public_key
-from adapters.wechat_pay_crypto import MAX_AGE_SECONDS, SCHEME, authorization, decrypt, is_fresh, verify
+from adapters.payments.rsa import NotGenuine, load_private_key, load_public_key
+from adapters.payments.wechat.signing import MAX_AGE_SECONDS, SCHEME, authorization, decrypt, is_fresh, verify
 from tests.adapters.keys import pair
 
 oracle: Any = importlib.import_module("wechatpayv3.utils")

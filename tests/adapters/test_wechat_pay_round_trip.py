@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 import httpx
 import pytest
 
-from adapters.wechat_pay import WeChatPay
+from adapters.payments.wechat.client import WeChatPay
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,

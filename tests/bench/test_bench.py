@@ -13,9 +13,9 @@ from bench.books import Books
 from bench.orders import BenchOrder, Merchants, Trouble, make_orders
 from bench.report import memory_slopes, ratios
 from bench.rounds import Memory, Result
+from devkit.servers import kafka, mosquitto, postgres, temporal
+from devkit.servers.process import PartMissingError
 from orders.record import parse
-from tests.parts import kafka, mosquitto, postgres, temporal
-from tests.parts.process import PartMissingError
 
 ROOT = Path(__file__).parents[2]
 MERCHANTS = Merchants("1900000109", "2088000000000001")

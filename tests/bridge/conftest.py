@@ -24,12 +24,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.serializer import Serializer
 from temporalio.client import Client
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.process import Program, free_port
+from devkit.servers.temporal import Temporal
 from runtime.clock import SystemClock
 from runtime.settings import load
-from tests.parts.process import Program, free_port
-from tests.parts.temporal import Temporal
 
 PII_KEY = bytes(range(32))
 NULL = object()
@@ -307,7 +307,7 @@ async def make_lane(
         if topics:
             lane.kafka.create_topic(lane.topic, partitions, {"max.message.bytes": str(2 * 2**20)})
             lane.kafka.create_topic(lane.dlq, 2, {"max.message.bytes": str(2 * 2**20 + 2**16)})
-        book = OrderBook.open(lane.database_url, Vault(PII_KEY), SystemClock())
+        book = OrderBook.open(lane.database_url, FieldCipher(PII_KEY), SystemClock())
         await book.migrate()
         await book.close()
         lanes.append(lane)

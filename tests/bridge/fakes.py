@@ -9,7 +9,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import MemberState
 from kafka.structs import TopicPartition as Partition
 
-from adapters.order_book import Claim, ClaimResult
+from adapters.order_book.book import Claim, ClaimResult
 from bridge.leases import Record
 from bridge.offsets import Lease
 from orders.errors import Unavailable

@@ -11,9 +11,9 @@ import pytest
 
 from bridge import topics
 from bridge.topics import CannotCreate
+from devkit.servers.process import Program
 from tests.bridge.conftest import Lane, Sent
 from tests.bridge.test_bridge_delivery import ids
-from tests.parts.process import Program
 
 pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
 
@@ -29,7 +29,7 @@ class Embedded:
 def embedded(tmp_path: Path) -> Iterator[Embedded]:
     address = tmp_path / "kafka"
     named = ["--topic", f"{ORDERS}=3", "--topic", f"{LETTERS}=3", "--address-file", str(address)]
-    broker = Program("embedded-kafka", [sys.executable, "-m", "console.stack.mock_kafka", *named])
+    broker = Program("embedded-kafka", [sys.executable, "-m", "devkit.stack.mock_kafka", *named])
     broker.start()
     while not address.exists():
         assert broker.running, broker.log_tail()

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from devkit.servers.kafka import Kafka
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import Process, free_port
 from tests.bridge.conftest import Lane
 from tests.bridge.test_bridge_delivery import ids, incomplete_below_the_commit
-from tests.parts.kafka import Kafka
-from tests.parts.postgres import Postgres
-from tests.parts.process import Process, free_port
 
 pytestmark = pytest.mark.real
 

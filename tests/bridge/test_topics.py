@@ -8,8 +8,8 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from bridge import topics
+from devkit.servers.process import free_port
 from orders.errors import Unavailable
-from tests.parts.process import free_port
 
 pytestmark = pytest.mark.real
 

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from adapters.order_book import Event
-from orders.book import Entry
+from adapters.order_book.book import Event
+from devkit.servers.kafka import Kafka
+from devkit.servers.process import Program, free_port
+from orders.book import OrderState
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
-from tests.parts.process import Program, free_port
 from tests.reliability.lanes import Lane
 from tests.reliability.world import World
 
@@ -121,17 +121,17 @@ class Desk:
             answer = await http.delete(f"{self.world.url(simulator)}/faults/{key}")
             answer.raise_for_status()
 
-    async def entry(self, lane: Lane, order: PaidOrder) -> Entry:
-        return (await lane.book.read(order.order_id)).entry
+    async def entry(self, lane: Lane, order: PaidOrder) -> OrderState:
+        return (await lane.book.read(order.order_id)).state
 
     async def events(self, lane: Lane, order: PaidOrder, kind: str) -> list[Event]:
         return [event for event in await lane.book.events(order.order_id) if event.kind == kind]
 
-    async def stuck(self, lane: Lane, order: PaidOrder, status: str, *, person: bool) -> Entry:
+    async def stuck(self, lane: Lane, order: PaidOrder, status: str, *, person: bool) -> OrderState:
         """Wait until the book and the run's query both show it stuck there."""
 
-        async def there() -> Entry | None:
-            entry = await self.entry(lane, order)
+        async def there() -> OrderState | None:
+            entry = await self.state(lane, order)
             if (entry.status, entry.needs_operator) != (status, person):
                 return None
             with contextlib.suppress(Exception):  # the run may be at work
@@ -162,8 +162,8 @@ class Desk:
             before: the moment at which it would have gone on by itself (monotonic).
         """
 
-        async def settled() -> Entry | None:
-            entry = await self.entry(lane, order)
+        async def settled() -> OrderState | None:
+            entry = await self.state(lane, order)
             return entry if entry.outcome is not None else None
 
         entry = await until(settled, f"{order.order_id} comes free", FREE_SECONDS)

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
+from devkit.servers.process import free_port
 from orders import book as rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.desk import Desk, Done, parsed, process_of, until
-from tests.parts.process import free_port
 from tests.reliability.audit import audit
 from tests.reliability.doors import Door
 from tests.reliability.lanes import posted
@@ -100,7 +100,7 @@ async def in_doubt_batch(desk: Desk, command: str, faults: list[dict[str, Any]])
                 return all(order.order_id in done.out for order in orders) and "--yes 3" in done.err
 
             await until(all_shown, "the orders are shown with their count", 20)
-            assert all([(await desk.entry(lane, order)).outcome is None for order in orders])
+            assert all([(await desk.state(lane, order)).outcome is None for order in orders])
             for order in orders:
                 await lane.handle(order).execute_update("retry_now", {"operator": "li", "note": "end of the dry run"})
         else:
@@ -138,10 +138,10 @@ async def silent(desk: Desk, command: str) -> None:
     if outcome_of(command) == "delivered":
         await desk.ended(lane, order, "delivered")
         return
-    assert (await desk.entry(lane, order)).outcome is None, "nothing is refunded by an operator's word alone"
+    assert (await desk.state(lane, order)).outcome is None, "nothing is refunded by an operator's word alone"
     await desk.lift("carrier", order.order_id)
     await desk.ended(lane, order, "refunded")
-    assert (await desk.entry(lane, order)).fact == "burnt"
+    assert (await desk.state(lane, order)).fact == "burnt"
 
 
 @story("Partial")
@@ -166,7 +166,7 @@ async def contradicted(desk: Desk, command: str) -> None:
     for answer in (Refused(code="SIM_SUSPENDED"), Completed(carrier_order_id="C1")):
         await lane.book.decide(
             order.order_id,
-            lambda record, answer=answer: rules.hear(replace(record.entry, **sent), now, answer),
+            lambda record, answer=answer: rules.record_response(replace(record.state, **sent), now, answer),
             kind="post",
             detail=lambda _: {},
         )
@@ -199,7 +199,7 @@ async def denied(desk: Desk, command: str) -> None:
             settled.raise_for_status()
     await desk.run(command, lane, order)
     await desk.ended(lane, order, "refunded", before=by_itself)
-    entry = await desk.entry(lane, order)
+    entry = await desk.state(lane, order)
     assert ("4711" in entry.provider_refund_id) == ("resolve" in command)
 
 
@@ -238,7 +238,7 @@ async def cancel(desk: Desk, command: str) -> None:
     await desk.stuck(lane, order, "in_doubt", person=False)
     await desk.run(command, lane, order)
     await desk.ended(lane, order, "refunded")
-    entry = await desk.entry(lane, order)
+    entry = await desk.state(lane, order)
     assert (entry.fact, entry.fact_code) == ("burnt", "CANCELLED"), "by itself it would be NOT_FOUND_AND_BURNT"
     [asked] = await desk.events(lane, order, "refund_now" if "refund" in command else "cancel_requested")
     assert ("ticket 4711" in asked.detail["note"]) == (not command.startswith("temporal workflow cancel"))
@@ -343,7 +343,7 @@ async def hangs(desk: Desk, command: str) -> None:
     await desk.run(command.replace("PID", str(worker.pid)), lane)
     assert worker.wait(10) == -signal.SIGKILL
     await desk.ended(lane, order, "delivered")
-    assert (await desk.entry(lane, order)).posts == 1
+    assert (await desk.state(lane, order)).posts == 1
 
 
 def done_with(done: Done, *words: str) -> None:

@@ -30,11 +30,11 @@ async def flat(desk: Desk, command: str) -> None:
     early = await desk.run(command, lane, order, code=None)
     if early.code != 0:
         assert "Too early" in early.said
-        assert (await desk.entry(lane, order)).fact is None
+        assert (await desk.state(lane, order)).fact is None
 
         async def counts() -> bool:
             return (await desk.run(command, lane, order, code=None)).code == 0
 
         await until(counts, "the word counts", 30)
     await desk.ended(lane, order, "refunded")
-    assert (await desk.entry(lane, order)).fact_code == "RESOLVED_BY_OPERATOR"
+    assert (await desk.state(lane, order)).fact_code == "RESOLVED_BY_OPERATOR"

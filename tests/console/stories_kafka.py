@@ -8,11 +8,11 @@ from typing import Any
 from bridge.dead_letters import PREFIX
 from bridge.kafka_client import as_sent, reader, writer
 from bridge.kafka_types import Partition
+from devkit.servers.process import free_port
 from orders.paid_order import PaidOrder
 from runtime.settings import Settings, load
 from tests.console.desk import Desk, until
 from tests.console.stories import story
-from tests.parts.process import free_port
 from tests.reliability.lanes import Lane
 
 Headers = list[tuple[str, bytes]]
@@ -98,7 +98,7 @@ async def waits(desk: Desk, command: str) -> None:
 
         async def delivered(order: PaidOrder = order) -> bool:
             known = await lane.book.known([order.order_id])
-            return bool(known) and (await desk.entry(lane, order)).outcome == "delivered"
+            return bool(known) and (await desk.state(lane, order)).outcome == "delivered"
 
         await until(delivered, f"{order.order_id} is delivered", 60)
 
@@ -134,7 +134,7 @@ async def redriven(desk: Desk, lane: Lane, name: str, order: PaidOrder, command:
 
     async def delivered() -> bool:
         known = await lane.book.known([order.order_id])
-        return bool(known) and (await desk.entry(lane, order)).outcome == "delivered"
+        return bool(known) and (await desk.state(lane, order)).outcome == "delivered"
 
     await until(delivered, f"{order.order_id} is delivered", 60)
     sent = await asyncio.to_thread(last_record, lane)

@@ -14,7 +14,7 @@ async def two_persons(desk: Desk, command: str) -> None:
     said = (await desk.run(command + (" --operator Ann" if name else ""), lane, order)).said
     assert " proposes " in said
     assert "Nothing follows yet: confirm with the same update by another operator." in said
-    same = await desk.entry(lane, order)
+    same = await desk.state(lane, order)
     assert (same.fact, same.cancel_reason, same.proposal) == (before.fact, before.cancel_reason, same.proposal)
     assert same.proposed_by in ("Ann", "YOUR NAME")
     shown = (await desk.run("topup orders show $ORDER", lane, order)).said
@@ -23,7 +23,7 @@ async def two_persons(desk: Desk, command: str) -> None:
     again = command + " --operator Bob" if name else command.replace("YOUR NAME", "Bob")
     said = (await desk.run(again, lane, order)).said
     assert "Recorded" in said
-    after = await desk.entry(lane, order)
+    after = await desk.state(lane, order)
     assert after.confirmed_by == "Bob"
     if same.proposal == "delivered":
         await desk.ended(lane, order, "delivered")

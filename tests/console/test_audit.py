@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from console.demo.audit import Verdict, Violation, audit, with_violations
-from console.demo.books import AtCarrier, AtProvider, Books, DeadLetter, NoticeSeen, Refunded, SentRecord
-from console.demo.plan import Merchant, Plan, PlannedOrder, plan_load
-from console.demo.scenarios import LOAD, NOTICES_OF
+from devkit.demo.audit import Verdict, Violation, audit, with_violations
+from devkit.demo.books import AtCarrier, AtProvider, Books, DeadLetter, NoticeSeen, Refunded, SentRecord
+from devkit.demo.plan import Merchant, Plan, PlannedOrder, plan_load
+from devkit.demo.scenarios import LOAD, NOTICES_OF
 
 MERCHANT = Merchant("1900000109", "2088102146225135")
 PLATFORMS = ("cars", "legacy")

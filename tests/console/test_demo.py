@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.demo.scenarios import INCIDENT, LOAD
+from devkit.demo.scenarios import INCIDENT, LOAD
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -134,7 +134,11 @@ def test_a_worker_that_is_killed_under_dev_is_told_and_started_again(tmp_path):
     folder = tmp_path / "dev"
     with start(folder, "dev", "--orders", "0") as dev:
         wait_for_line(dev, "Ctrl-C ends it")
-        [worker] = [pid for pid, words in running(folder).items() if "console worker" in words and "leash" not in words]
+        [worker] = [
+            pid
+            for pid, words in running(folder).items()
+            if "console worker" in words and "parent_watchdog" not in words
+        ]
         os.kill(worker, signal.SIGKILL)
         wait_for_line(dev, "worker was ended by signal 9")
         wait_for_line(dev, "worker is up again")

@@ -18,16 +18,16 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from bridge.dead_letters import PREFIX
 from bridge.kafka_client import as_sent, writer
 from console import health, health_temporal, preparation
 from console.display import Step
+from devkit.servers.process import unique
 from runtime.clock import SystemClock
 from runtime.settings import Settings, load
 from tests.console.test_commands import said, topup
-from tests.parts.process import unique
 from tests.workflows.conftest import paid_order
 from workers.composition import WORKFLOWS
 from workflows.steps import notices_queue
@@ -161,7 +161,7 @@ async def test_a_book_without_tables_or_of_an_older_version_is_named(prepared, t
     assert "no tables" in step.says
     assert "run `topup setup`" in step.says
 
-    book = OrderBook.open(bare["TOPUP_DATABASE_URL"], Vault(KEY), SystemClock())
+    book = OrderBook.open(bare["TOPUP_DATABASE_URL"], FieldCipher(KEY), SystemClock())
     await book.migrate()
     async with book._transaction(write=True) as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
@@ -183,11 +183,11 @@ class Ahead:
 @pytest.mark.parametrize("on", ["sqlite", "postgres"])
 async def test_a_databases_clock_is_compared_with_ours(on, request, tmp_path):
     url = f"sqlite:///{tmp_path / 'b.db'}" if on == "sqlite" else request.getfixturevalue("postgres").create_database()
-    book = OrderBook.open(url, Vault(KEY), SystemClock())
+    book = OrderBook.open(url, FieldCipher(KEY), SystemClock())
     await book.migrate()
     assert abs((await book.look()).clock_ahead_seconds) < 2
     await book.close()
-    ahead = OrderBook.open(url, Vault(KEY), Ahead())
+    ahead = OrderBook.open(url, FieldCipher(KEY), Ahead())
     assert (await ahead.look()).clock_ahead_seconds == pytest.approx(-3600, abs=2)
     await ahead.close()
 
@@ -244,7 +244,7 @@ async def test_dead_letters_are_counted_by_reason_and_only_new_ones_call_a_perso
 
 async def test_paid_orders_that_nobody_works_on_and_those_that_need_a_person_are_counted(prepared):
     environment = prepared | {"TOPUP_DATABASE_URL": prepared["TOPUP_DATABASE_URL"].replace("topup.db", "two.db")}
-    book = OrderBook.open(environment["TOPUP_DATABASE_URL"], Vault(KEY), SystemClock())
+    book = OrderBook.open(environment["TOPUP_DATABASE_URL"], FieldCipher(KEY), SystemClock())
     await book.migrate()
     orders = [paid_order(number) for number in (90_000_001, 90_000_002)]
     await book.claim(orders)

@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
-from console.stack.ports import LOOPBACK, Ports
+from devkit.stack.ports import LOOPBACK, Ports
 
 API_VERSION = (2, 3)
 WAIT_SECONDS = 30.0
@@ -32,7 +32,7 @@ def run():
 
 def test_the_embedded_kafka_keeps_bytes_headers_order_and_committed_offsets(run, tmp_path):
     address_file = tmp_path / "address"
-    broker = run("console.stack.mock_kafka", "--topic", "orders=3", "--address-file", address_file)
+    broker = run("devkit.stack.mock_kafka", "--topic", "orders=3", "--address-file", address_file)
     servers = broker.stdout.readline().strip()
     assert address_file.read_text() == servers
     producer = KafkaProducer(bootstrap_servers=servers, api_version=API_VERSION, acks="all")
@@ -67,14 +67,14 @@ def test_the_embedded_kafka_keeps_bytes_headers_order_and_committed_offsets(run,
 
 
 def test_the_embedded_kafka_ends_on_sigterm_with_0(run):
-    broker = run("console.stack.mock_kafka")
+    broker = run("devkit.stack.mock_kafka")
     broker.stdout.readline()
     broker.terminate()
     assert broker.wait(10) == 0
 
 
 def test_wrong_topics_are_wrong_usage(run):
-    assert run("console.stack.mock_kafka", "--topic", "orders").wait(20) == 2
+    assert run("devkit.stack.mock_kafka", "--topic", "orders").wait(20) == 2
 
 
 def connected(port: int, client_id: str) -> mqtt.Client:
@@ -95,8 +95,8 @@ def connected(port: int, client_id: str) -> mqtt.Client:
 def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_door_leads_to_one(run):
     ports = Ports(usual=False)
     new, old, door = ports.any(), ports.any(), ports.any()
-    run("console.stack.embedded_mqtt", "--port", new, "--port", old)
-    run("console.stack.door", "--port", door, "--to", old)
+    run("devkit.stack.embedded_mqtt", "--port", new, "--port", old)
+    run("devkit.stack.tcp_proxy", "--port", door, "--to", old)
     heard: dict[str, list[bytes]] = {"new": [], "old": []}
     clients = []
     for name, port in (("new", new), ("old", old)):

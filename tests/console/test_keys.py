@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.process import unique
+from devkit.servers.temporal import Temporal
 from runtime.clock import SystemClock
 from tests.adapters.book_process import VIN, paid_order
 from tests.console.test_commands import COMMANDS, said, topup
-from tests.parts.process import unique
-from tests.parts.temporal import Temporal
 from workflows.steps import Start, TopUpInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """With a book of three orders under the first key."""
 
     async def fill() -> None:
-        book = OrderBook.open(f"sqlite:///{tmp_path}/book.db", Vault(FIRST), SystemClock())
+        book = OrderBook.open(f"sqlite:///{tmp_path}/book.db", FieldCipher(FIRST), SystemClock())
         await book.migrate()
         await book.claim([paid_order(f"T{number:05}") for number in range(3)])
         await book.close()
@@ -86,13 +86,13 @@ def test_a_vehicles_orders_are_found_whatever_key_their_runs_are_filed_under(fol
     names = [unique("T")[:32] for _ in range(3)]
 
     async def claim_and_start() -> None:
-        book = OrderBook.open(f"sqlite:///{folder}/book.db", Vault(FIRST), SystemClock())
+        book = OrderBook.open(f"sqlite:///{folder}/book.db", FieldCipher(FIRST), SystemClock())
         other = paid_order("T99999", vehicle={"vin": "LSGBC5342AG000002", "iccid": "89860321247550000016"})
         await book.claim([*(paid_order(name) for name in names), other])
         client = await temporal_server.connect()
         for name in names[:2]:
             asked = TopUpInput(order_id=name, package_id="CT-DATA-10GB-30D", amount_fen=9900, provider="wechat")
-            await client.start_workflow(**Start(asked, Vault(FIRST).vehicle_hash(VIN)).arguments(unique("queue")))
+            await client.start_workflow(**Start(asked, FieldCipher(FIRST).vehicle_hash(VIN)).arguments(unique("queue")))
         await book.close()
 
     asyncio.run(claim_and_start())

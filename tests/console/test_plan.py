@@ -2,8 +2,8 @@
 
 import pytest
 
-from console.demo.plan import Merchant, Plan, plan_incident, plan_load, plan_sample
-from console.demo.scenarios import LOAD, POISON
+from devkit.demo.plan import Merchant, Plan, plan_incident, plan_load, plan_sample
+from devkit.demo.scenarios import LOAD, POISON
 from orders.record import PoisonRecord, parse
 
 MERCHANT = Merchant("1900000109", "2088102146225135")

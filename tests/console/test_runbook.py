@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.temporal import Temporal
 from tests.console import stories, stories_flat, stories_kafka, stories_two_persons  # noqa: F401 - these tell stories too
 from tests.console.desk import Desk
 from tests.console.runbook import NEVER, Command, commands, mentioned, sections
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.temporal import Temporal
 from tests.reliability.world import World
 
 AT_ONCE = 16

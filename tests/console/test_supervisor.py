@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from console.stack import leash
-from console.stack.ports import Ports
-from console.stack.supervisor import Part, PartFailed, Supervisor
+from devkit.stack import parent_watchdog
+from devkit.stack.ports import Ports
+from devkit.stack.supervisor import Part, PartFailed, Supervisor
 
 GONE_SECONDS = 10.0
 
@@ -88,7 +88,7 @@ async def test_a_part_is_ready_then_ends_in_its_own_orderly_way(supervisor, tmp_
 
 
 async def test_a_stubborn_part_and_its_children_are_killed(supervisor, tmp_path, monkeypatch):
-    monkeypatch.setattr("console.stack.supervisor.KILL_AFTER_SECONDS", 0.5)
+    monkeypatch.setattr("devkit.stack.supervisor.KILL_AFTER_SECONDS", 0.5)
     up = tmp_path / "up"
     await supervisor.start(Part("stubborn", python(STUBBORN, up), written(up)))
     await supervisor.stop("stubborn")
@@ -127,7 +127,7 @@ async def test_a_part_that_is_killed_is_noticed_and_told(supervisor, tmp_path):
 
 STACK = """
     import asyncio, os, pathlib, sys, time
-    from console.stack.supervisor import Part, Supervisor
+    from devkit.stack.supervisor import Part, Supervisor
 
     async def main():
         supervisor = Supervisor(pathlib.Path(sys.argv[1]), dict(os.environ))
@@ -162,7 +162,7 @@ def test_a_leash_passes_the_exit_code_on():
 def leashed(code: str) -> int:
     reader, writer = os.pipe()
     try:
-        command = [sys.executable, "-I", "-S", leash.__file__, *python(code)]
+        command = [sys.executable, "-I", "-S", parent_watchdog.__file__, *python(code)]
         return subprocess.run(command, stdin=reader, check=False, timeout=30).returncode
     finally:
         os.close(reader)

@@ -10,9 +10,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from devkit.servers.mosquitto import Mosquitto
 from runtime.mqtt_brokers import mqtt_brokers
 from tests.deploy.files import ROOT
-from tests.parts.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.real
 REFUSED = 0x87

@@ -16,8 +16,8 @@ from typing import Any, cast
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from tests.histories import FOLDER, FORGOTTEN
-from tests.parts.process import reaper
-from tests.parts.temporal import Temporal
+from devkit.servers.process import reaper
+from devkit.servers.temporal import Temporal
 from tests.workflows import test_saga as saga
 from tests.workflows import test_saga_flat as flat
 from tests.workflows import test_saga_local_limits as limits

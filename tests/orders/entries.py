@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from orders import book
-from orders.book import CarrierTimes, Entry, PostGranted
+from orders.book import CarrierTimes, OrderState, PostAuthorized
 from orders.outcomes import Completed, InDoubt, NotFound, RefundDenied, Refused
 
 START = datetime(2023, 8, 21, 10, 34, 6, tzinfo=UTC)
@@ -28,8 +28,8 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def claimed() -> Entry:
-    return Entry(order_id="T20230821183406000001", claimed_at=START - timedelta(seconds=1))
+def claimed() -> OrderState:
+    return OrderState(order_id="T20230821183406000001", claimed_at=START - timedelta(seconds=1))
 
 
 def body_of(date: datetime) -> bytes:
@@ -37,18 +37,20 @@ def body_of(date: datetime) -> bytes:
     return date.isoformat().encode()
 
 
-def granted(entry: Entry, seconds: float = 0, evidence: NotFound | None = None) -> tuple[Entry, PostGranted]:
+def granted(
+    entry: OrderState, seconds: float = 0, evidence: NotFound | None = None
+) -> tuple[OrderState, PostAuthorized]:
     """One POST granted; fails the test if the book says no."""
-    entry, answer = book.grant_post(entry, at(seconds), TIMES, body_of, evidence)
-    assert isinstance(answer, PostGranted), answer
+    entry, answer = book.authorize_post(entry, at(seconds), TIMES, body_of, evidence)
+    assert isinstance(answer, PostAuthorized), answer
     return entry, answer
 
 
-def posted(*answers: InDoubt, at_seconds: float = 0) -> Entry:
+def posted(*answers: InDoubt, at_seconds: float = 0) -> OrderState:
     """Posted once; each answer heard in the same moment."""
     entry, right = granted(claimed(), at_seconds)
     for answer in answers:
-        entry, _ = book.hear(entry, at(at_seconds), answer, of_post=right.number)
+        entry, _ = book.record_response(entry, at(at_seconds), answer, of_post=right.number)
     return entry
 
 
@@ -56,24 +58,24 @@ def empty(posts: int, asked_seconds: float) -> NotFound:
     return NotFound(posts=posts, asked_at=at(asked_seconds).timestamp())
 
 
-def refused() -> Entry:
-    entry, _ = book.hear(posted(), at(1), REFUSED, of_post=1)
+def refused() -> OrderState:
+    entry, _ = book.record_response(posted(), at(1), REFUSED, of_post=1)
     return entry
 
 
-def sold() -> Entry:
-    entry, _ = book.hear(posted(), at(1), COMPLETED, of_post=1)
+def sold() -> OrderState:
+    entry, _ = book.record_response(posted(), at(1), COMPLETED, of_post=1)
     return entry
 
 
-def burnt() -> Entry:
-    entry, answer = book.grant_burn(posted(UNANSWERED), at(315), TIMES)
-    assert isinstance(answer, book.BurnGranted)
-    entry, _ = book.hear(entry, at(316), BURNT)
+def burnt() -> OrderState:
+    entry, answer = book.authorize_burn(posted(UNANSWERED), at(315), TIMES)
+    assert isinstance(answer, book.BurnAuthorized)
+    entry, _ = book.record_response(entry, at(316), BURNT)
     return entry
 
 
-def refunding() -> Entry:
-    entry, answer = book.grant_refund(refused(), at(2))
-    assert isinstance(answer, book.RefundGranted)
+def refunding() -> OrderState:
+    entry, answer = book.authorize_refund(refused(), at(2))
+    assert isinstance(answer, book.RefundAuthorized)
     return entry

@@ -30,7 +30,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from orders import book
-from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted, RefundGranted
+from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 from orders.outcomes import (
     Completed,
     InDoubt,
@@ -168,10 +168,10 @@ class Exploration:
         self.ticks = ticks
         self._times = times
         self._hidden = times.longest_latency + times.visibility_lag
-        self.entries: list[Entry] = []
-        self.rights: list[PostGranted] = []
+        self.entries: list[OrderState] = []
+        self.rights: list[PostAuthorized] = []
         self.parents: dict[World, tuple[World, str] | None] = {}
-        self._rows: dict[Entry, int] = {}
+        self._rows: dict[OrderState, int] = {}
         self._decided: dict[Any, tuple[int, Any]] = {}
 
     def explore(self) -> None:
@@ -250,7 +250,7 @@ class Exploration:
         row, answer = self._decided[question]
         return world._replace(row=row), answer
 
-    def _row_of(self, entry: Entry) -> int:
+    def _row_of(self, entry: OrderState) -> int:
         """Entries that differ only in moments and words on which no rule decides are one."""
         changes: dict[str, Any] = {name: START for name in _MOMENTS if getattr(entry, name) is not None}
         if entry.fact is not None:
@@ -346,13 +346,13 @@ class Exploration:
             elif kind == "query" and entry.fact is None:
                 yield "query starts", _with(cost, "query", "send", entry.posts, world.tick, world.grants)
             elif kind == "burn":
-                after, answer = self.decide(cost, book.grant_burn, now, self.times(world))
-                if isinstance(answer, BurnGranted):
+                after, answer = self.decide(cost, book.authorize_burn, now, self.times(world))
+                if isinstance(answer, BurnAuthorized):
                     yield "burn starts", _with(after, "burn", "send")
             elif kind == "refund":
-                rule = _grant_refund_restored if world.restored >= 0 and self.mode else book.grant_refund
+                rule = _grant_refund_restored if world.restored >= 0 and self.mode else book.authorize_refund
                 after, answer = self.decide(cost, rule, now)
-                if isinstance(answer, RefundGranted):
+                if isinstance(answer, RefundAuthorized):
                     yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
 
     def _takes_a_right(self, world: World, row: int) -> Moves:
@@ -361,9 +361,9 @@ class Exploration:
         for proof in (None, *world.evidence):
             evidence = proof and NotFound(posts=proof[0], asked_at=at(self.ticks[proof[1]]).timestamp())
             after, answer = self.decide(
-                world._replace(row=row), book.grant_post, now, self.times(world), body_of, evidence
+                world._replace(row=row), book.authorize_post, now, self.times(world), body_of, evidence
             )
-            if isinstance(answer, PostGranted):
+            if isinstance(answer, PostAuthorized):
                 _hold("A9" if world.restored >= 0 else "P7", (before.posts == 0 and world.restored < 0) or world.asked)
                 _hold("P7b", self._asked_late_enough(world, before, proof))
                 _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
@@ -373,7 +373,7 @@ class Exploration:
                 after = after._replace(grants=world.grants + 1, asked=False, leaves_before=known)
                 yield f"place gets POST {answer.number}", _with(after, "place", "send", self.rights.index(answer))
 
-    def _asked_late_enough(self, world: World, before: Entry, proof: tuple[int, int] | None) -> bool:
+    def _asked_late_enough(self, world: World, before: OrderState, proof: tuple[int, int] | None) -> bool:
         if not world.leaves_before or before.posts == 0 or before.last_post_answered_at is not None or proof is None:
             return True
         left_by = world.leaves_before[before.posts - 1]
@@ -394,16 +394,19 @@ class Exploration:
             _hold("P6", world.on_its_way in (b"", right.body))
             sent = world._replace(on_its_way=right.body)
             for words, after, answer in _arrives(sent, "POST", right.body, self.now(sent)):
-                yield words, _with(after, "place", "hear", right.number, answer)
+                yield words, _with(after, "place", "record_response", right.number, answer)
                 for lost in self._fault(after):
-                    yield f"{words}; the answer is lost", _with(lost, "place", "hear", right.number, "nothing")
+                    yield (
+                        f"{words}; the answer is lost",
+                        _with(lost, "place", "record_response", right.number, "nothing"),
+                    )
             for fault in self._fault(sent):
                 late = fault._replace(late=(*fault.late, ("POST", right.body)))
-                yield "the POST is late or lost", _with(late, "place", "hear", right.number, "nothing")
-                yield "HTTP 500, nothing done", _with(fault, "place", "hear", right.number, "500")
+                yield "the POST is late or lost", _with(late, "place", "record_response", right.number, "nothing")
+                yield "HTTP 500, nothing done", _with(fault, "place", "record_response", right.number, "500")
         else:
             number, answer = attempt.hand
-            yield f"hears {answer}", self.decide(world, book.hear, now, SAYS[answer], of_post=number)[0]
+            yield f"hears {answer}", self.decide(world, book.record_response, now, SAYS[answer], of_post=number)[0]
 
     def _query(self, world: World, attempt: Attempt) -> Moves:
         now = self.now(world)
@@ -414,20 +417,20 @@ class Exploration:
             if world.carrier == "-" or world.since == world.tick:
                 if world.restored >= 0 and counts and not world.asked:
                     asked = asked._replace(on_its_way=b"")  # what the lost time has sent, if anything, did nothing
-                yield "GET, empty", _with(asked, "query", "hear", "empty", posts, tick)
+                yield "GET, empty", _with(asked, "query", "record_response", "empty", posts, tick)
             if world.carrier != "-":
-                yield f"GET, {world.carrier}", _with(asked, "query", "hear", world.carrier)
+                yield f"GET, {world.carrier}", _with(asked, "query", "record_response", world.carrier)
             return
         answer = attempt.hand[0]
         if answer == "empty":
             posts, tick = attempt.hand[1:]
             empty = NotFound(posts=posts, asked_at=at(self.ticks[tick]).timestamp())
-            world, weighed = self.decide(world, book.weigh_empty, now, self.times(world), empty)
+            world, weighed = self.decide(world, book.assess_not_found, now, self.times(world), empty)
             counts = posts or world.restored >= 0
             if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and counts:
                 world = world._replace(evidence=tuple(sorted({**dict(world.evidence), posts: tick}.items())))
         else:
-            world, heard = self.decide(world, book.hear, now, SAYS[answer])
+            world, heard = self.decide(world, book.record_response, now, SAYS[answer])
             if isinstance(heard, InDoubt):
                 world, _ = self.decide(world, book.carrier_gave_up, now, heard)
         yield f"hears {answer}", world
@@ -435,12 +438,12 @@ class Exploration:
     def _burn(self, world: World, attempt: Attempt) -> Moves:
         if attempt.step == "send":
             for words, after, answer in _arrives(world, "cancel", None, self.now(world)):
-                yield words, _with(after, "burn", "hear", answer)
+                yield words, _with(after, "burn", "record_response", answer)
             for fault in self._fault(world):
                 yield "the cancel is late or lost", fault._replace(late=(*fault.late, ("cancel", None)))
         else:
             answer = attempt.hand[0]
-            yield f"hears {answer}", self.decide(world, book.hear, self.now(world), SAYS[answer])[0]
+            yield f"hears {answer}", self.decide(world, book.record_response, self.now(world), SAYS[answer])[0]
 
     def _refund(self, world: World, attempt: Attempt) -> Moves:
         """Ask first unless the intent is fresh; a new number only from one that was seen `CLOSED` twice."""
@@ -452,23 +455,23 @@ class Exploration:
         elif attempt.step == "asked":
             yield from self._refund_asked(world, attempt)
         elif attempt.step == "leave":
-            world, leaves = self.decide(world, book.refund_leaves, now, number)
+            world, leaves = self.decide(world, book.mark_refund_sent, now, number)
             yield f"leaves: {leaves}", _with(world, "refund", "send", number) if leaves else world
         elif attempt.step == "send":
             _hold("R4", self.entries[world.row].fact in ("refused", "burnt") and not world.sold)
             _hold("A9 refund", world.restored < 0 or number in world.asked_for)
             for words, after, answer in _arrives(world, "refund", number, self.now(world)):
-                yield words, _with(after, "refund", "hear", answer)
+                yield words, _with(after, "refund", "record_response", answer)
             for fault in self._fault(world):
                 late = fault._replace(late=(*fault.late, ("refund", number)))
-                yield "the refund is late or lost", _with(late, "refund", "hear", "nothing")
+                yield "the refund is late or lost", _with(late, "refund", "record_response", "nothing")
         else:
             answer = attempt.hand[0]
-            yield f"hears {answer}", self.decide(world, book.hear_refund, now, PROVIDER_SAYS[answer])[0]
+            yield f"hears {answer}", self.decide(world, book.record_refund_response, now, PROVIDER_SAYS[answer])[0]
 
     def _refund_asked(self, world: World, attempt: Attempt) -> Moves:
         now, number = self.now(world), attempt.hand[0]
-        world, heard = self.decide(world, book.hear_refund, now, PROVIDER_SAYS[attempt.hand[1]])
+        world, heard = self.decide(world, book.record_refund_response, now, PROVIDER_SAYS[attempt.hand[1]])
         if isinstance(heard, RefundClosed) and world.closed < number:
             yield "sees CLOSED", world._replace(closed=number)
             return
@@ -510,8 +513,8 @@ class Exploration:
                 yield "operator: paid by bank", after._replace(bank=world.bank + 1)
 
 
-def _grant_refund_restored(entry: Entry, now: datetime) -> Any:
-    return book.grant_refund(entry, now, restored=True)
+def _grant_refund_restored(entry: OrderState, now: datetime) -> Any:
+    return book.authorize_refund(entry, now, restored=True)
 
 
 # --- the outside world -------------------------------------------------------------------------------------------

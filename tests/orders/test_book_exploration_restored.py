@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orders import book
-from orders.book import CarrierTimes, Entry
+from orders.book import CarrierTimes, OrderState
 from tests.orders.exploration import KINDS, Broken, Exploration
 
 BURNING = ("place", "burn")
@@ -51,12 +51,12 @@ def _counts_at_once(times: CarrierTimes) -> datetime | None:
     return times.restored_at
 
 
-def _fresh_all_the_same(entry: Entry, now: datetime, *, restored: bool = False) -> Any:
+def _fresh_all_the_same(entry: OrderState, now: datetime, *, restored: bool = False) -> Any:
     del restored
-    return grant_refund(entry, now)
+    return authorize_refund(entry, now)
 
 
-grant_refund = book.grant_refund
+authorize_refund = book.authorize_refund
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ grant_refund = book.grant_refund
     [
         ("CarrierTimes.burn_from", property(_burns_at_once), BURNING, "B5 refused"),
         ("CarrierTimes.empty_counts_from", property(_counts_at_once), ASKING, "A9"),
-        ("grant_refund", _fresh_all_the_same, REFUNDING, "A9 refund"),
+        ("authorize_refund", _fresh_all_the_same, REFUNDING, "A9 refund"),
     ],
     ids=["burns at once", "counts an empty GET at once", "takes a refund number for fresh"],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from orders import book
-from orders.book import Entry, RefundForbidden, RefundGranted
+from orders.book import OrderState, RefundAuthorized, RefundForbidden
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -40,53 +40,53 @@ IDS = [answer.kind for answer in UNDECIDED]
 
 
 @pytest.mark.parametrize("entry", [claimed(), posted(), posted(UNANSWERED), posted(IN_FLIGHT), posted(PARTIAL), sold()])
-def test_no_refund_without_a_definite_refusal_or_a_confirmed_burn_in_the_book(entry: Entry):
-    after, answer = book.grant_refund(entry, at(1000))
+def test_no_refund_without_a_definite_refusal_or_a_confirmed_burn_in_the_book(entry: OrderState):
+    after, answer = book.authorize_refund(entry, at(1000))
 
     assert isinstance(answer, RefundForbidden)
     assert after == entry
 
 
 @pytest.mark.parametrize("entry", [refused(), burnt()], ids=["refused", "burnt"])
-def test_a_refusal_or_a_confirmed_burn_lets_one_refund_go(entry: Entry):
-    after, answer = book.grant_refund(entry, at(400))
+def test_a_refusal_or_a_confirmed_burn_lets_one_refund_go(entry: OrderState):
+    after, answer = book.authorize_refund(entry, at(400))
 
-    assert answer == RefundGranted(1, fresh=True)
+    assert answer == RefundAuthorized(1, fresh=True)
     assert (after.status, after.refund_at) == ("refunding", at(400))
 
 
 def test_only_the_first_to_take_the_intent_may_send_without_asking():
-    entry, _ = book.grant_refund(refused(), at(2))
+    entry, _ = book.authorize_refund(refused(), at(2))
 
-    again, answer = book.grant_refund(entry, at(3))
+    again, answer = book.authorize_refund(entry, at(3))
 
-    assert answer == RefundGranted(1, fresh=False)
+    assert answer == RefundAuthorized(1, fresh=False)
     assert again == entry
 
 
 def test_what_was_definitely_refused_leaves_once_more_only_where_an_operator_asks():
-    sent, _ = book.refund_leaves(refunding(), at(3), 1)
-    denied, _ = book.hear_refund(sent, at(4), DENIED)
+    sent, _ = book.mark_refund_sent(refunding(), at(3), 1)
+    denied, _ = book.record_refund_response(sent, at(4), DENIED)
 
-    assert book.refund_leaves(denied, at(5), 1) == (denied, False)
-    again, leaves = book.refund_leaves(denied, at(5), 1, again=True)
+    assert book.mark_refund_sent(denied, at(5), 1) == (denied, False)
+    again, leaves = book.mark_refund_sent(denied, at(5), 1, again=True)
     assert leaves
     assert again.refund_sent_at == at(5)
     _, refusal = book.resolve_refunded(again, "bank transfer")
     assert "has not definitely refused" in refusal
     worded = book.resolve_refunded(denied, "bank transfer")[0]
-    assert book.refund_leaves(worded, at(6), 1, again=True) == (worded, False)
+    assert book.mark_refund_sent(worded, at(6), 1, again=True) == (worded, False)
 
 
 def test_a_number_leaves_only_while_it_is_the_one_in_use():
-    entry, leaves = book.refund_leaves(refunding(), at(3), 1)
+    entry, leaves = book.mark_refund_sent(refunding(), at(3), 1)
     assert leaves
     assert entry.refund_sent_at == at(3)
 
     entry, _ = book.close_refund_number(entry, 1)
 
-    assert book.refund_leaves(entry, at(4), 1) == (entry, False)
-    assert book.refund_leaves(entry, at(4), 2)[1]
+    assert book.mark_refund_sent(entry, at(4), 1) == (entry, False)
+    assert book.mark_refund_sent(entry, at(4), 2)[1]
 
 
 def test_a_new_number_comes_by_compare_and_set_from_the_closed_one():
@@ -100,7 +100,7 @@ def test_a_new_number_comes_by_compare_and_set_from_the_closed_one():
 
 
 def test_a_new_number_has_been_sent_by_nobody_and_denied_by_nobody():
-    entry, _ = book.hear_refund(book.refund_leaves(refunding(), at(3), 1)[0], at(4), DENIED)
+    entry, _ = book.record_refund_response(book.mark_refund_sent(refunding(), at(3), 1)[0], at(4), DENIED)
 
     entry, _ = book.close_refund_number(entry, 1)
 
@@ -109,7 +109,7 @@ def test_a_new_number_has_been_sent_by_nobody_and_denied_by_nobody():
 
 @pytest.mark.parametrize("answer", UNDECIDED, ids=IDS)
 def test_only_a_confirmation_settles_a_refund(answer: RefundAnswer):
-    entry, heard = book.hear_refund(refunding(), at(5), answer)
+    entry, heard = book.record_refund_response(refunding(), at(5), answer)
 
     assert heard == answer
     assert (entry.refund_sequence, entry.refund_confirmed_at) == (1, None)
@@ -118,11 +118,11 @@ def test_only_a_confirmation_settles_a_refund(answer: RefundAnswer):
 
 @pytest.mark.parametrize("answer", UNDECIDED, ids=IDS)
 def test_a_confirmed_refund_stays_confirmed_and_is_never_sent_again(answer: RefundAnswer):
-    entry, _ = book.hear_refund(refunding(), at(5), PAID)
+    entry, _ = book.record_refund_response(refunding(), at(5), PAID)
 
-    assert book.hear_refund(entry, at(6), answer) == (entry, PAID)
-    assert book.grant_refund(entry, at(6)) == (entry, PAID)
-    assert book.refund_leaves(entry, at(6), 1) == (entry, False)
+    assert book.record_refund_response(entry, at(6), answer) == (entry, PAID)
+    assert book.authorize_refund(entry, at(6)) == (entry, PAID)
+    assert book.mark_refund_sent(entry, at(6), 1) == (entry, False)
     assert book.close_refund_number(entry, 1) == (entry, 1)
     assert book.settle(entry, at(7))[1] == "refunded"
 
@@ -130,11 +130,11 @@ def test_a_confirmed_refund_stays_confirmed_and_is_never_sent_again(answer: Refu
 # --- resolve refunded ---------------------------------------------------------------------------------------------
 
 
-def denied() -> Entry:
-    return book.hear_refund(refunding(), at(5), DENIED)[0]
+def denied() -> OrderState:
+    return book.record_refund_response(refunding(), at(5), DENIED)[0]
 
 
-def paid_by_bank() -> Entry:
+def paid_by_bank() -> OrderState:
     entry, refusal = book.resolve_refunded(denied(), "bank transfer 4711")
     assert refusal == ""
     return entry
@@ -142,7 +142,7 @@ def paid_by_bank() -> Entry:
 
 @pytest.mark.parametrize("answer", UNDECIDED[:-1], ids=IDS[:-1])
 def test_resolve_refunded_is_refused_unless_the_provider_has_definitely_refused(answer: RefundAnswer):
-    entry, _ = book.hear_refund(refunding(), at(5), answer)
+    entry, _ = book.record_refund_response(refunding(), at(5), answer)
 
     after, refusal = book.resolve_refunded(entry, "bank transfer 4711")
 
@@ -161,14 +161,14 @@ def test_resolve_refunded_settles_nothing_before_a_last_query():
 @pytest.mark.parametrize("answer", [DENIED, RefundClosed(), RefundUnknown()], ids=lambda answer: answer.kind)
 def test_a_last_query_that_shows_no_refund_settles_it_by_the_operators_reference(answer: RefundAnswer):
     """Alipay shows nothing of a refund that it refused, WeChat may close an abnormal one: neither may start anew."""
-    entry, heard = book.hear_refund(paid_by_bank(), at(7), answer)
+    entry, heard = book.record_refund_response(paid_by_bank(), at(7), answer)
 
     assert heard == RefundConfirmed(provider_refund_id="bank transfer 4711")
     assert book.settle(entry, at(8))[1] == "refunded"
 
 
 def test_a_last_query_that_shows_the_provider_paid_settles_it_by_the_providers_reference():
-    entry, heard = book.hear_refund(paid_by_bank(), at(7), PAID)
+    entry, heard = book.record_refund_response(paid_by_bank(), at(7), PAID)
 
     assert heard == PAID
     assert entry.provider_refund_id == "P-1"
@@ -178,7 +178,7 @@ def test_a_last_query_that_shows_the_provider_paid_settles_it_by_the_providers_r
     "answer", [RefundAccepted(), RefundInDoubt(why="No answer."), UNDECIDED[3]], ids=lambda answer: answer.kind
 )
 def test_a_last_query_that_settles_nothing_is_asked_again(answer: RefundAnswer):
-    entry, heard = book.hear_refund(paid_by_bank(), at(7), answer)
+    entry, heard = book.record_refund_response(paid_by_bank(), at(7), answer)
 
     assert heard == answer
     assert book.settle(entry, at(8))[1] is None
@@ -187,7 +187,7 @@ def test_a_last_query_that_settles_nothing_is_asked_again(answer: RefundAnswer):
 def test_nothing_is_sent_to_the_provider_after_the_operators_word():
     entry = paid_by_bank()
 
-    assert book.refund_leaves(entry, at(7), 1) == (entry, False)
+    assert book.mark_refund_sent(entry, at(7), 1) == (entry, False)
     assert book.close_refund_number(entry, 1) == (entry, 1)
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_sent_to_the_provider_after_the_operators_word():
 def test_a_late_word_about_another_number_changes_nothing(late):
     second, _ = book.close_refund_number(refunding(), 1)
 
-    after, heard = book.hear_refund(second, at(9), late, of_number=1)
+    after, heard = book.record_refund_response(second, at(9), late, of_number=1)
 
     assert (after, heard) == (second, late)
 
@@ -203,6 +203,6 @@ def test_a_late_word_about_another_number_changes_nothing(late):
 def test_money_that_was_paid_under_another_number_ends_the_refund():
     second, _ = book.close_refund_number(refunding(), 1)
 
-    after, _ = book.hear_refund(second, at(9), PAID, of_number=1)
+    after, _ = book.record_refund_response(second, at(9), PAID, of_number=1)
 
     assert after.refund_confirmed_at == at(9)

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from orders import book
-from orders.book import BurnGranted, Entry, PostGranted, RefundForbidden, RefundGranted, Weighed
+from orders.book import (
+    BurnAuthorized,
+    NotFoundAssessment,
+    OrderState,
+    PostAuthorized,
+    RefundAuthorized,
+    RefundForbidden,
+)
 from orders.outcomes import InDoubt, NotFound, RefundConfirmed
 from tests.orders.entries import (
     ANSWERED,
@@ -30,14 +37,14 @@ BURN = 300 + 15
 """Completion window + lag after it."""
 
 
-def grants(entry: Entry, now: float, evidence: NotFound | None) -> bool:
-    answer = book.grant_post(entry, at(now), RESTORED, body_of, evidence)[1]
-    assert isinstance(answer, PostGranted | InDoubt)
-    return isinstance(answer, PostGranted)
+def grants(entry: OrderState, now: float, evidence: NotFound | None) -> bool:
+    answer = book.authorize_post(entry, at(now), RESTORED, body_of, evidence)[1]
+    assert isinstance(answer, PostAuthorized | InDoubt)
+    return isinstance(answer, PostAuthorized)
 
 
-def weighed(entry: Entry, now: float, asked: NotFound) -> Weighed:
-    return book.weigh_empty(entry, at(now), RESTORED, asked)[1]
+def weighed(entry: OrderState, now: float, asked: NotFound) -> NotFoundAssessment:
+    return book.assess_not_found(entry, at(now), RESTORED, asked)[1]
 
 
 @pytest.mark.parametrize("evidence", [None, empty(0, -5), empty(0, CLEAR - 0.001), empty(1, CLEAR)])
@@ -68,7 +75,7 @@ def test_until_then_an_empty_answer_is_doubt_with_the_moment_of_the_next_look():
 
 
 @pytest.mark.parametrize("entry", [posted(ANSWERED, at_seconds=-20), posted(UNANSWERED, at_seconds=-80)])
-def test_a_further_post_needs_the_later_of_both_moments(entry: Entry):
+def test_a_further_post_needs_the_later_of_both_moments(entry: OrderState):
     assert not grants(entry, CLEAR, empty(1, CLEAR - 1))
     assert grants(entry, CLEAR, empty(1, CLEAR))
     assert isinstance(weighed(entry, 20, empty(1, 20)).answer, InDoubt)
@@ -85,43 +92,43 @@ def test_a_post_of_after_the_restore_keeps_its_own_times():
     [(claimed(), BURN), (posted(UNANSWERED, at_seconds=-100), BURN), (posted(UNANSWERED, at_seconds=100), BURN + 100)],
     ids=["nothing sent, says the book", "date before the restore's", "date after it"],
 )
-def test_no_burn_before_the_last_date_that_the_lost_time_can_hold(entry: Entry, burn_from: float):
+def test_no_burn_before_the_last_date_that_the_lost_time_can_hold(entry: OrderState, burn_from: float):
     cancelled, _ = book.request_cancel(entry, book.CANCELLED)
 
-    assert isinstance(book.grant_burn(cancelled, at(burn_from - 0.001), RESTORED)[1], InDoubt)
+    assert isinstance(book.authorize_burn(cancelled, at(burn_from - 0.001), RESTORED)[1], InDoubt)
     said = weighed(cancelled, burn_from - 1, empty(entry.posts, burn_from - 1))
     assert isinstance(said.answer, InDoubt)
     assert said.look_again_at == at(burn_from)
-    assert isinstance(book.grant_burn(cancelled, at(burn_from), RESTORED)[1], BurnGranted)
+    assert isinstance(book.authorize_burn(cancelled, at(burn_from), RESTORED)[1], BurnAuthorized)
 
 
 def test_where_no_book_was_restored_nothing_of_this_delays():
-    assert isinstance(book.grant_post(claimed(), at(0), TIMES, body_of, None)[1], PostGranted)
+    assert isinstance(book.authorize_post(claimed(), at(0), TIMES, body_of, None)[1], PostAuthorized)
     cancelled, _ = book.request_cancel(claimed(), book.CANCELLED)
-    assert isinstance(book.grant_burn(cancelled, at(0), TIMES)[1], BurnGranted)
+    assert isinstance(book.authorize_burn(cancelled, at(0), TIMES)[1], BurnAuthorized)
 
 
 @pytest.mark.parametrize("entry", [refused(), burnt()], ids=["refused", "burnt"])
-def test_no_refund_number_of_a_restored_book_is_fresh(entry: Entry):
-    assert book.grant_refund(entry, at(400), restored=True)[1] == RefundGranted(1, fresh=False)
-    assert book.grant_refund(entry, at(400))[1] == RefundGranted(1, fresh=True)
+def test_no_refund_number_of_a_restored_book_is_fresh(entry: OrderState):
+    assert book.authorize_refund(entry, at(400), restored=True)[1] == RefundAuthorized(1, fresh=False)
+    assert book.authorize_refund(entry, at(400))[1] == RefundAuthorized(1, fresh=True)
 
 
 def test_a_refund_that_the_lost_time_has_paid_settles_the_order():
-    entry, _ = book.grant_refund(refused(), at(400), restored=True)
-    entry, _ = book.hear_refund(entry, at(401), RefundConfirmed(provider_refund_id="P"))
+    entry, _ = book.authorize_refund(refused(), at(400), restored=True)
+    entry, _ = book.record_refund_response(entry, at(401), RefundConfirmed(provider_refund_id="P"))
 
     assert book.settle(entry, at(402))[1] == "refunded"
     assert entry.refund_sent_at is None
 
 
 def test_a_refusal_that_the_book_has_lost_is_no_contradiction():
-    forgotten = book.grant_refund(posted(), at(400))[1]
+    forgotten = book.authorize_refund(posted(), at(400))[1]
     assert isinstance(forgotten, RefundForbidden)
     assert not forgotten.contradicted
 
-    contradicted, _ = book.hear(refused(), at(2), COMPLETED)
-    forbidden = book.grant_refund(contradicted, at(400))[1]
+    contradicted, _ = book.record_response(refused(), at(2), COMPLETED)
+    forbidden = book.authorize_refund(contradicted, at(400))[1]
     assert isinstance(forbidden, RefundForbidden)
     assert forbidden.contradicted
 
@@ -138,4 +145,4 @@ def test_the_mode_may_stay_set_for_as_long_as_one_likes(moment: datetime):
     times = replace(TIMES, restored_at=moment)
     asked = NotFound(asked_at=at(9999).timestamp())
 
-    assert isinstance(book.grant_post(claimed(), at(9999), times, body_of, asked)[1], PostGranted)
+    assert isinstance(book.authorize_post(claimed(), at(9999), times, body_of, asked)[1], PostAuthorized)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orders import book, one_post
-from orders.book import BurnGranted, CarrierTimes, Entry, PostGranted, RefundGranted
+from orders import at_most_once, book
+from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 from orders.lifecycle import TRANSITIONS
 from orders.outcomes import (
     NotFound,
@@ -51,7 +51,7 @@ NOTES = ["in_doubt", "parked", "refunding"]
 CALLS = [
     "post",
     "withdraw",
-    "hear",
+    "record_response",
     "look",
     "burn",
     "cancel",
@@ -79,9 +79,9 @@ class Caller:
     def __init__(self, *dialects: CarrierTimes) -> None:
         self.dialects = dialects
         self.times = dialects[0]
-        self.entry = claimed()
+        self.state = claimed()
         self.seconds = 0.0
-        self.rights: list[PostGranted] = []
+        self.rights: list[PostAuthorized] = []
         self.evidence: list[NotFound | None] = [None]
         self.may_be_out: list[bytes] = []
 
@@ -90,20 +90,22 @@ class Caller:
         return at(self.seconds)
 
     def call(self, what: str, choice: int) -> None:
-        before = self.entry
+        before = self.state
         self.times = self.dialects[choice // 7 % len(self.dialects)]
         rule = getattr(self, "_" + what.replace(" ", "_"))
         rule(choice)
         self._must_hold(before, what)
 
     def _run(self, rule: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        self.entry, answer = rule(self.entry, *arguments, **named)
+        self.state, answer = rule(self.state, *arguments, **named)
         return answer
 
     def _post(self, choice: int) -> None:
-        before = self.entry
-        answer = self._run(book.grant_post, self.now, self.times, body_of, self.evidence[choice % len(self.evidence)])
-        if isinstance(answer, PostGranted):
+        before = self.state
+        answer = self._run(
+            book.authorize_post, self.now, self.times, body_of, self.evidence[choice % len(self.evidence)]
+        )
+        if isinstance(answer, PostAuthorized):
             assert (before.cancel_reason, before.burn_at, before.refund_sequence, before.fact) == ("", None, 0, None)
             assert before.posts == 0 or before.completion_date is not None, "one POST ever"
             self.rights.append(answer)
@@ -117,34 +119,34 @@ class Caller:
             self._run(book.withdraw_post, right)
             self.may_be_out.remove(right.body)
 
-    def _hear(self, choice: int) -> None:
+    def _record_response(self, choice: int) -> None:
         """A POST's answer: its holder can't give it back any more, its body stays out."""
         of_post = self.rights.pop(choice % len(self.rights)).number if self.rights and choice % 2 else 0
-        self._run(book.hear, self.now, ANSWERS[choice % len(ANSWERS)], of_post=of_post)
+        self._run(book.record_response, self.now, ANSWERS[choice % len(ANSWERS)], of_post=of_post)
 
     def _look(self, choice: int) -> None:
-        empty = NotFound(posts=self.entry.posts, asked_at=self.now.timestamp())
+        empty = NotFound(posts=self.state.posts, asked_at=self.now.timestamp())
         self.seconds += choice % 3
-        if not book.can_be_asked(self.entry, self.times):
-            self._run(one_post.look, self.now, self.times, listening=timedelta(seconds=65))
-        weighed = self._run(book.weigh_empty, self.now, self.times, empty)
+        if not book.can_be_asked(self.state, self.times):
+            self._run(at_most_once.look, self.now, self.times, listening=timedelta(seconds=65))
+        weighed = self._run(book.assess_not_found, self.now, self.times, empty)
         if isinstance(weighed.answer, NotFound) and weighed.answer.may_post:
             self.evidence.append(weighed.answer if weighed.answer.posts else None)
 
     def _burn(self, _choice: int) -> None:
-        answer = self._run(book.grant_burn, self.now, self.times)
-        if isinstance(answer, BurnGranted) and self.entry.posts:
-            assert self.entry.completion_date is not None
-            assert self.now >= self.entry.completion_date + TIMES.visibility_lag
+        answer = self._run(book.authorize_burn, self.now, self.times)
+        if isinstance(answer, BurnAuthorized) and self.state.posts:
+            assert self.state.completion_date is not None
+            assert self.now >= self.state.completion_date + TIMES.visibility_lag
 
     def _cancel(self, _choice: int) -> None:
         self._run(book.request_cancel, book.CANCELLED)
 
     def _not_delivered(self, choice: int) -> None:
-        before, note = self.entry, ["", "C-4711 is given up"][choice % 2]
-        counts_from = one_post.not_delivered_counts_from(before, self.times)
-        self._run(one_post.resolve_not_delivered, self.now, self.times, note)
-        if before.fact is None and self.entry.fact is not None:
+        before, note = self.state, ["", "C-4711 is given up"][choice % 2]
+        counts_from = at_most_once.not_delivered_counts_from(before, self.times)
+        self._run(at_most_once.resolve_not_delivered, self.now, self.times, note)
+        if before.fact is None and self.state.fact is not None:
             assert counts_from is not None
             assert self.now >= counts_from
 
@@ -158,33 +160,33 @@ class Caller:
         self._run(book.resolve_refunded, "bank transfer")
 
     def _refund(self, _choice: int) -> None:
-        fact = self.entry.fact
-        if isinstance(self._run(book.grant_refund, self.now), RefundGranted):
+        fact = self.state.fact
+        if isinstance(self._run(book.authorize_refund, self.now), RefundAuthorized):
             assert fact in ("refused", "burnt")
 
     def _leave(self, choice: int) -> None:
-        if self.entry.refund_sequence:
-            leaves = self._run(book.refund_leaves, self.now, 1 + choice % 3)
-            assert not (leaves and self.entry.refund_word)
+        if self.state.refund_sequence:
+            leaves = self._run(book.mark_refund_sent, self.now, 1 + choice % 3)
+            assert not (leaves and self.state.refund_word)
 
     def _close(self, choice: int) -> None:
-        if self.entry.refund_sequence:
+        if self.state.refund_sequence:
             self._run(book.close_refund_number, 1 + choice % 3)
 
     def _hear_refund(self, choice: int) -> None:
-        if self.entry.refund_sequence:
-            self._run(book.hear_refund, self.now, REFUND_ANSWERS[choice % len(REFUND_ANSWERS)])
+        if self.state.refund_sequence:
+            self._run(book.record_refund_response, self.now, REFUND_ANSWERS[choice % len(REFUND_ANSWERS)])
 
     def _settle(self, _choice: int) -> None:
         self._run(book.settle, self.now)
 
     def _note(self, choice: int) -> None:
         """`refunding` is noted only of a refund that stands (`View.enter`); the rest may come late, of any run."""
-        status = NOTES[choice % 3] if self.entry.refund_sequence else NOTES[choice % 2]
+        status = NOTES[choice % 3] if self.state.refund_sequence else NOTES[choice % 2]
         self._run(book.note, status, "why", needs_operator=bool(choice % 2))
 
-    def _must_hold(self, before: Entry, what: str) -> None:
-        after = self.entry
+    def _must_hold(self, before: OrderState, what: str) -> None:
+        after = self.state
         assert after.status == before.status or after.status in TRANSITIONS[before.status]
         if before.outcome is not None:
             assert replace(after, contradicted=before.contradicted) == before

@@ -24,9 +24,9 @@ from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from activities.telecom import TelecomActivities
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.order_book import Claim, OrderBook
-from adapters.vault import Vault
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.order_book.book import Claim, OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from tests.properties.engine import AlreadyStarted, Engine, Run, Worker
@@ -38,7 +38,7 @@ from tests.properties.virtual_loop import START, LoopClock, VirtualLoop
 from tests.workflows.conftest import paid_order
 from tests.workflows.world import TIMES
 from workers.composition import activities_of
-from workflows.steps import TopUpInput, Word
+from workflows.steps import OperatorRequest, TopUpInput
 from workflows.top_up_order import TopUpOrder
 
 SWEEP_SECONDS = 600.0
@@ -66,7 +66,7 @@ class Shelf:
         self.connection.row_factory = None
         self.engine = engine_over(self.connection)
         loop = VirtualLoop()
-        template = OrderBook(engine_over(self._template), Vault(bytes(32)), LoopClock(loop))
+        template = OrderBook(engine_over(self._template), FieldCipher(bytes(32)), LoopClock(loop))
         loop.run_until_complete(template.migrate())
         loop.close()
 
@@ -93,8 +93,8 @@ class Story:
         self.order = _ORDER
         self.judge = Judge(self.order.order_id, self.order.amount_fen, _SECRETS, START, self.loop.time)
         self.connection = shelf().connection
-        self.vault = Vault(bytes(32))
-        self.real_book = OrderBook(shelf().engine, self.vault, self.clock)
+        self.cipher = FieldCipher(bytes(32))
+        self.real_book = OrderBook(shelf().engine, self.cipher, self.clock)
         self.book = HeldBook(self.real_book, self)
         self.carrier = Carrier(plan, self)
         self.provider = Provider(plan, self, self.order.payment.merchant_id)
@@ -242,7 +242,7 @@ class Story:
                     self.judge.disturbed = True
                     self.engine.reset(run, tasks=1 if what == "reset to start" else len(run.history) - 1)
             case "retry_now" | "refund_now" | "renotify":
-                self._do(self._update(run, what, Word(operator="li", note="as told")))
+                self._do(self._update(run, what, OperatorRequest(operator="li", note="as told")))
             case _:
                 self._do(self._resolve(what, run))
 
@@ -252,21 +252,21 @@ class Story:
         ends_never = truth == "partial" or (truth == "inProgress" and self.plan.fate.then == "hangs")
         match what:
             case "delivered" if truth == "completed":
-                word = Word(operator="li", note="the carrier says so", outcome="delivered")
+                word = OperatorRequest(operator="li", note="the carrier says so", outcome="delivered")
             case "not delivered" if truth in ("", *REFUSALS) or not self.judge.row["contradicted"]:
-                word = Word(operator="li", note="the carrier has nothing", outcome="not_delivered")
+                word = OperatorRequest(operator="li", note="the carrier has nothing", outcome="not_delivered")
             case "not delivered, reference" if ends_never or truth in REFUSALS:
                 self.carrier.given_up = self.judge.given_up = self.judge.heard_refusal = True
-                word = Word(operator="li", note=f"{REFERENCE} is given up", outcome="not_delivered")
+                word = OperatorRequest(operator="li", note=f"{REFERENCE} is given up", outcome="not_delivered")
             case "refunded" if self.provider.refuses:
-                word = Word(operator="li", note="BANK-1", outcome="refunded")
+                word = OperatorRequest(operator="li", note="BANK-1", outcome="refunded")
             case _:
                 return
         accepted = await self._update(run, "resolve", word)
         if accepted and what == "refunded" and not self.judge.by_hand_fen:
             self.judge.paid_by_hand()
 
-    async def _update(self, run: Run, name: str, word: Word) -> bool:
+    async def _update(self, run: Run, name: str, word: OperatorRequest) -> bool:
         try:
             sentence = await self.engine.update(run, name, word)
         except ApplicationError as error:

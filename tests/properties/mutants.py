@@ -19,14 +19,14 @@ import pytest
 
 import activities.notifying
 import activities.telecom
-import adapters.carrier_tmf622
+import adapters.carriers.tmf622.client
 import adapters.http
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
-from adapters import order_book
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.order_book import Claim, ClaimResult, OrderBook
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.order_book import book as order_book
+from adapters.order_book.book import Claim, ClaimResult, OrderBook
 from orders import book as rules
 from orders.outcomes import Completed, InDoubt, RefundAccepted, RefundClosed, RefundDenied, Refused
 from tests.properties import fast, judge
@@ -98,68 +98,68 @@ def _refused(entry: Any, now: Any, code: str = "MUTANT") -> tuple[Any, Any]:
 
 @_mutant("blind resubmit", judge.ASKED, seed=5)
 def _blind(patch: Patch) -> None:
-    real = rules.grant_post
+    real = rules.authorize_post
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         if entry.posts and entry.fact is None:
             return rules._granted(entry, entry, now, times)
         return real(entry, now, times, make_body, evidence)
 
-    patch.setattr(rules, "grant_post", grant_post)
+    patch.setattr(rules, "authorize_post", authorize_post)
     _answers(patch, RecordingActivities, "read_order", lambda stand, _: stand.model_copy(update={"posts": 0}))
 
 
 @_mutant("refund on an empty GET", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
 def _refund_on_empty(patch: Patch) -> None:
-    real = rules.weigh_empty
+    real = rules.assess_not_found
 
-    def weigh_empty(entry: Any, now: Any, times: Any, empty: Any) -> Any:
+    def assess_not_found(entry: Any, now: Any, times: Any, empty: Any) -> Any:
         if entry.posts and entry.fact is None:
             after, word = _refused(entry, now)
-            return after, rules.Weighed(word)
+            return after, rules.NotFoundAssessment(word)
         return real(entry, now, times, empty)
 
-    patch.setattr(rules, "weigh_empty", weigh_empty)
+    patch.setattr(rules, "assess_not_found", assess_not_found)
 
 
 @_mutant("no burn", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
 def _no_burn(patch: Patch) -> None:
-    real = rules.grant_burn
+    real = rules.authorize_burn
 
-    def grant_burn(entry: Any, now: Any, times: Any) -> Any:
+    def authorize_burn(entry: Any, now: Any, times: Any) -> Any:
         after, granted = real(entry, now, times)
-        return _refused(after, now) if isinstance(granted, rules.BurnGranted) else (after, granted)
+        return _refused(after, now) if isinstance(granted, rules.BurnAuthorized) else (after, granted)
 
-    patch.setattr(rules, "grant_burn", grant_burn)
+    patch.setattr(rules, "authorize_burn", authorize_burn)
 
 
 @_mutant("fresh date", judge.ONE_BODY, seed=2)
 def _fresh_date(patch: Patch) -> None:
-    real = rules.grant_post
+    real = rules.authorize_post
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         after, granted = real(entry, now, times, make_body, evidence)
-        if isinstance(granted, rules.PostGranted) and granted.number > 1:
+        if isinstance(granted, rules.PostAuthorized) and granted.number > 1:
             date = now + times.completion_window
             after = replace(after, body=make_body(date), completion_date=date)
             granted = replace(granted, body=after.body)
         return after, granted
 
-    patch.setattr(rules, "grant_post", grant_post)
+    patch.setattr(rules, "authorize_post", authorize_post)
 
 
 @_mutant("no refund row", judge.SAME_NUMBER, seed=2)
 def _no_refund_row(patch: Patch) -> None:
-    real = rules.grant_refund
+    real = rules.authorize_refund
 
     def grant(entry: Any, now: Any, **named: Any) -> Any:
         after, granted = real(entry, now, **named)
-        if isinstance(granted, rules.RefundGranted):
+        if isinstance(granted, rules.RefundAuthorized):
             after = replace(after, refund_sequence=entry.refund_sequence + 1)
-            granted = rules.RefundGranted(after.refund_sequence, fresh=True)
+            granted = rules.RefundAuthorized(after.refund_sequence, fresh=True)
         return after, granted
 
-    patch.setattr(rules, "grant_refund", grant)
+    patch.setattr(rules, "authorize_refund", grant)
 
 
 @_mutant("reopened run posts without GET", judge.REOPENED_ASKS, judge.ASKED, seed=2)
@@ -174,17 +174,17 @@ def _reopen_blind(patch: Patch) -> None:
 
 
 def _status_is_refusal(patch: Patch, statuses: range) -> None:
-    exchange = adapters.carrier_tmf622.exchange
+    send = adapters.carriers.tmf622.client.send
 
     async def refuses(*arguments: Any, **named: Any) -> Any:
-        reply = await exchange(*arguments, **named)
+        reply = await send(*arguments, **named)
         if isinstance(reply, adapters.http.Reply) and reply.status in statuses:
             order = b'{"id": "C-4711", "externalId": "TSAGA00000001", "state": "rejected"}'
             body = b"[" + order + b"]" if arguments[1].method == "GET" else order
             return adapters.http.Reply(200, reply.headers, body)
         return reply
 
-    patch.setattr(adapters.carrier_tmf622, "exchange", refuses)
+    patch.setattr(adapters.carriers.tmf622.client, "send", refuses)
 
 
 @_mutant(
@@ -298,14 +298,14 @@ def _old_evidence(patch: Patch) -> None:
     ),
 )
 def _any_count(patch: Patch) -> None:
-    real = rules.grant_post
+    real = rules.authorize_post
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         if evidence is not None and entry.posts:
             evidence = evidence.model_copy(update={"posts": entry.posts, "asked_at": now.timestamp()})
         return real(entry, now, times, make_body, evidence)
 
-    patch.setattr(rules, "grant_post", grant_post)
+    patch.setattr(rules, "authorize_post", authorize_post)
 
 
 @_mutant("last word wins", judge.FINAL)
@@ -341,14 +341,14 @@ def _early_burn(patch: Patch) -> None:
     ),
 )
 def _open_row(patch: Patch) -> None:
-    real = rules.grant_post
+    real = rules.authorize_post
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         cancelled = entry.cancel_reason
         after, granted = real(replace(entry, cancel_reason=""), now, times, make_body, evidence)
         return replace(after, cancel_reason=cancelled), granted
 
-    patch.setattr(rules, "grant_post", grant_post)
+    patch.setattr(rules, "authorize_post", authorize_post)
     where = TopUpOrder._where_it_stands
 
     def open_again(self: Any, stand: Any) -> Any:
@@ -406,30 +406,30 @@ def _half(patch: Patch) -> None:
 
 @_mutant("refund on a contradicted row", judge.CONTRADICTED)
 def _contradicted(patch: Patch) -> None:
-    real = rules.grant_refund
+    real = rules.authorize_refund
 
     def grant(entry: Any, now: Any, **named: Any) -> Any:
         after, granted = real(replace(entry, contradicted=False), now, **named)
         return replace(after, contradicted=entry.contradicted), granted
 
-    patch.setattr(rules, "grant_refund", grant)
+    patch.setattr(rules, "authorize_refund", grant)
 
 
 @_mutant("refunded once accepted", judge.TRUE_BOOK)
 def _accepted_is_confirmed(patch: Patch) -> None:
-    real = rules.hear_refund
+    real = rules.record_refund_response
 
     def hear(entry: Any, now: Any, answer: Any, **named: Any) -> Any:
         if isinstance(answer, RefundAccepted):
             answer = rules.RefundConfirmed(provider_refund_id="P")
         return real(entry, now, answer, **named)
 
-    patch.setattr(rules, "hear_refund", hear)
+    patch.setattr(rules, "record_refund_response", hear)
 
 
 @_mutant("a zombie's refund is not met by the book", judge.SETTLED_QUIET, judge.SAME_NUMBER, judge.ONE_REFUND, seed=3)
 def _zombie_refund(patch: Patch) -> None:
-    patch.setattr(rules, "refund_leaves", lambda entry, now, _n, **_: (replace(entry, refund_sent_at=now), True))
+    patch.setattr(rules, "mark_refund_sent", lambda entry, now, _n, **_: (replace(entry, refund_sent_at=now), True))
 
 
 @_mutant(
@@ -471,7 +471,7 @@ def _says_refunded_early(patch: Patch) -> None:
         real(self, "refunded" if result == "failed" else result, platforms)
 
     def at_once(record: Any, result: Any) -> Any:
-        return compose(record, "failed" if record.entry.refund_confirmed_at is None else result)
+        return compose(record, "failed" if record.state.refund_confirmed_at is None else result)
 
     def named(record: Any, result: Any) -> Any:
         return replace(at_once(record, result), result=result)
@@ -516,7 +516,7 @@ def _trail_tells(patch: Patch) -> None:
     real = activities.telecom._grant_detail
 
     def detail(granted: object) -> Mapping[str, Any]:
-        body = {"body": granted.body.decode()} if isinstance(granted, rules.PostGranted) else {}
+        body = {"body": granted.body.decode()} if isinstance(granted, rules.PostAuthorized) else {}
         return {**real(granted), **body}
 
     patch.setattr(activities.telecom, "_grant_detail", detail)

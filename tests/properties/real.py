@@ -26,12 +26,12 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, TimeSkipper, TimeSkippingConfig
 
 from activities.reopening import Reopening
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.order_book import Claim, OrderBook
-from adapters.vault import Vault
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.order_book.book import Claim, OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
-from tests.parts.temporal import Temporal
 from tests.properties.fast import HeldBook, look, trail
 from tests.properties.judge import DUPLICATES, SOUND, Attempt, Judge, who
 from tests.properties.outside import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
@@ -39,7 +39,7 @@ from tests.properties.plans import Hand, Plan
 from tests.properties.search import Found, drawn
 from tests.workflows.conftest import paid_order
 from tests.workflows.world import World
-from workflows.steps import Word
+from workflows.steps import OperatorRequest
 
 AT_ONCE = 16
 SLACK_SECONDS = 3.0
@@ -75,7 +75,7 @@ class RealStory:
         self.judge = Judge(self.order.order_id, self.order.amount_fen, secrets, self.start, self.seconds)
         self.judge.slack_seconds = SLACK_SECONDS
         file = folder / f"{number}.db"
-        self.real_book = OrderBook.open(f"sqlite:///{file}", Vault(bytes(32)), self.clock)
+        self.real_book = OrderBook.open(f"sqlite:///{file}", FieldCipher(bytes(32)), self.clock)
         self._file = file
         self.carrier = Carrier(plan, self)
         self.provider = Provider(plan, self, self.order.payment.merchant_id)
@@ -200,27 +200,27 @@ class RealStory:
 
     async def _say(self, what: str) -> None:
         if what in ("retry_now", "refund_now", "renotify"):
-            await self._update(what, Word(operator="li", note="as told"))
+            await self._update(what, OperatorRequest(operator="li", note="as told"))
             return
         truth = self.carrier.state
         ends_never = truth == "partial" or (truth == "inProgress" and self.plan.fate.then == "hangs")
         match what:
             case "delivered" if truth == "completed":
-                word = Word(operator="li", note="the carrier says so", outcome="delivered")
+                word = OperatorRequest(operator="li", note="the carrier says so", outcome="delivered")
             case "not delivered" if truth in ("", *REFUSALS) or not self.judge.row["contradicted"]:
-                word = Word(operator="li", note="the carrier has nothing", outcome="not_delivered")
+                word = OperatorRequest(operator="li", note="the carrier has nothing", outcome="not_delivered")
             case "not delivered, reference" if ends_never or truth in REFUSALS:
                 self.carrier.given_up = self.judge.given_up = self.judge.heard_refusal = True
-                word = Word(operator="li", note=f"{REFERENCE} is given up", outcome="not_delivered")
+                word = OperatorRequest(operator="li", note=f"{REFERENCE} is given up", outcome="not_delivered")
             case "refunded" if self.provider.refuses:
-                word = Word(operator="li", note="BANK-1", outcome="refunded")
+                word = OperatorRequest(operator="li", note="BANK-1", outcome="refunded")
             case _:
                 return
         accepted = await self._update("resolve", word)
         if accepted and what == "refunded" and not self.judge.by_hand_fen:
             self.judge.paid_by_hand()
 
-    async def _update(self, name: str, word: Word) -> bool:
+    async def _update(self, name: str, word: OperatorRequest) -> bool:
         try:
             sentence = await asyncio.wait_for(self._latest().execute_update(name, word), 20)
         except WorkflowUpdateFailedError as error:

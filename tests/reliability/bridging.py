@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import kafka as kafka_python
 
-from adapters.order_book import UnknownOrder
-from orders.book import Entry
+from adapters.order_book.book import UnknownOrder
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import Program, free_port
+from orders.book import OrderState
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import Program, free_port
 from tests.reliability.audit import Paid, Seen
 from tests.reliability.cells import REFUSED
 from tests.reliability.crashing_process import Fault, When
@@ -191,7 +191,7 @@ async def _ended(lane: Lane, orders: Sequence[PaidOrder], result: Shown) -> None
 
     async def all_ended() -> bool:
         try:
-            return all([(await lane.book.read(order.order_id)).entry.outcome for order in orders])
+            return all([(await lane.book.read(order.order_id)).state.outcome for order in orders])
         except UnknownOrder:
             return False
 
@@ -257,7 +257,7 @@ def incident_drill(kafka: Kafka, mosquitto: Mosquitto, *, kill_worker: bool) -> 
         )
         result.report.add(COMES_ABOUT, result.name, ())
         if not kill_worker:
-            entry = (await lane.book.read(order.order_id)).entry
+            entry = (await lane.book.read(order.order_id)).state
             result.report.add(AT_ONCE, result.name, _late(world.books.seen([paid])[0], entry))
         back_at = time.monotonic()
         await _bring_back(runner, hung, mosquitto, stack)
@@ -300,7 +300,7 @@ async def _bring_back(runner: Runner, hung: _Hung, mosquitto: Mosquitto, stack: 
     door.open()
 
 
-def _late(seen: Seen, entry: Entry) -> list[str]:
+def _late(seen: Seen, entry: OrderState) -> list[str]:
     """Notices that came later than at once after the product had heard what they tell of."""
     told: Mapping[str, Any] = {entry.data["result"]: entry.at for entry in reversed(seen.notices)}
     happened = {"failed": entry.fact_at, "refunded": entry.refund_confirmed_at}

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from devkit.servers import temporal
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.parts import temporal
 from tests.reliability.lanes import Lane, NotShown
 from tests.reliability.world import ROOT
 

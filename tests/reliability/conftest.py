@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.postgres import Postgres
-from tests.parts.temporal import Temporal
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.postgres import Postgres
+from devkit.servers.temporal import Temporal
 from tests.reliability.drill_mutants import DRILL_MUTANTS
 from tests.reliability.matrix import Parts, representative, representative_names
 from tests.reliability.mutants import MUTANTS

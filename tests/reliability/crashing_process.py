@@ -36,8 +36,8 @@ from temporalio.client import Client
 
 import bridge.process
 import workers.process
-from adapters.mqtt import MqttNotifier
-from adapters.order_book import OrderBook
+from adapters.mqtt.notifier import MqttNotifier
+from adapters.order_book.book import OrderBook
 from orders.errors import NotAcknowledged, Unavailable
 
 When = Literal["before", "middle", "after"]

@@ -5,7 +5,7 @@ import contextlib
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.parts.process import free_port
+from devkit.servers.process import free_port
 
 READ_BYTES: Final = 65_536
 

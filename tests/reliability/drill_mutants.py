@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import adapters.order_book
+import adapters.order_book.book
 import orders.book
-from adapters.order_book import Claim, ClaimResult
-from orders.outcomes import CarrierSays, NotFound
-from tests.parts.kafka import Kafka
+from adapters.order_book.book import Claim, ClaimResult
+from devkit.servers.kafka import Kafka
+from orders.outcomes import CarrierResult, NotFound
 from tests.reliability.cancels import cancel_drill
 from tests.reliability.forgetting import TOUCHES_NOTHING, forgotten_records_drill
 from tests.reliability.hands import hand_drill
@@ -43,8 +43,8 @@ def _takes_a_cancel_for_a_refusal() -> None:
 def _reopens_without_asking() -> None:
     """The book forgets the POST, and the run that it was reopened."""
 
-    def anew(_self: Any, _stand: Any) -> CarrierSays:
-        return CarrierSays(answer=NotFound(may_post=True))
+    def anew(_self: Any, _stand: Any) -> CarrierResult:
+        return CarrierResult(answer=NotFound(may_post=True))
 
     MUTANTS["posts again without asking"].apply()
     assert hasattr(TopUpOrder, "_where_it_stands"), "TopUpOrder has no _where_it_stands any more: correct the mutant"
@@ -52,7 +52,7 @@ def _reopens_without_asking() -> None:
 
 
 def _forgets_that_orders_are_settled() -> None:
-    known: Any = adapters.order_book._Known  # pyright: ignore[reportPrivateUsage] - what it replaces
+    known: Any = adapters.order_book.book._Known  # pyright: ignore[reportPrivateUsage] - what it replaces
     compare = known.compare
 
     def forgetful(self: Any, order: Any) -> ClaimResult:

@@ -19,14 +19,14 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from adapters.vault import Vault
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import Program
+from devkit.servers.reaper import process_tree, signal_all
+from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from simulators.carrier_flat import card_sha256
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import Program
-from tests.parts.reaper import process_tree, signal_all
-from tests.parts.temporal import Temporal
 from tests.reliability.lanes import Lane, thaw
 from tests.reliability.world import PACKAGE, PII_KEY, World
 from workflows.steps import Start, TopUpInput
@@ -133,7 +133,7 @@ class Storm:
             await asyncio.sleep(0.5)
 
     async def _look_after(self, order: PaidOrder) -> None:
-        entry = (await self.lane.book.read(order.order_id)).entry
+        entry = (await self.lane.book.read(order.order_id)).state
         if entry.outcome is not None:
             return
         described = await self.lane.handle(order).describe()
@@ -163,7 +163,7 @@ class Storm:
             provider=order.payment.provider,
             reopened=True,
         )
-        start = Start(again, Vault(PII_KEY).vehicle_hash(order.vehicle.vin))
+        start = Start(again, FieldCipher(PII_KEY).vehicle_hash(order.vehicle.vin))
         await self.lane.client.start_workflow(**start.arguments(self.lane.queue))
         self.counts["reopened"] += 1
 
@@ -172,7 +172,7 @@ class Storm:
     async def _until_settled(self) -> None:
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
-            entries = [(await self.lane.book.read(order_id)).entry for order_id in self.orders]
+            entries = [(await self.lane.book.read(order_id)).state for order_id in self.orders]
             if all(entry.outcome is not None for entry in entries):
                 return
             await asyncio.sleep(1)
@@ -189,7 +189,7 @@ class Storm:
         paid_back = Counter(entry.data["out_trade_no"] for entry in books.money if entry.kind == "refunded")
         for order_id, order in self.orders.items():
             card = card_sha256(order.vehicle.iccid)
-            entry = (await self.lane.book.read(order_id)).entry
+            entry = (await self.lane.book.read(order_id)).state
             self.counts[str(entry.outcome)] += 1
             self.counts["posts"] += posts[card]
             ends = {"delivered": (1, 0), "refunded": (0, 1)}

@@ -11,9 +11,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from devkit.servers.kafka import Kafka
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
 from tests.reliability.audit import Paid
 from tests.reliability.bridging import Topic
 from tests.reliability.cells import REFUSED

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from adapters.order_book import Claim
+from adapters.order_book.book import Claim
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.audit import End, Paid

@@ -13,12 +13,12 @@ from typing import Any, Final
 import httpx
 from temporalio.client import Client, WorkflowHandle
 
-from adapters.order_book import ClaimResult
-from adapters.vault import Vault
+from adapters.order_book.book import ClaimResult
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.process import Program
+from devkit.servers.reaper import process_tree, signal_all
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.parts.process import Program
-from tests.parts.reaper import process_tree, signal_all
 from tests.reliability.audit import Books, Paid
 from tests.reliability.crashing_process import Plan
 from tests.reliability.world import PACKAGE, PII_KEY, PLATFORM, World, open_book
@@ -145,7 +145,7 @@ class Lane:
                 amount_fen=order.amount_fen,
                 provider=order.payment.provider,
             ),
-            Vault(PII_KEY).vehicle_hash(order.vehicle.vin),
+            FieldCipher(PII_KEY).vehicle_hash(order.vehicle.vin),
         )
         await self.client.start_workflow(**start.arguments(self.queue))
 
@@ -181,14 +181,14 @@ class Lane:
             async with asyncio.timeout(HEAL_SECONDS):
                 return await self.handle(order).result()
         except TimeoutError:
-            entry = (await self.book.read(order.order_id)).entry
+            entry = (await self.book.read(order.order_id)).state
             raise TimeoutError(f"no end within {HEAL_SECONDS:.0f} s; the order book says {entry}") from None
 
     async def compare(self, paid: Paid, books: Books, said: str = "") -> list[str]:
         """The product's own tables, last: they must say what the world says. `said`: the run's own outcome."""
         record, notices = await self.book.read_with_notices(paid.order_id)
         seen = books.seen([paid])[0]
-        entry, ends, sentences = record.entry, seen.ends, list[str]()
+        entry, ends, sentences = record.state, seen.ends, list[str]()
         if {entry.outcome} != ends or (said and {said} != ends):
             sentences.append(f"the book says {entry.outcome}, the run {said}, the world {sorted(ends)}")
         if entry.status != entry.outcome or entry.needs_operator or entry.first_pass:

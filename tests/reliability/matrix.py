@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
 from tests.reliability import hands
 from tests.reliability.bridging import POINTS, bridge_drill, incident_drill
 from tests.reliability.cancels import CANCELS, cancel_drill

@@ -15,9 +15,9 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from devkit.servers.process import Program
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.parts.process import Program
 from tests.reliability.commands import of, temporal_cli
 from tests.reliability.hands import RESETS, start_sweeping
 from tests.reliability.lanes import HEAL_SECONDS, Lane, NotShown
@@ -153,7 +153,7 @@ class _Monkey:
         Raises:
             TimeoutError: not by then.
         """
-        while (await self._lane.book.read(self._order.order_id)).entry.outcome is None:
+        while (await self._lane.book.read(self._order.order_id)).state.outcome is None:
             await self._pause(deadline, "is not settled")
         if not await self._told():
             with contextlib.suppress(WorkflowAlreadyStartedError):  # contracts §3: no sweep takes up a settled order
@@ -164,7 +164,7 @@ class _Monkey:
 
     async def _pause(self, deadline: float, what: str) -> None:
         if time.monotonic() > deadline:
-            entry = (await self._lane.book.read(self._order.order_id)).entry
+            entry = (await self._lane.book.read(self._order.order_id)).state
             raise TimeoutError(f"{self._order.order_id} {what} within {HEAL_SECONDS:.0f} s: {entry}")
         await asyncio.sleep(0.5)
 

@@ -12,12 +12,12 @@ import activities.notifying
 import orders.book
 from activities.notifying import NotifyingActivities
 from activities.recording import RecordingActivities
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.order_book import OrderBook
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.order_book.book import OrderBook
 from orders.outcomes import InDoubt, Refused
 from tests.reliability.cells import BY_NAME, Cell
 from tests.reliability.crashing_process import Fault, When
-from workflows.steps import NoticeAsk, NoticeSays, Stand
+from workflows.steps import NotifyRequest, NotifyResult, Stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,18 @@ def _patch(owner: Any, name: str, value: Any) -> None:
 
 
 def _posts_without_asking() -> None:
-    read, grant, granted = RecordingActivities.read_order, orders.book.grant_post, orders.book._granted  # pyright: ignore[reportPrivateUsage] - what it replaces
+    read, grant, granted = RecordingActivities.read_order, orders.book.authorize_post, orders.book._granted  # pyright: ignore[reportPrivateUsage] - what it replaces
 
     async def read_order(self: RecordingActivities, order_id: str) -> Stand:
         return (await read(self, order_id)).model_copy(update={"posts": 0})
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         if entry.posts and entry.fact is None:
             return granted(entry, entry, now, times)
         return grant(entry, now, times, make_body, evidence)
 
     _patch(RecordingActivities, "read_order", _as(read, read_order))
-    _patch(orders.book, "grant_post", grant_post)
+    _patch(orders.book, "authorize_post", authorize_post)
 
 
 def _posts_before_the_intent() -> None:
@@ -60,7 +60,7 @@ def _posts_before_the_intent() -> None:
 
     async def forgetful(self: OrderBook, order_id: str, rule: Any, *, kind: str, detail: Any) -> Any:
         def forget(record: Any) -> Any:
-            return record.entry, rule(record)[1]
+            return record.state, rule(record)[1]
 
         return await decide(self, order_id, forget if kind == "post_intent" else rule, kind=kind, detail=detail)
 
@@ -68,15 +68,15 @@ def _posts_before_the_intent() -> None:
 
 
 def _new_body_for_each_post() -> None:
-    grant = orders.book.grant_post
+    grant = orders.book.authorize_post
 
-    def grant_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
+    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
         after, answer = grant(entry, now, times, make_body, evidence)
-        if isinstance(answer, orders.book.PostGranted):
+        if isinstance(answer, orders.book.PostAuthorized):
             answer = replace(answer, body=make_body(now + times.completion_window))
         return after, answer
 
-    _patch(orders.book, "grant_post", grant_post)
+    _patch(orders.book, "authorize_post", authorize_post)
 
 
 def _takes_a_500_for_a_refusal() -> None:
@@ -114,9 +114,9 @@ def _dates_each_notice_anew() -> None:
 
 
 def _tells_nobody() -> None:
-    async def silent(self: NotifyingActivities, ask: NoticeAsk) -> NoticeSays:
+    async def silent(self: NotifyingActivities, ask: NotifyRequest) -> NotifyResult:
         del self
-        return NoticeSays(states=dict.fromkeys(ask.platforms, "acknowledged"))
+        return NotifyResult(states=dict.fromkeys(ask.platforms, "acknowledged"))
 
     _patch(NotifyingActivities, "notify_vehicle", _as(NotifyingActivities.notify_vehicle, silent))
 

@@ -16,12 +16,12 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.order_book import OrderBook, UnknownOrder
+from adapters.order_book.book import OrderBook, UnknownOrder
+from devkit.servers.kafka import Kafka
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import unique
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
-from tests.parts.postgres import Postgres
-from tests.parts.process import unique
 from tests.reliability.audit import CLOCK_SECONDS, End, Entry, Paid, Seen
 from tests.reliability.bridging import Topic
 from tests.reliability.cells import REFUSED
@@ -182,7 +182,7 @@ async def _bring(runner: Runner, lane: Lane, topic: Topic) -> list[Case]:
 
 async def _outcome(lane: Lane, case: Case) -> str:
     try:
-        return (await lane.book.read(case.order.order_id)).entry.outcome or ""
+        return (await lane.book.read(case.order.order_id)).state.outcome or ""
     except UnknownOrder:
         return ""
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from devkit.servers.process import Program
 from orders.paid_order import PaidOrder
 from simulators.book import BookTamperedError, verify
-from tests.parts.process import Program
 from tests.reliability.audit import Books, Paid, Report, Seen, audit, audit_whole
 from tests.reliability.cells import HOLD_SECONDS, Cell
 from tests.reliability.doors import Door
@@ -217,7 +217,7 @@ async def _heal(lane: Lane, cell: Cell, order: PaidOrder, crasher: Program) -> T
 async def _settled_within(lane: Lane, order: PaidOrder, seconds: float) -> None:
     """Wait for the end, but not for ever: the polls that a frozen worker has open may each swallow a task."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and (await lane.book.read(order.order_id)).entry.outcome is None:
+    while time.monotonic() < deadline and (await lane.book.read(order.order_id)).state.outcome is None:
         await asyncio.sleep(0.3)
     await asyncio.sleep(1)
 

@@ -131,7 +131,7 @@ def _at_the_carrier(kind: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bo
 
 def _status(status: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]:
     async def reached(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-        return (await lane.book.read(order.order_id)).entry.status == status
+        return (await lane.book.read(order.order_id)).state.status == status
 
     return reached
 
@@ -142,11 +142,11 @@ async def _refund_under_way(lane: Lane, _: PaidOrder, paid: Paid) -> bool:
 
 
 async def _needs_operator(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).entry.needs_operator
+    return (await lane.book.read(order.order_id)).state.needs_operator
 
 
 async def _settled(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).entry.outcome is not None
+    return (await lane.book.read(order.order_id)).state.outcome is not None
 
 
 async def _ended(lane: Lane, order: PaidOrder, _: Paid) -> bool:

@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
+from devkit.servers.kafka import Kafka
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import Process, Program
+from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.postgres import Postgres
-from tests.parts.process import Process, Program
-from tests.parts.temporal import Temporal
 from tests.reliability.audit import Paid
 from tests.reliability.bridging import Topic
 from tests.reliability.lanes import HEAL_SECONDS, Lane, until

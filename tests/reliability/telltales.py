@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import activities.telecom
-import adapters.carrier_tmf622
-from adapters.carrier_tmf622 import Tmf622Carrier
-from adapters.order_book import OrderBook
-from orders.book import PostGranted
+import adapters.carriers.tmf622.client
+from adapters.carriers.tmf622.client import Tmf622Carrier
+from adapters.order_book.book import OrderBook
+from orders.book import PostAuthorized
 from tests.reliability.traces import EVERY_CALL, NOTHING_PERSONAL
 from tests.reliability.trails import KINDS, Kind
 
@@ -34,7 +34,7 @@ def _writes_the_body_into_the_trail() -> None:
 
     def chatty(granted: object) -> Mapping[str, Any]:
         said: Mapping[str, Any] = detail(granted)
-        return {**said, "body": granted.body.decode()} if isinstance(granted, PostGranted) else said
+        return {**said, "body": granted.body.decode()} if isinstance(granted, PostAuthorized) else said
 
     _patch(activities.telecom, "_grant_detail", chatty)
 
@@ -54,7 +54,7 @@ def _passes_words_on_as_they_are() -> None:
     def as_they_are(words: object) -> str:
         return f': "{words}"' if words else ""
 
-    _patch(adapters.carrier_tmf622, "quoted", as_they_are)
+    _patch(adapters.carriers.tmf622.client, "quoted", as_they_are)
 
 
 def _leaves_looks_out() -> None:

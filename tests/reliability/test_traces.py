@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.order_book import Event
+from adapters.order_book.book import Event
 from orders.paid_order import PaidOrder
 from tests.reliability.audit import Entry, Paid, Seen
 from tests.reliability.running import Shown

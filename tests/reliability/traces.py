@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 from temporalio.client import Client
 
-from adapters.order_book import Event
+from adapters.order_book.book import Event
 from orders import lifecycle
 from orders.paid_order import PaidOrder
 from tests.reliability.audit import Seen

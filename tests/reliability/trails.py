@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.order_book import Event, UnknownOrder
+from adapters.order_book.book import Event, UnknownOrder
+from devkit.servers.kafka import Kafka
 from orders.paid_order import PaidOrder
-from tests.parts.kafka import Kafka
 from tests.reliability.audit import End, Paid
 from tests.reliability.bridging import DeadLetter, Topic, record_of
 from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, until
@@ -116,7 +116,7 @@ async def _judge_trails(runner: Runner, result: Shown, lane: Lane, both: Sequenc
     for seen in await runner.judge_all(result, lane, [paid for _, paid in both]):
         order_id = seen.paid.order_id
         events = await lane.book.events(order_id)
-        status = (await lane.book.read(order_id)).entry.status
+        status = (await lane.book.read(order_id)).state.status
         result.report.add(EVERY_CALL, order_id, calls_missing(seen, events))
         result.report.add(EVERY_TRANSITION, order_id, transitions_missing(status, events))
 
@@ -193,7 +193,7 @@ async def _play(lane: Lane, kind: Kind, order: PaidOrder, paid: Paid) -> None:
 
 
 async def _parked(lane: Lane, order: PaidOrder) -> bool:
-    return await _begun(lane, order) and (await lane.book.read(order.order_id)).entry.status == "parked"
+    return await _begun(lane, order) and (await lane.book.read(order.order_id)).state.status == "parked"
 
 
 async def _begun(lane: Lane, order: PaidOrder) -> bool:

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 import httpx
 
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.postgres import Postgres
+from devkit.servers.process import Program, free_port, temporary_folder
+from devkit.servers.temporal import Temporal
 from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.postgres import Postgres
-from tests.parts.process import Program, free_port, temporary_folder
-from tests.parts.temporal import Temporal
 from tests.reliability.audit import Books, Entry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -243,7 +243,7 @@ def _payment(order: PaidOrder) -> dict[str, Any]:
 
 def open_book(database_url: str) -> OrderBook:
     """The product's order book, as the product opens it."""
-    return OrderBook.open(database_url, Vault(PII_KEY), SystemClock())
+    return OrderBook.open(database_url, FieldCipher(PII_KEY), SystemClock())
 
 
 async def _migrate(database_url: str) -> None:

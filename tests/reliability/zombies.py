@@ -77,7 +77,7 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
 
 
 async def _all_ended(lane: Lane, orders: Sequence[PaidOrder]) -> bool:
-    return all([(await lane.book.read(order.order_id)).entry.outcome for order in orders])
+    return all([(await lane.book.read(order.order_id)).state.outcome for order in orders])
 
 
 def _late(seen: Seen, before: Before, over_at: int) -> bool:

@@ -9,12 +9,12 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from runtime import temporal as module
 from runtime.settings import Settings, load
 from runtime.temporal import DATA_CONVERTER, NotConnected, check, connect, wait_for_temporal
 from runtime.waiting import Stopped
-from tests.parts.temporal import Temporal
 from tests.runtime import environments
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Any, get_args
 
 from simulators.carrier_faults import CarrierFault, carrier_fault_desk
-from simulators.faults import FaultDesk
+from simulators.faults import FaultPlans
 from simulators.payment_faults import AlipayFault, WechatFault, alipay_fault_desk, wechat_fault_desk
 from tests.simulators.processes import ROOT
 
@@ -22,7 +22,7 @@ def examples_of(*sections: str) -> list[dict[str, Any]]:
     return [json.loads(example) for example in re.findall(r'`(\{"kind".*?\})`', text)]
 
 
-def check(desk: FaultDesk[Any], union: Any, *sections: str) -> None:
+def check(desk: FaultPlans[Any], union: Any, *sections: str) -> None:
     examples = examples_of(*sections)
     desk.put("T0000001", examples)
     assert {example["kind"] for example in examples} == kinds_of(union)

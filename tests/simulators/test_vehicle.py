@@ -17,12 +17,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import free_port
 from simulators.book import Book, verify
 from simulators.mqtt_listener import BrokerAddress
 from simulators.vehicle import Vehicle
 from simulators.wire import Pace
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import free_port
 from tests.simulators.processes import SimulatorProcess, start
 
 

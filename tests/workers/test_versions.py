@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.parts import temporal
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.process import free_port
-from tests.parts.temporal import Temporal
+from devkit.servers import temporal
+from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.process import free_port
+from devkit.servers.temporal import Temporal
 from tests.reliability.audit import audit
 from tests.reliability.lanes import Lane, NotShown, until
 from tests.reliability.world import World

@@ -5,22 +5,22 @@ import time
 
 import pytest
 
-from adapters.http import Contact, NoReply
+from adapters.http import EndpointHealth, NoResponse
 from workers.watching import reachable
 
 
 async def test_a_carrier_that_accepts_connections_and_answers_no_call_is_named():
     async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        contact = Contact()
-        check = reachable(f"http://127.0.0.1:{port}", contact, 60)
+        health = EndpointHealth()
+        check = reachable(f"http://127.0.0.1:{port}", health, 60)
 
         assert await check() is None
-        contact.note(NoReply("unanswered", "cut short"), time.monotonic() - 2)
+        health.note(NoResponse("unanswered", "cut short"), time.monotonic() - 2)
         assert await check() is None
-        contact.note(NoReply("unanswered", "timed out"), time.monotonic())
-        silent = Contact()
-        silent.note(NoReply("unanswered", "timed out"), time.monotonic() - 61)
+        health.note(NoResponse("unanswered", "timed out"), time.monotonic())
+        silent = EndpointHealth()
+        silent.note(NoResponse("unanswered", "timed out"), time.monotonic() - 61)
         with pytest.raises(ConnectionError, match="has answered no call for 61 s; orders wait for it"):
             await reachable(f"http://127.0.0.1:{port}", silent, 60)()
 
@@ -29,4 +29,4 @@ async def test_a_carrier_that_accepts_no_connection_is_named():
     async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
     with pytest.raises(ConnectionError, match="accepts no connection"):
-        await reachable(f"http://127.0.0.1:{port}", Contact(), 60)()
+        await reachable(f"http://127.0.0.1:{port}", EndpointHealth(), 60)()

@@ -27,7 +27,7 @@ async def test_a_delivered_order_is_posted_once_and_every_platform_is_told(world
     assert world.carrier.calls == ["POST"]
     assert world.wechat.calls == []
     assert world.notifier.results("new") == world.notifier.results("legacy") == ["delivered"]
-    assert (await world.entry()).outcome == "delivered"
+    assert (await world.state()).outcome == "delivered"
 
 
 @scenario
@@ -101,7 +101,7 @@ async def test_an_order_that_the_carrier_never_takes_in_is_burnt_then_refunded(w
     assert (result.outcome, result.reason) == ("refunded", "NOT_FOUND_AND_BURNT")
     assert world.carrier.calls.count("CANCEL") == 1
     assert len(set(world.carrier.posts)) == 1
-    entry = await world.entry()
+    entry = await world.state()
     assert entry.burn_at is not None
     assert entry.completion_date is not None
     assert entry.burn_at >= entry.completion_date + timedelta(seconds=15)
@@ -119,7 +119,7 @@ async def test_a_carrier_silent_for_three_days_parks_the_order_and_ends_it_when_
     assert parked.needs_operator
     assert ("order_needs_operator", world.order.order_id) in [(kind, f["order_id"]) for kind, f in world.alerts]
     assert world.wechat.calls == []
-    assert (await world.entry()).first_pass is False
+    assert (await world.state()).first_pass is False
 
     world.carrier.silent = False
     result = await world.result(handle, within=timedelta(days=1))

@@ -10,7 +10,7 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.service import RPCError
 
-from orders.outcomes import CarrierSays, RefundHeld, Refused
+from orders.outcomes import CarrierResult, RefundHeld, Refused
 from tests.workflows.fakes import UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
@@ -122,7 +122,7 @@ async def test_an_order_that_is_done_names_the_platform_its_notice_waits_for(wor
 @scenario
 @pytest.mark.parametrize(
     "given",
-    [CarrierSays(answer=Refused(code="BY_HAND")), {"state": "completed"}, None],
+    [CarrierResult(answer=Refused(code="BY_HAND")), {"state": "completed"}, None],
     ids=["refused", "another shape", "nothing"],
 )
 async def test_an_activity_completed_by_hand_refunds_nothing_wedges_nothing_and_tells_the_car_nothing_false(

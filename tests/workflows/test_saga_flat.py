@@ -49,10 +49,10 @@ async def test_a_flat_doubt_is_parked_at_once_and_resolved_as_delivered(world: W
     handle = await world.start()
     parked = await world.until(handle, "parked")
     assert (parked.needs_operator, parked.reason) == (True, answer.why)
-    while (await world.entry()).status != "parked":
+    while (await world.state()).status != "parked":
         await asyncio.sleep(0.05)
     assert [kind for kind, _ in world.alerts] == ["order_needs_operator"]
-    assert (await world.entry()).first_pass is False
+    assert (await world.state()).first_pass is False
     details = await world.details(handle)
     assert "--outcome delivered" in details
     assert "--outcome not_delivered" not in details
@@ -76,7 +76,7 @@ async def test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_re
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await world.update(handle, "resolve", outcome="not_delivered")
     assert "Ask the carrier again after" in str(refused.value.cause)
-    entry = await world.entry()
+    entry = await world.state()
     assert (entry.fact, entry.cancel_reason, world.wechat.calls) == (None, "", [])
 
     while "--outcome not_delivered" not in await world.details(handle):
@@ -85,7 +85,7 @@ async def test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_re
     result = await world.result(handle, within=timedelta(hours=1))
 
     assert (result.outcome, result.reason) == ("refunded", "RESOLVED_BY_OPERATOR")
-    entry = await world.entry()
+    entry = await world.state()
     assert entry.last_post_at is not None
     assert entry.fact_at is not None
     assert entry.fact_at >= entry.last_post_at + timedelta(seconds=60 + 15)
@@ -105,7 +105,7 @@ async def test_a_cancel_before_any_flat_post_is_a_burn_in_the_book_and_calls_nob
 
     assert (result.outcome, result.reason) == ("refunded", "CANCELLED")
     assert set(world.flat.calls) == {"away"}
-    assert (await world.entry()).fact == "burnt"
+    assert (await world.state()).fact == "burnt"
 
 
 @scenario
@@ -136,7 +136,7 @@ async def test_a_cancel_in_flat_doubt_frees_nothing(world: World):
 
     assert "no cancel" in said
     assert (await world.status(handle)).state == "parked"
-    assert (await world.entry()).cancel_reason == "CANCELLED"
+    assert (await world.state()).cancel_reason == "CANCELLED"
     assert (world.flat.calls, world.wechat.calls) == (["POST"], [])
     await world.update(handle, "resolve", outcome="delivered")
     assert (await world.result(handle, within=timedelta(minutes=5))).outcome == "delivered"
@@ -174,10 +174,10 @@ async def test_a_flat_answer_that_comes_when_the_order_is_parked_ends_it(world: 
     handle = await world.start()
     await world.until(handle, "parked")
 
-    entry = await world.entry()
+    entry = await world.state()
     await world.book.decide(
         world.order.order_id,
-        lambda record: book.hear(record.entry, world.clock.now(), Completed(), of_post=1),
+        lambda record: book.record_response(record.state, world.clock.now(), Completed(), of_post=1),
         kind="post",
         detail=lambda _: {},
     )
@@ -277,11 +277,11 @@ async def test_a_flat_post_that_a_dead_worker_was_granted_is_listened_for_and_th
     await world.speak_flat()
     granted = await world.book.decide(
         world.order.order_id,
-        lambda record: book.grant_post(record.entry, world.clock.now(), world.times, lambda _: b"iccid=1", None),
+        lambda record: book.authorize_post(record.state, world.clock.now(), world.times, lambda _: b"iccid=1", None),
         kind="post_intent",
         detail=lambda _: {},
     )
-    assert isinstance(granted, book.PostGranted)
+    assert isinstance(granted, book.PostAuthorized)
     handle = await world.start()
     listening = await world.until(handle, "in_doubt")
     assert not listening.needs_operator

@@ -16,7 +16,7 @@ async def test_a_hung_platform_delays_neither_the_refund_nor_the_other_platform(
     world.carrier.plan = [Post(state="rejected", code="SIM_SUSPENDED")]
     world.notifier.hung = {"legacy"}
     handle = await world.start()
-    while (await world.entry()).outcome is None:
+    while (await world.state()).outcome is None:
         await world.forward(handle, seconds=15)
 
     assert sorted(world.notifier.results("new")) == ["failed", "refunded"]
@@ -103,4 +103,4 @@ async def test_a_platform_that_stays_dead_past_the_message_expiry_is_given_up(wo
     result = await world.result(handle, within=timedelta(minutes=30))
 
     assert result.notices["delivered"] == {"new": "acknowledged", "legacy": "given_up"}
-    assert (await world.entry()).outcome == "delivered"
+    assert (await world.state()).outcome == "delivered"

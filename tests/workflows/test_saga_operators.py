@@ -53,7 +53,7 @@ async def test_a_cancel_in_doubt_of_an_order_that_never_arrived_burns_after_the_
 
     assert (result.outcome, result.reason) == ("refunded", "CANCELLED")
     assert world.carrier.calls.count("POST") == 1
-    entry = await world.entry()
+    entry = await world.state()
     assert entry.burn_at is not None
     assert entry.completion_date is not None
     assert entry.burn_at >= entry.completion_date + timedelta(seconds=15)
@@ -99,7 +99,7 @@ async def test_a_reopened_run_obeys_a_cancel_that_the_book_holds(world: World):
         await world.forward(handle, seconds=1)
     world.carrier.silent = True
     await handle.cancel()
-    while (await world.entry()).cancel_reason == "":
+    while (await world.state()).cancel_reason == "":
         await world.forward(handle, seconds=1)
     await handle.terminate("an operator's accident")
 

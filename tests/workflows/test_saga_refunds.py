@@ -48,7 +48,7 @@ async def test_a_refund_is_confirmed_by_a_query_and_not_by_its_acceptance(world:
 
     assert world.wechat.calls[0] == "REFUND"
     assert "QUERY" in world.wechat.calls
-    settled = await world.entry()
+    settled = await world.state()
     assert settled.provider_refund_id == f"P-R{world.order.order_id}"
 
 
@@ -59,7 +59,7 @@ async def test_a_refund_in_processing_for_hours_stays_open_and_is_sent_once(worl
     handle = await world.start()
     await world.until(handle, "refunding")
     await world.forward(handle, hours=2)
-    assert (await world.entry()).outcome is None
+    assert (await world.state()).outcome is None
 
     world.wechat.refunds[f"R{world.order.order_id}"] = "SUCCESS"
     result = await world.result(handle, within=timedelta(hours=2))
@@ -128,7 +128,7 @@ async def test_a_refund_that_the_provider_denies_waits_for_an_operators_word_and
 
     assert result.outcome == "refunded"
     assert world.wechat.calls.count("QUERY") > asked
-    assert (await world.entry()).provider_refund_id == "bank transfer 4711"
+    assert (await world.state()).provider_refund_id == "bank transfer 4711"
     assert world.wechat.paid_back == []
 
 

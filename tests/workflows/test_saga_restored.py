@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from adapters import order_book
+from adapters.order_book import book as order_book
 from tests.workflows.fakes import UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
@@ -51,7 +51,7 @@ async def test_just_after_the_restore_an_order_waits_until_the_lost_time_can_hav
 
     result = await world.result(handle, within=timedelta(hours=1))
 
-    entry = await world.entry()
+    entry = await world.state()
     assert (result.outcome, len(world.carrier.posts)) == ("delivered", 1)
     assert world.restored_at is not None
     assert entry.last_post_at is not None
@@ -110,7 +110,7 @@ async def test_a_refund_that_was_paid_under_a_second_number_is_found(world: Worl
     result = await world.result(again, within=timedelta(hours=1))
 
     assert (result.outcome, len(world.wechat.requests)) == ("refunded", sent)
-    assert (await world.entry()).provider_refund_id == f"P-R{order_id}-2"
+    assert (await world.state()).provider_refund_id == f"P-R{order_id}-2"
 
 
 @scenario
@@ -124,7 +124,7 @@ async def test_a_cancel_burns_only_when_no_lost_post_can_be_taken_in_any_more(wo
     await handle.cancel()
     result = await world.result(handle, within=timedelta(hours=1))
 
-    entry = await world.entry()
+    entry = await world.state()
     assert (result.outcome, result.reason, entry.posts) == ("refunded", "CANCELLED", 0)
     assert entry.burn_at is not None
     assert world.restored_at is not None

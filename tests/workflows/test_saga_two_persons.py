@@ -46,7 +46,7 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     assert again.startswith("ann proposes not_delivered until ")
     await world.update(handle, "resolve", operator="Ann", outcome="not_delivered", note=f"{reference} is given up")
 
-    status, entry = await world.status(handle), await world.entry()
+    status, entry = await world.status(handle), await world.state()
     assert status.proposal.startswith("Ann proposes not_delivered until ")
     assert (status.state, entry.cancel_reason, entry.fact) == ("parked", "", None)
     details = await current_details(handle)
@@ -57,7 +57,7 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     result = await world.result(handle)
 
     assert (result.outcome, len(world.wechat.paid_back)) == ("refunded", 1)
-    assert (await world.entry()).resolution_note == f"{reference} is given up; Ms Wu says so too"
+    assert (await world.state()).resolution_note == f"{reference} is given up; Ms Wu says so too"
     assert await trail(world) == ["proposed", "proposed", "proposed", "confirmed what Ann proposed"]
 
 
@@ -68,7 +68,7 @@ async def test_refund_now_is_proposed_and_a_plain_cancel_is_not_held_up(world: W
 
     said = await world.update(handle, "refund_now", operator="Ann")
     assert said.startswith("Ann proposes refund_now until ")
-    assert (await world.entry()).cancel_reason == ""
+    assert (await world.state()).cancel_reason == ""
     other = await world.update(handle, "resolve", operator="Bob", outcome="not_delivered")
     assert other.startswith("Bob proposes not_delivered until ")
     mine = await world.update(handle, "refund_now", operator="Ann")
@@ -80,7 +80,7 @@ async def test_refund_now_is_proposed_and_a_plain_cancel_is_not_held_up(world: W
     ]
 
     await handle.cancel()
-    while (await world.entry()).cancel_reason == "":
+    while (await world.state()).cancel_reason == "":
         await world.forward(handle, seconds=1)
     world.carrier.orders[world.order.order_id].state = "completed"
     await world.update(handle, "retry_now", operator="Ann")
@@ -113,7 +113,7 @@ async def test_after_an_hour_the_other_operators_word_is_a_proposal_too(world: W
 
     said = await world.update(handle, "resolve", operator="Bob", outcome="delivered")
     assert said.startswith("Bob proposes delivered until ")
-    assert (await world.entry()).fact is None
+    assert (await world.state()).fact is None
     await world.update(handle, "resolve", operator="Ann", outcome="delivered")
 
     assert (await world.result(handle)).outcome == "delivered"

@@ -24,16 +24,16 @@ from activities.notifying import NotifyingActivities
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.telecom import TelecomActivities
-from adapters.order_book import OrderBook
-from adapters.vault import Vault
-from orders.book import CarrierTimes, Entry
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from orders.book import CarrierTimes, OrderState
 from orders.paid_order import PaidOrder
 from runtime.temporal import DATA_CONVERTER
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
 from tests.workflows.flat import FakeFlatCarrier
 from tests.workflows.virtual_time import VirtualClock, VirtualTime
 from workers.composition import WORKFLOWS, activities_of
-from workflows.steps import Start, TopUpInput, TopUpResult, TopUpState, Word, notices_queue
+from workflows.steps import OperatorRequest, Start, TopUpInput, TopUpResult, TopUpState, notices_queue
 
 TIMES = CarrierTimes(
     longest_latency=timedelta(seconds=60), visibility_lag=timedelta(seconds=15), completion_window=timedelta(minutes=5)
@@ -54,7 +54,7 @@ class World:
         self.flat = FakeFlatCarrier()
         self.wechat = FakeProvider()
         self.notifier = FakeNotifier()
-        self.vault = Vault(bytes(32))
+        self.cipher = FieldCipher(bytes(32))
         self.local_first = local_first
         self.two_persons = False
         self.restored_at: datetime | None = None
@@ -140,7 +140,7 @@ class World:
             provider=order.payment.provider,
             reopened=reopened,
         )
-        start = Start(asked, self.vault.vehicle_hash(order.vehicle.vin))
+        start = Start(asked, self.cipher.vehicle_hash(order.vehicle.vin))
         handle = await self.env.client.start_workflow(**start.arguments(self.task_queue), result_type=TopUpResult)
         self.handles.append(handle)
         return handle
@@ -174,15 +174,15 @@ class World:
             return status
 
     async def update(self, handle: WorkflowHandle[Any, TopUpResult], name: str, **word: str) -> str:
-        return await handle.execute_update(name, Word(**{"operator": "li", "note": "tested", **word}))
+        return await handle.execute_update(name, OperatorRequest(**{"operator": "li", "note": "tested", **word}))
 
     async def details(self, handle: WorkflowHandle[Any, TopUpResult]) -> str:
         """The current details, as the Web UI shows them."""
         shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         return shown.current_details
 
-    async def entry(self) -> Entry:
-        return (await self.book.read(self.order.order_id)).entry
+    async def entry(self) -> OrderState:
+        return (await self.book.read(self.order.order_id)).state
 
     async def kinds(self) -> list[str]:
         return [event.kind for event in await self.book.events(self.order.order_id)]
@@ -220,7 +220,7 @@ class World:
 async def new_world(
     env: TimeSkipper, folder: Path, order: PaidOrder, *, local_first: bool = True
 ) -> AsyncGenerator[World, None]:
-    book = OrderBook.open(f"sqlite:///{folder}/book.db", Vault(bytes(32)), VirtualClock())
+    book = OrderBook.open(f"sqlite:///{folder}/book.db", FieldCipher(bytes(32)), VirtualClock())
     world = World(env, book, order, local_first=local_first)
     try:
         await world.book.migrate()

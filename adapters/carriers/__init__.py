@@ -1,0 +1,1 @@
+"""Telecom carriers, a package per dialect."""

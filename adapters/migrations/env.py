@@ -1,9 +1,0 @@
-"""Alembic's entry: runs on the connection that `adapters.migrations.upgrade` was given."""
-
-from alembic import context
-
-from adapters import tables
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=tables.SQLModel.metadata)
-with context.begin_transaction():
-    context.run_migrations()

@@ -1,0 +1,1 @@
+"""Notices over MQTT: one managed connection per broker."""

@@ -1,0 +1,1 @@
+"""The order book on SQLite or PostgreSQL: what the product remembers for ever."""

@@ -1,0 +1,119 @@
+"""The order book, its events and notices.
+
+Revision ID: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from adapters.order_book.tables import UtcDateTime
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create the tables; refuse changes of the audit trail in the database itself."""
+    op.create_table(
+        "notices",
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("result", sa.String(length=16), nullable=False),
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("remark", sa.String(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", "result", "platform"),
+    )
+    op.create_table(
+        "order_events",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("order_events_order", "order_events", ["order_id"], unique=False)
+    op.create_table(
+        "orders",
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("content_digest", sa.String(length=64), nullable=False),
+        sa.Column("package_id", sa.String(length=64), nullable=False),
+        sa.Column("amount_fen", sa.Integer(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("provider", sa.String(length=8), nullable=False),
+        sa.Column("merchant_id", sa.String(length=64), nullable=False),
+        sa.Column("out_trade_no", sa.String(length=64), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("paid_at", sa.String(length=40), nullable=False),
+        sa.Column("vehicle", sa.LargeBinary(), nullable=False),
+        sa.Column("vehicle_hash", sa.String(length=32), nullable=False),
+        sa.Column("claimed_at", UtcDateTime(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("first_pass", sa.Boolean(), nullable=False),
+        sa.Column("needs_operator", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("posts", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("completion_date", UtcDateTime(), nullable=True),
+        sa.Column("last_post_at", UtcDateTime(), nullable=True),
+        sa.Column("last_post_answered_at", UtcDateTime(), nullable=True),
+        sa.Column("carrier_not_before", UtcDateTime(), nullable=True),
+        sa.Column("cancel_reason", sa.String(length=32), nullable=False),
+        sa.Column("resolution_note", sa.String(), nullable=False),
+        sa.Column("burn_at", UtcDateTime(), nullable=True),
+        sa.Column("burn_reason", sa.String(length=32), nullable=False),
+        sa.Column("fact", sa.String(length=8), nullable=True),
+        sa.Column("fact_code", sa.String(), nullable=False),
+        sa.Column("fact_at", UtcDateTime(), nullable=True),
+        sa.Column("carrier_order_id", sa.String(), nullable=False),
+        sa.Column("contradicted", sa.Boolean(), nullable=False),
+        sa.Column("refund_sequence", sa.Integer(), nullable=False),
+        sa.Column("refund_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_sent_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_denied", sa.String(), nullable=False),
+        sa.Column("refund_word", sa.String(), nullable=False),
+        sa.Column("refund_confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("provider_refund_id", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("order_id"),
+        sa.UniqueConstraint("provider", "transaction_id", name="one_order_per_payment"),
+    )
+    op.create_index(
+        "orders_first_pass",
+        "orders",
+        ["order_id"],
+        unique=False,
+        sqlite_where=sa.text("first_pass"),
+        postgresql_where=sa.text("first_pass"),
+    )
+    op.create_index(
+        "orders_unsettled",
+        "orders",
+        ["order_id"],
+        unique=False,
+        sqlite_where=sa.text("outcome IS NULL"),
+        postgresql_where=sa.text("outcome IS NULL"),
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            """
+            CREATE FUNCTION order_events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'order_events is append-only'; END $$
+            """
+        )
+        op.execute(
+            """
+            CREATE TRIGGER order_events_append_only BEFORE UPDATE OR DELETE ON order_events
+            FOR EACH STATEMENT EXECUTE FUNCTION order_events_are_append_only()
+            """
+        )
+    else:
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"""
+                CREATE TRIGGER order_events_no_{verb.lower()} BEFORE {verb} ON order_events
+                BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END
+                """
+            )

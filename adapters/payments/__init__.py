@@ -1,0 +1,1 @@
+"""Payment providers, a package each; what they share."""

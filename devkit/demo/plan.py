@@ -1,0 +1,241 @@
+"""Expands scenarios into orders, records and faults: a pure function of the seed, so a run can be repeated."""
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from devkit.demo.scenarios import INCIDENT, POISON, Fault, Scenario, scaled_load
+
+SCHEMA: Final = "topup.paid-order/1"
+LARGEST_VALUE_BYTES: Final = 65_536
+EARLY: Final = 0.3
+"""`Scenario.early` orders come within this first part of the load."""
+INCIDENT_ORDER_ID: Final = "T20230821183406000001"
+_PACKAGES: Final = (("CT-DATA-10GB-30D", 9900), ("CT-DATA-2GB-7D", 1990), ("CT-DATA-100GB-365D", 49_900))
+_VIN_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """Where payments of the demonstration were made."""
+
+    wechat: str
+    alipay: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """One order, and what must come of it."""
+
+    order_id: str
+    scenario: Scenario
+    vin: str
+    package_id: str
+    amount_fen: int
+    provider: str
+    transaction_id: str
+    merchant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRecord:
+    """One record to be sent.
+
+    Attributes:
+        goes_with: the order whose partition it shares, so that it comes after that order's record; "" = by its key.
+        dead_letter: the reason its dead letter must give; "" = it must not become one.
+    """
+
+    scenario: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    goes_with: str = ""
+    dead_letter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run's input."""
+
+    orders: tuple[PlannedOrder, ...]
+    records: tuple[PlannedRecord, ...]
+
+    @property
+    def carrier_faults(self) -> dict[str, list[Fault]]:
+        """Faults by order ID."""
+        return {order.order_id: list(order.scenario.carrier) for order in self.orders if order.scenario.carrier}
+
+    def payment_faults(self, provider: str) -> dict[str, list[Fault]]:
+        """Faults by transaction ID."""
+        return {
+            order.transaction_id: list(order.scenario.refund)
+            for order in self.orders
+            if order.scenario.refund and order.provider == provider
+        }
+
+    def payments(self, provider: str) -> dict[str, dict[str, Any]]:
+        """The payments that were made, by transaction ID."""
+        return {
+            order.transaction_id: {
+                "amount_fen": order.amount_fen,
+                "out_trade_no": order.order_id,
+                "merchant_id": order.merchant_id,
+            }
+            for order in self.orders
+            if order.provider == provider
+        }
+
+
+def plan_incident(seed: int, merchant: Merchant) -> Plan:
+    """The incident: one order, its record three times."""
+    return _Planner(seed, merchant).incident()
+
+
+def plan_load(seed: int, total: int, merchant: Merchant) -> Plan:
+    """The mixed load: about `total` orders in random order, each order's records in their right order, and poison."""
+    return _Planner(seed, merchant).load(total)
+
+
+def plan_sample(scenario: Scenario, order_id: str, seed: int, merchant: Merchant) -> Plan:
+    """One order of a scenario under an order ID of its own; its payment and vehicle derive from the seed."""
+    return _Planner(seed, merchant).sample(scenario, order_id)
+
+
+class _Planner:
+    def __init__(self, seed: int, merchant: Merchant) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - a repeatable plan, no key
+        self._merchant = merchant
+        self._made = 0
+
+    def incident(self) -> Plan:
+        order = self._order(INCIDENT, INCIDENT_ORDER_ID)
+        return Plan((order,), tuple(self._records(order)))
+
+    def sample(self, scenario: Scenario, order_id: str) -> Plan:
+        self._made = self._random.randrange(10_000_000)
+        order = replace(self._order(scenario), order_id=order_id)
+        return Plan((order,), tuple(self._records(order)))
+
+    def load(self, total: int) -> Plan:
+        orders: list[PlannedOrder] = []
+        turns: list[tuple[float, PlannedRecord]] = []
+        for record in self._poison():
+            turns += self._turns((record,), last=1.0)
+        for scenario, count in scaled_load(total):
+            for _ in range(count):
+                orders.append(self._order(scenario))
+                turns += self._turns(tuple(self._records(orders[-1])), last=EARLY if scenario.early else 1.0)
+        return Plan(tuple(orders), tuple(record for _, record in sorted(turns, key=lambda turn: turn[0])))
+
+    def _turns(self, records: Sequence[PlannedRecord], *, last: float) -> list[tuple[float, PlannedRecord]]:
+        """Random moments between 0 and `last` for records that keep their order."""
+        moments = sorted(self._random.uniform(0, last) for _ in records)
+        return list(zip(moments, records, strict=True))
+
+    def _order(self, scenario: Scenario, order_id: str = "") -> PlannedOrder:
+        self._made += 1
+        payers = ("wechat", "alipay") if scenario.payer == "both" else (scenario.payer,)
+        provider = payers[self._made % len(payers)]
+        package_id, amount_fen = self._random.choice(_PACKAGES)
+        wechat = provider == "wechat"
+        number = 0 if order_id else self._made
+        return PlannedOrder(
+            order_id=order_id or f"T20230821190000{number:06d}",
+            scenario=scenario,
+            vin="LSG" + "".join(self._random.choices(_VIN_LETTERS, k=8)) + f"{number % 1_000_000:06d}",
+            package_id=package_id,
+            amount_fen=amount_fen,
+            provider=provider,
+            transaction_id=f"42000019232023082132{number:08d}" if wechat else f"2023082122001{number:015d}",
+            merchant_id=self._merchant.wechat if wechat else self._merchant.alipay,
+        )
+
+    def _content(self, order: PlannedOrder) -> dict[str, Any]:
+        number = zlib.crc32(order.vin.encode()) % 100_000_000  # so that vehicles differ
+        return {
+            "schema": SCHEMA,
+            "order_id": order.order_id,
+            "vehicle": {
+                "vin": order.vin,
+                "iccid": f"898603212475{number:08d}",
+                "msisdn": f"144{number:08d}",
+            },
+            "package_id": order.package_id,
+            "amount_fen": order.amount_fen,
+            "currency": "CNY",
+            "payment": {
+                "provider": order.provider,
+                "merchant_id": order.merchant_id,
+                "out_trade_no": order.order_id,
+                "transaction_id": order.transaction_id,
+                "paid_at": "2023-08-21T18:33:55+08:00",
+            },
+        }
+
+    def _records(self, order: PlannedOrder) -> Iterator[PlannedRecord]:
+        scenario, order_id, content = order.scenario, order.order_id, self._content(order)
+        headers = (("traceparent", f"00-{self._random.getrandbits(128):032x}-00f067aa0ba902b7-01".encode()),)
+        for copy in range(scenario.records):
+            # Repeats differ in what does not count: white space and the order of members (contracts §1).
+            value = json.dumps(dict(reversed(content.items())) if copy else content, indent=1 if copy > 1 else None)
+            yield PlannedRecord(scenario.name, order_id.encode(), value.encode(), headers)
+        for _ in range(scenario.conflicts):
+            other = content | {"amount_fen": order.amount_fen + 1}
+            yield self._aside(scenario.name, order_id, other, order_id)
+        for _ in range(scenario.stolen):
+            other = content | {"order_id": order_id.replace("T", "U")}
+            yield self._aside(scenario.name, other["order_id"], other, order_id)
+
+    @staticmethod
+    def _aside(scenario: str, key: str, content: dict[str, Any], goes_with: str) -> PlannedRecord:
+        return PlannedRecord(
+            scenario, key.encode(), json.dumps(content).encode(), (("source", b"demo"),), goes_with, "conflict"
+        )
+
+    def _poison(self) -> Iterator[PlannedRecord]:
+        for number, (name, reason) in enumerate(POISON.items(), start=900_001):
+            order = PlannedOrder(
+                f"P20230821190000{number}", INCIDENT, f"LSGBC5342AG{number}", "CT-DATA-10GB-30D", 9900, "wechat",
+                f"42000019232023082133{number:08d}", self._merchant.wechat,
+            )  # fmt: skip
+            content = self._content(order) | {"vehicle": {"vin": order.vin, "iccid": "89860321247550000015"}}
+            key = order.order_id.encode()
+            value = _POISONED[name](content)
+            # A header that came twice and one that carries no text must reach the dead letter as they are.
+            headers = (("twice", b"1"), ("twice", b"2"), ("bytes", b"\xff\x00"))
+            yield PlannedRecord(
+                "poison", b"T-another" if name == "key of another order" else key, value, headers, "", reason
+            )
+
+
+def _text(content: dict[str, Any], **changes: Any) -> bytes:
+    return json.dumps(content | changes).encode()
+
+
+def _nested(depth: int) -> Any:
+    return {} if depth == 0 else {"deeper": _nested(depth - 1)}
+
+
+_POISONED: Final[dict[str, Callable[[dict[str, Any]], bytes | None]]] = {
+    "not JSON": lambda _: b"order_id=T20230821190000900001",
+    "another schema": lambda content: _text(content, schema="topup.paid-order/2"),
+    "amount as a float": lambda content: _text(content, amount_fen=99.0),
+    "amount 0": lambda content: _text(content, amount_fen=0),
+    "no vehicle": lambda content: _text({name: content[name] for name in content if name != "vehicle"}),
+    "member null": lambda content: _text(content, vehicle=content["vehicle"] | {"msisdn": None}),
+    "duplicate key": lambda content: _text(content)[:-1] + b', "package_id": "CT-DATA-2GB-7D"}',
+    "NaN in an unknown member": lambda content: _text(content, extra=float("nan")),
+    "byte order mark": lambda content: b"\xef\xbb\xbf" + _text(content),
+    "not UTF-8": lambda content: _text(content, note="#").replace(b"#", b"\xff"),
+    "key of another order": _text,
+    "depth 9": lambda content: _text(content, extra=_nested(8)),
+    "tombstone": lambda _: None,
+    "over 64 KiB": lambda content: _text(content, extra="x" * LARGEST_VALUE_BYTES),
+}
+assert set(_POISONED) == set(POISON), "every kind of poison has its expected reason"

@@ -1,0 +1,218 @@
+"""The demonstration itself: the incident, a mixed load with every fault, and the audit."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from console.connecting import temporal_client
+from console.exits import CommandFailed
+from devkit.demo.audit import Verdict, Violation, with_violations
+from devkit.demo.books import AtCarrier, AtProvider
+from devkit.demo.kafka_records import Sender
+from devkit.demo.observing import Observer
+from devkit.demo.operating import Operator
+from devkit.demo.plan import Merchant, Plan, PlannedOrder, plan_incident, plan_load
+from devkit.demo.scenarios import INCIDENT, LOAD
+from devkit.demo.screen import Screen
+from devkit.demo.watching import lines
+from devkit.stack.local import LocalStack
+from devkit.stack.mqtt_parts import CARS, LEGACY
+from devkit.stack.world import Entry, World
+
+RECORDS_PER_SECOND: Final = 25.0
+ORDERS_AT_ONCE: Final = 80
+"""So many may be open at a time. In scaled time a machine that can't keep up would pass for a carrier that can't, and
+orders would rightly be refunded that their scenario wants delivered."""
+ROOM_SECONDS: Final = 10.0
+CARS_SECONDS: Final = 20.0
+"""Within this the simulated cars must have connected to the MQTT platforms."""
+INCIDENT_SECONDS: Final = 30.0
+LEGACY_BACK_SECONDS: Final = 5.0
+"""So long into the load the legacy platform comes back."""
+LOAD_SECONDS: Final = 75.0
+"""The limit for the last order of the load; some 30 s are needed on two cores."""
+STUCK_SECONDS: Final = 8.0
+"""Every order has ended and nothing has moved for so long: what is wrong now stays wrong."""
+QUIET_SECONDS: Final = 2.0
+"""After all is as expected: time for an effect too many to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line chose."""
+
+    orders: int
+    seed: int
+    time_scale: float
+
+
+class Demonstration:
+    """One run on a started stack; `run` returns the audit's verdict."""
+
+    def __init__(self, stack: LocalStack, screen: Screen, options: Options) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._options = options
+        environment = stack.environment
+        self._merchant = Merchant(environment["TOPUP_WECHAT_MCHID"], environment["TOPUP_ALIPAY_SELLER_ID"])
+        self._shown: set[str] = set()
+        self._in_passing: list[Violation] = []
+
+    async def run(self) -> Verdict:
+        """Incident, load, audit."""
+        async with World(self._stack.urls) as world:
+            observer = Observer(world, self._stack.settings, self._on_news)
+            await self._wait_for_cars(world)
+            async with _beside(observer.watch()):
+                await self._incident(world, observer)
+                await self._load(world, observer)
+            await observer.look()
+            await observer.look_at_dead_letters()
+        return with_violations(observer.verdict(self._stack.platforms), self._in_passing)
+
+    async def _incident(self, world: World, observer: Observer) -> None:
+        plan = plan_incident(self._options.seed, self._merchant)
+        order = plan.orders[0]
+        self._screen.title("1. The incident")
+        scale = self._options.time_scale
+        self._screen.say(
+            f"one paid order, recorded three times in Kafka; the carrier takes 40 s (here {40 * scale:g} s) and then "
+            "fails; the legacy MQTT platform hangs"
+        )
+        self._shown = {order.order_id}
+        await self._hand_in(world, observer, plan)
+
+        def compensated() -> bool:
+            return _notices_on(observer, order, CARS) == {"failed", "refunded"} and _refunds(observer, order) > 0
+
+        if not await observer.until(compensated, INCIDENT_SECONDS):
+            sentence = f"it was not refunded and told on the live platform within {INCIDENT_SECONDS:g} s"
+            self._in_passing.append(Violation(INCIDENT.name, order.order_id, sentence))
+        carrier = observer.books.carrier.get(order.order_id, AtCarrier())
+        told, waiting = _notices_on(observer, order, CARS), _notices_on(observer, order, LEGACY)
+        self._screen.say(
+            f"seen: {carrier.orders} carrier order, {_refunds(observer, order)} refund, the car told "
+            f"{' and '.join(sorted(told)) or 'nothing'} on the live platform, {len(waiting)} notices on the one that "
+            "hangs; no operator was needed"
+        )
+        self._shown = set()
+
+    async def _load(self, world: World, observer: Observer) -> None:
+        plan = plan_load(self._options.seed, self._options.orders, self._merchant)
+        poison = sum(record.scenario == "poison" for record in plan.records)
+        self._screen.title("2. A mixed load with every fault")
+        self._screen.say(
+            f"{len(plan.orders)} orders in {len(LOAD)} scenarios, {len(plan.records)} records, {poison} of them "
+            f"poison; watch them in the Web UI: {self._stack.web_ui}"
+        )
+        client = await temporal_client(self._stack.settings)
+        operator = Operator(client, world, observer.books, plan.orders, self._screen.say)
+        async with _beside(operator.work()), _beside(self._bring_legacy_back()), _beside(self._show_progress(observer)):
+            await self._hand_in(world, observer, plan)
+
+            def over() -> bool:
+                nothing_moves = observer.counts().open == 0 and observer.quiet_seconds > STUCK_SECONDS
+                return nothing_moves or observer.verdict(self._stack.platforms).ok
+
+            await observer.until(over, LOAD_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)
+        self._screen.progress_ends()
+        left = observer.counts().open
+        self._screen.say(f"{left} orders are still open" if left else "every order came to an end")
+
+    async def _hand_in(self, world: World, observer: Observer, plan: Plan) -> None:
+        """Customers pay, faults are ordered, records go into Kafka."""
+        await world.order_faults("carrier", plan.carrier_faults)
+        for provider in ("wechat", "alipay"):
+            await world.register_payments(provider, plan.payments(provider))
+            await world.order_faults(provider, plan.payment_faults(provider))
+        observer.orders += plan.orders
+        sender = await asyncio.to_thread(Sender, self._stack.settings)
+        handed_in: set[str] = set()
+        for record in plan.records:
+            sender.send(record)
+            if not record.dead_letter and record.key:
+                handed_in.add(record.key.decode())
+            await asyncio.sleep(1 / RECORDS_PER_SECOND)
+            await observer.until(partial(_has_room, observer, handed_in), ROOM_SECONDS)
+        observer.books.sent += await asyncio.to_thread(sender.finish)
+
+    async def _bring_legacy_back(self) -> None:
+        await asyncio.sleep(LEGACY_BACK_SECONDS)
+        await self._stack.bring_legacy_back()
+        self._screen.say("the legacy MQTT platform is back: its cars get the notices that waited")
+
+    async def _show_progress(self, observer: Observer) -> None:
+        while True:
+            self._screen.progress(observer.counts(), self._stack.web_ui)
+            await asyncio.sleep(0.5)
+
+    async def _wait_for_cars(self, world: World) -> None:
+        deadline = time.monotonic() + CARS_SECONDS
+        while without := await world.brokers_without_cars():
+            if time.monotonic() > deadline:
+                raise CommandFailed(
+                    f"The simulated cars could not connect to the MQTT platforms {', '.join(without)} within "
+                    f"{CARS_SECONDS:g} s; see {self._stack.supervisor.log_path('simulators')}."
+                )
+            await asyncio.sleep(0.2)
+
+    def _on_news(self, news: dict[str, Sequence[Entry]]) -> None:
+        for at, order_id, what in lines(news):
+            if order_id in self._shown:
+                self._screen.event(at, order_id, what)
+
+
+def expectation(scenario: str) -> str:
+    """What a scenario is about and what must come of its orders, in words."""
+    for known in (INCIDENT, *LOAD):
+        if known.name == scenario:
+            return f"{known.says}; every order must end {known.end}"
+    return "every record that is no order becomes a dead letter, byte for byte, and starts nothing"
+
+
+def _has_room(observer: Observer, handed_in: set[str]) -> bool:
+    return len(handed_in - observer.ended()) < ORDERS_AT_ONCE
+
+
+def _notices_on(observer: Observer, order: PlannedOrder, platform: str) -> set[str]:
+    return {
+        notice.result
+        for notice in observer.books.notices
+        if notice.order_id == order.order_id and notice.platform == platform
+    }
+
+
+def _refunds(observer: Observer, order: PlannedOrder) -> int:
+    return len(observer.books.payments.get(order.transaction_id, AtProvider()).refunds)
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run something beside the body: its error ends the body, the body's end ends it."""
+    body = asyncio.current_task()
+    assert body is not None
+    failed: list[BaseException] = []
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed.append(error)
+            body.cancel()
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if failed:
+            body.uncancel()
+            raise failed[0] from None
+        raise
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task

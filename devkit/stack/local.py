@@ -1,0 +1,265 @@
+"""The whole product and the world around it on one machine: started in order, ended in order."""
+
+import asyncio
+import base64
+import json
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from console import preparation
+from console.exits import CommandFailed
+from devkit.stack import ready
+from devkit.stack.choices import EMBEDDED, Choices
+from devkit.stack.kafka_parts import KafkaPart, kafka_part
+from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
+from devkit.stack.ports import LOOPBACK, Ports
+from devkit.stack.programs import temporal
+from devkit.stack.supervisor import Part, Supervisor
+from runtime.settings import Settings, load
+from workflows.steps import SEARCH_ATTRIBUTES
+
+CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
+SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
+COMPLETION_SECONDS: Final = "360"
+"""Above the default of 300: the waits are scaled here, a small machine's own work is not, and an order that the machine
+kept back past its date is refunded."""
+SETUP_SECONDS: Final = 40.0
+KEYS_SECONDS: Final = 30.0
+_FOREIGN: Final = ("TOPUP_", "TEMPORAL_")
+"""Variables of the caller's shell that must not reach the stack: they may speak of real systems."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One line of the table "what runs where"."""
+
+    what: str
+    where: str
+    remark: str = ""
+
+
+class LocalStack:
+    """One stack. `start`, then use `settings` and `urls`, then `close`, always.
+
+    Args:
+        choices: what it is made of.
+        environ: the caller's environment; settings of the product in it are not passed on.
+        tell: called with a sentence about each step.
+    """
+
+    def __init__(self, choices: Choices, environ: Mapping[str, str], tell: Tell) -> None:
+        self.choices = choices
+        self.folder = choices.folder.absolute()
+        self._tell = tell
+        self._ports = Ports(usual=choices.usual_ports)
+        base = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
+        # All of it is on loopback, where no proxy of the caller's network leads.
+        base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
+        self.supervisor = Supervisor(self.folder / "logs", base)
+        self._temporal_port = self._ports.take("Temporal", 7233)
+        self._ui_port = self._ports.take("Temporal's Web UI", 8233)
+        self._http_ports = {
+            "worker": self._ports.take("the worker", 8081),
+            "bridge": self._ports.take("the bridge", 8082),
+        }
+        self._simulator_ports = {
+            name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()
+        }
+        self._mqtt = MqttParts(choices, self.folder, self._ports)
+        self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports)
+        self.environment: dict[str, str] = {}
+        """The product's settings for this stack, once it is started."""
+
+    @property
+    def web_ui(self) -> str:
+        """Address of Temporal's Web UI."""
+        return f"http://{LOOPBACK}:{self._ui_port}"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Control addresses of the simulators, by name."""
+        return {name: f"http://{LOOPBACK}:{port}" for name, port in self._simulator_ports.items()}
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The MQTT platforms' names."""
+        return (CARS, LEGACY) if self.choices.legacy_platform else (CARS,)
+
+    @property
+    def settings(self) -> Settings:
+        """The product's settings, as `topup setup` would load them."""
+        return load(self.environment, "setup")
+
+    @property
+    def addresses(self) -> list[Address]:
+        """What runs where, the Web UI first."""
+        host, servers = LOOPBACK, self.environment.get("TOPUP_KAFKA_BOOTSTRAP_SERVERS", "")
+        return [
+            Address("Temporal Web UI", f"{self.web_ui}/namespaces/default/workflows"),
+            Address("Temporal", f"{host}:{self._temporal_port}", "state in a file"),
+            Address("Kafka", servers, self._kafka.remark),
+            *(Address(f"MQTT platform {name}", where, remark) for name, where, remark in self._mqtt.addresses),
+            Address("order book", "the given database" if self.choices.database_url else str(self.folder / "topup.db")),
+            *(Address(f"{name} simulator", url) for name, url in self.urls.items()),
+            *(
+                Address(f"{name}: ready, metrics", f"http://{host}:{port}/readyz", f"http://{host}:{port}/metrics")
+                for name, port in self._http_ports.items()
+            ),
+            Address("logs", str(self.supervisor.logs)),
+        ]
+
+    async def start(self) -> None:
+        """Start everything; returns when an order could be taken.
+
+        Raises:
+            PartFailed: a part did not come up.
+            CommandFailed: the stack could not be prepared.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for sentence in self._ports.moved:
+            self._tell(sentence)
+        self._tell("starting Temporal, Kafka, MQTT and the outside world")
+        await asyncio.gather(self._start_world(), self._start_servers())
+        self._tell("preparing database, search attributes and topics")
+        await self._prepare()
+        self._tell("starting bridge and worker")
+        await self.supervisor.start(*(self._product(name) for name in ("worker", "bridge")))
+
+    async def bring_legacy_back(self) -> None:
+        """Let the legacy MQTT platform, which hung so far, answer on the same port."""
+        await self.supervisor.stop(self._mqtt.hung.name)
+        await self.supervisor.start(self._mqtt.door)
+
+    async def restart(self, name: str) -> None:
+        """Start the worker or the bridge again after it ended by itself."""
+        await self.supervisor.start(self._product(name))
+
+    async def close(self) -> None:
+        """End everything: first who would start work, then who does it, then who serves it."""
+        await self.supervisor.close(("bridge",), ("worker",))
+
+    async def _start_servers(self) -> None:
+        parts = [self._temporal(), *self._mqtt.brokers]
+        if self._kafka.part is not None:
+            parts.append(self._kafka.part)
+        await self.supervisor.start(*parts)
+
+    async def _start_world(self) -> None:
+        await self._make_keys()
+        parts = [self._simulators()]
+        if self.choices.legacy_platform:
+            parts.append(self._mqtt.hung)
+        await self.supervisor.start(*parts)
+
+    async def _prepare(self) -> None:
+        self.environment = self._product_environment()
+        self._write_environment()
+        steps = await preparation.prepare(self.settings, SETUP_SECONDS)
+        failed = [step.says for step in steps if not step.ok]
+        if failed:
+            raise CommandFailed(*failed)
+
+    def _temporal(self) -> Part:
+        options = {
+            "--ip": LOOPBACK,
+            "--port": str(self._temporal_port),
+            "--ui-port": str(self._ui_port),
+            "--http-port": str(self._ports.any()),
+            "--metrics-port": str(self._ports.any()),
+            "--db-filename": str(self.folder / "temporal.db"),
+            "--log-level": "warn",
+        }
+        # NORMAL: what was acknowledged outlives the process; only a loss of power could take it.
+        pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"]
+        attributes = [
+            word
+            for key in SEARCH_ATTRIBUTES
+            for word in ("--search-attribute", f"{key.name}={key.indexed_value_type.name.capitalize()}")
+        ]  # `topup setup` would make them too; here at the start they cost nothing
+        words = [word for option in options.items() for word in option]
+        command = [temporal(), "server", "start-dev", *words, *pragmas, *attributes]
+        return Part("temporal", command, ready.all_of(ready.accepts(self._temporal_port), ready.accepts(self._ui_port)))
+
+    def _simulators(self) -> Part:
+        ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
+        brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
+        command = _module(
+            "simulators", "all", "--no-fsync", "--keys", str(self._keys), "--book", str(self.folder / "books"),
+            "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
+        )  # fmt: skip
+        questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]
+        return Part("simulators", command, ready.all_of(*questions))
+
+    def _product(self, name: str) -> Part:
+        port = self._http_ports[name]
+        return Part(
+            name,
+            _module("console", name),
+            ready.answers(f"http://{LOOPBACK}:{port}/readyz"),
+            environment=self.environment | {"TOPUP_HTTP_PORT": str(port)},
+            restarts=True,
+        )
+
+    @property
+    def _keys(self) -> Path:
+        return self.folder / "keys"
+
+    async def _make_keys(self) -> None:
+        """Both sides' keys of the payment providers, made once per folder."""
+        process = await asyncio.create_subprocess_exec(
+            *_module("simulators", "keys", "--out", str(self._keys)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), KEYS_SECONDS)
+        if process.returncode != 0:
+            raise CommandFailed(f"The simulators' keys could not be made: {output.decode(errors='replace').strip()}")
+
+    def _product_environment(self) -> dict[str, str]:
+        """Contracts §9 for this stack."""
+        empty = self.folder / "temporal.toml"  # so that a profile of the caller's own is never read
+        empty.touch()
+        wechat, alipay = self.urls["wechat"], self.urls["alipay"]
+        environment = {
+            "TEMPORAL_ADDRESS": f"{LOOPBACK}:{self._temporal_port}",
+            "TEMPORAL_NAMESPACE": "default",
+            "TEMPORAL_CONFIG_FILE": str(empty),
+            "TOPUP_DATABASE_URL": self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
+            "TOPUP_PII_KEY": self._pii_key(),
+            "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers(),
+            "TOPUP_CARRIER_URL": self.urls["carrier"],
+            "TOPUP_CARRIER_TOKEN": CARRIER_TOKEN,
+            "TOPUP_CARRIER_COMPLETION_SECONDS": COMPLETION_SECONDS,
+            "TOPUP_WECHAT_URL": wechat,
+            "TOPUP_ALIPAY_URL": f"{alipay}/gateway.do",
+            "TOPUP_MQTT_BROKERS": json.dumps(self._mqtt.for_product),
+            "TOPUP_TIME_SCALE": str(self.choices.time_scale),
+            **json.loads((self._keys / "settings.json").read_text()),
+        }
+        if self.choices.kafka == EMBEDDED:
+            environment["TOPUP_KAFKA_API_VERSION"] = "2.3"
+        return environment
+
+    def _pii_key(self) -> str:
+        path = self.folder / "pii.key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
+        return path.read_text()
+
+    def _write_environment(self) -> None:
+        """The settings as a file for a shell, so that `topup orders …` works beside the stack."""
+        path = self.folder / "settings.env"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items()))
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]

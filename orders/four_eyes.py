@@ -1,0 +1,84 @@
+"""Two persons (contracts §3): a word that moves money in doubt is proposed by one operator and confirmed by another.
+
+The proposal stands in the order's row, so that it outlives the run it was made in. Rules are pure, as in `orders.book`.
+Names are what operators say of themselves: this guards against a slip, not against someone who signs as another.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from orders.book import OrderState
+
+STANDS_FOR: Final = timedelta(hours=1)
+"""How long a proposal waits for its confirmation (contracts §3). Persons are not scaled."""
+REFUND_NOW: Final = "refund_now"
+"""What the update `refund_now` wishes; `resolve` wishes its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Nothing follows yet. `replaced`: the open or expired proposal that this one took the place of."""
+
+    replaced: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Two persons wish the same; the word takes effect, with both notes, so that a reference in either counts."""
+
+    note: str
+    proposed_by: str = ""
+
+
+def propose(
+    entry: OrderState, now: datetime, wish: str, operator: str, note: str
+) -> tuple[OrderState, Proposed | Confirmed]:
+    """Confirm what another operator has proposed within the hour, or propose it.
+
+    The same word of the person who confirmed, once more, is the same confirmation: its answer had got lost.
+    """
+    if entry.proposed_at is not None and entry.proposal == wish and now <= entry.proposed_at + STANDS_FOR:
+        repeated = entry.confirmed_by == operator and entry.confirmed_note == note
+        if repeated or (not entry.confirmed_by and not _same_person(entry.proposed_by, operator)):
+            confirmed = replace(entry, confirmed_by=operator, confirmed_note=note)
+            return confirmed, Confirmed(_both(entry.proposed_note, note), entry.proposed_by)
+    proposed = replace(
+        withdraw(entry), proposal=wish, proposed_by=operator.strip(), proposed_at=now, proposed_note=note
+    )
+    return proposed, Proposed(replaced=_replaced(entry, now))
+
+
+def withdraw(entry: OrderState) -> OrderState:
+    """No proposal any more."""
+    return replace(
+        entry, proposal="", proposed_by="", proposed_at=None, proposed_note="", confirmed_by="", confirmed_note=""
+    )
+
+
+def open_proposal(entry: OrderState, now: datetime) -> str:
+    """The open proposal as a clause for people, or `""`: "Ann proposes not_delivered until 2026-11-23 14:05 UTC"."""
+    if entry.proposed_at is None or entry.confirmed_by or entry.outcome is not None:
+        return ""
+    until = entry.proposed_at + STANDS_FOR
+    return "" if now > until else f"{entry.proposed_by} proposes {entry.proposal} until {_to_the_minute(until)}"
+
+
+def _replaced(entry: OrderState, now: datetime) -> str:
+    if entry.proposed_at is None or entry.confirmed_by:
+        return ""
+    expired = ", expired" if now > entry.proposed_at + STANDS_FOR else ""
+    return f"{entry.proposal} by {entry.proposed_by}{expired}"
+
+
+def _same_person(one: str, other: str) -> bool:
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+
+
+def _both(first: str, second: str) -> str:
+    return first if first == second else f"{first}; {second}"
+
+
+def _to_the_minute(at: datetime) -> str:
+    """UTC, rounded down: what is shown as open is open. With the date, because it may be read much later."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

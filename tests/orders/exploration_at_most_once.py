@@ -1,0 +1,137 @@
+"""Every state that one order can get into whose carrier can't be asked (`tests.orders.exploration` is the other kind).
+
+Each POST that arrives may sell, once more each time, and what comes back is anything or nothing, whether it did or not.
+A POST acts within the carrier's longest latency after it left; an attempt may be frozen anywhere, for ever or for a
+while. Operators come at any moment and say what is true then: that it has sold, or that it has not.
+
+Invariants beside M1 to M3 and B5 of the other exploration:
+    S1 no second POST ever leaves · S2 none leaves after a cancel with nothing sent was taken for a burn, or after an
+    operator's word
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from orders import at_most_once, book
+from orders.book import PostAuthorized, RefundAuthorized
+from orders.outcomes import InDoubt
+from tests.orders.entries import TIMES, at, body_of
+from tests.orders.exploration import (
+    MOST_GRANTS,
+    SAYS,
+    Attempt,
+    Exploration,
+    Moves,
+    World,
+    _arrives,
+    _hold,
+    _surroundings,
+    _with,
+)
+
+FLAT = replace(TIMES, can_be_asked=False)
+TICKS = (0, 76, 241, 316, 400)
+SENT = b"sent"
+UNCLEAR = ("500", "nothing")
+
+
+class OnePostExploration(Exploration):
+    """Breadth first, as the other.
+
+    Args:
+        faults: how many attempts may start beside others that have not ended, and how many refunds may get lost.
+        frozen_at_the_worst: an attempt may be frozen between its last look at the clock and the byte that leaves.
+    """
+
+    def __init__(self, *, faults: int, frozen_at_the_worst: bool = False) -> None:
+        super().__init__(faults=faults, kinds=("place", "burn", "refund"), times=FLAT, ticks=TICKS)
+        self.frozen_at_the_worst = frozen_at_the_worst
+
+    def moves(self, world: World) -> Moves:
+        """Every next state, in words."""
+        yield from self._starts(world)
+        for index, attempt in enumerate(world.attempts):
+            rest = world._replace(attempts=world.attempts[:index] + world.attempts[index + 1 :])
+            step = self._refund if attempt.kind == "refund" else self._place
+            for words, after in step(rest, attempt):
+                yield f"{attempt.kind}: {words}", after
+        for index, (kind, what) in enumerate(world.late):
+            rest = world._replace(late=world.late[:index] + world.late[index + 1 :])
+            if kind == "POST":
+                yield "the POST under way sells", rest._replace(sold=rest.sold + 1)
+                yield "the POST under way does nothing", rest
+            else:
+                for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
+                    yield f"a late {kind}: {words}", after
+        yield from self._operators(world)
+        for words, after in _surroundings(world, self.ticks):
+            if after.tick == world.tick or not self._acts_before(world, after):
+                yield words, after
+
+    def _acts_before(self, world: World, after: World) -> bool:
+        """Whether a POST under way must have acted by then: generously, whatever can't be seen by an operator yet."""
+        longest = FLAT.post_leaves_within + FLAT.longest_latency + FLAT.visibility_lag
+        under_way = (at(self.ticks[sent]) for kind, sent in world.late if kind == "POST")
+        return any(left + longest <= self.now(after) for left in under_way)
+
+    def _tidy(self, world: World) -> World:
+        return world._replace(late=tuple(sorted(world.late)))
+
+    def _starts(self, world: World) -> Moves:
+        now = self.now(world)
+        settled, _ = self.decide(world, book.settle, now)
+        if settled.row != world.row:
+            yield "settle", settled
+        if world.attempts and world.faults == self.faults:
+            return
+        cost = world._replace(faults=world.faults + 1) if world.attempts else world
+        if world.grants < MOST_GRANTS:
+            after, answer = self.decide(cost, book.authorize_post, now, FLAT, body_of, None)
+            if isinstance(answer, PostAuthorized):
+                if answer not in self.rights:
+                    self.rights.append(answer)
+                after = after._replace(grants=world.grants + 1)
+                yield "place gets the POST", _with(after, "place", "send", self.rights.index(answer))
+        burnt, answer = self.decide(world, book.authorize_burn, now, FLAT)
+        if burnt.row != world.row and not isinstance(answer, InDoubt):
+            yield "burnt in the book", burnt
+        after, answer = self.decide(cost, book.authorize_refund, now)
+        if isinstance(answer, RefundAuthorized):
+            yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
+
+    def _place(self, world: World, attempt: Attempt) -> Moves:
+        now = self.now(world)
+        if attempt.step == "record_response":
+            number, answer = attempt.hand
+            yield f"hears {answer}", self.decide(world, book.record_response, now, SAYS[answer], of_post=number)[0]
+            return
+        right = self.rights[attempt.hand[0]]
+        back, _ = self.decide(world, book.withdraw_post, right)
+        yield "no connection, or too late", back
+        if now <= right.send_before or self.frozen_at_the_worst:
+            yield from self._sends(world, right.number)
+
+    def _sends(self, world: World, number: int) -> Iterator[tuple[str, World]]:
+        entry = self.entries[world.row]
+        _hold("S1", not world.on_its_way)
+        _hold("S2", self.frozen_at_the_worst or entry.fact is None)
+        sent = world._replace(on_its_way=SENT)
+        sells, late = sent._replace(sold=sent.sold + 1), sent._replace(late=(*sent.late, ("POST", world.tick)))
+        yield "sells", _with(sells, "place", "record_response", number, "completed")
+        yield "is refused", _with(sent, "place", "record_response", number, "rejected")
+        for answer in UNCLEAR:
+            yield f"sells, answers {answer}", _with(sells, "place", "record_response", number, answer)
+            yield f"does nothing, answers {answer}", _with(sent, "place", "record_response", number, answer)
+            yield f"is under way, answers {answer}", _with(late, "place", "record_response", number, answer)
+
+    def _operators(self, world: World) -> Moves:
+        now, entry = self.now(world), self.entries[world.row]
+        words = [] if entry.cancel_reason else [("cancel", book.request_cancel, (book.CANCELLED,))]
+        if world.sold:
+            words.append(("delivered", book.resolve_delivered, (now,)))
+        else:
+            words.append(("not delivered", at_most_once.resolve_not_delivered, (now, FLAT, "C-4711")))
+        for name, rule, arguments in words:
+            after, _ = self.decide(world, rule, *arguments)
+            if after.row != world.row:
+                yield f"operator: {name}", after
