@@ -11,7 +11,6 @@ from temporalio import activity
 from activities.concurrency_limit import ConcurrencyLimit, Full
 from activities.context import Alert, is_local, raise_retryable
 from activities.ports import Book, Notifier, StoredOrder
-from orders.book import OrderState
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState, compose, reason_code
@@ -21,9 +20,6 @@ from workflows.steps import NotifyRequest, NotifyResult
 
 WAITING_MOST: Final = 50
 """Regular attempts that may wait at one platform at once, where nothing better is known of the worker's slots."""
-_SOON_SECONDS: Final = (0.2, 0.4, 0.8)
-"""The first waits for a refund intent, which is written in the moment in which `failed` becomes due. Not scaled."""
-_DELIVERED: Final = "The order was delivered after all, which has a notice of its own."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +48,26 @@ class NotifyingActivities:
         self._waiting_most = waiting_most
         self._limits: dict[str, ConcurrencyLimit] = {}
 
-    @activity.defn(name=steps.NOTIFY)
-    async def notify_vehicle(self, ask: NotifyRequest) -> NotifyResult:
+    @activity.defn(name=steps.NOTIFY.name)
+    async def notify_vehicle(self, request: NotifyRequest) -> NotifyResult:
         """Publish one notice to the asked platforms side by side; one that has it already is left alone.
 
         The local try returns what is pending; a regular attempt (one platform) fails with it and is tried again.
         """
-        record, notices = await self._book.read_with_notices(ask.order_id)
-        known = {notice.platform: notice for notice in notices if notice.result == ask.result}
-        states = {name: "acknowledged" for name in ask.platforms if _state(known, name) == "acknowledged"}
-        due = [platform for platform in ask.platforms if platform not in states]
-        if ask.result == "failed" and not record.state.refund_sequence:
-            return NotifyResult(states=states | await self._not_due(ask.order_id, record.state, due))
-        notice = _compose(record, ask.result)
+        stored, notices = await self._book.read_with_notices(request.order_id)
+        known = {notice.platform: notice for notice in notices if notice.result == request.result}
+        states = {name: "acknowledged" for name in request.platforms if _state(known, name) == "acknowledged"}
+        due = [platform for platform in request.platforms if platform not in states]
+        notice = _compose(stored, request.result)
         if notice is None:
-            return _forgotten(ask)
+            return NotifyResult(states=dict.fromkeys(request.platforms, "not_due"))
         told = dict(zip(due, await asyncio.gather(*(self._publish(one, notice) for one in due)), strict=True))
-        await self._note(ask, told, known)
+        await self._note(request, told, known)
         pending = [one for one in told.values() if one.state == "pending"]
         if pending and not is_local():
             kind = "NoticeRefused" if pending[0].refused else "NoticeNotAcknowledged"
             raise_retryable(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
         return NotifyResult(states=states | {platform: one.state for platform, one in told.items()})
-
-    async def _not_due(self, order_id: str, entry: OrderState, platforms: list[str]) -> dict[str, str]:
-        """`failed` says that a refund is under way: before its intent is in the book, the carrier's word may turn."""
-        if entry.fact != "sold":
-            attempt = activity.info().attempt
-            soon = _SOON_SECONDS[attempt - 1] if attempt <= len(_SOON_SECONDS) else None
-            raise_retryable(
-                "NoticeNotDue", "The notice follows as soon as the refund is under way.", after_seconds=soon
-            )
-        if platforms:
-            await self._book.write_notices(order_id, "failed", dict.fromkeys(platforms, ("not_due", _DELIVERED)))
-        return dict.fromkeys(platforms, "not_due")
 
     async def _publish(self, platform: str, notice: Notice) -> _Told:
         if platform not in self._notifier.platforms:
@@ -122,39 +104,32 @@ class NotifyingActivities:
             self._limits[platform] = ConcurrencyLimit(self._waiting_most, longest_seconds=self._longest_seconds)
         return self._limits[platform]
 
-    async def _note(self, ask: NotifyRequest, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
+    async def _note(self, request: NotifyRequest, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
         """Book what is new. Of pending notices only a refusal is, once: the local try leaves it to the regular one."""
         news = {platform: (one.state, one.why) for platform, one in told.items() if one.state == "acknowledged"}
         for platform, one in told.items():
             if not one.refused or is_local():
                 continue
             if _state(known, platform) != "pending":
-                self._alert("notice_refused", order_id=ask.order_id, platform=platform, why=one.why)
+                self._alert("notice_refused", order_id=request.order_id, platform=platform, why=one.why)
             if _state(known, platform) != "pending" or known[platform].remark != one.why:
                 news[platform] = (one.state, one.why)
         if news:
-            await self._book.write_notices(ask.order_id, ask.result, news)
+            await self._book.write_notices(request.order_id, request.result, news)
 
 
 def _state(known: Mapping[str, NoticeState], platform: str) -> str:
     return known[platform].state if platform in known else ""
 
 
-def _forgotten(ask: NotifyRequest) -> NotifyResult:
-    """The book was rolled back under this run, and knows nothing (any more) of what the notice tells.
+def _compose(stored: StoredOrder, result: NoticeResult) -> Notice | None:
+    """The notice, from the book alone, so that each attempt sends the same bytes.
 
-    A run that has ended must close, so that another takes the order up; one that refunds will have it booked again.
+    None: the book was rolled back under this run, and knows nothing (any more) of what the notice tells.
     """
-    if ask.result == "failed":
-        raise_retryable("NoticeNotDue", "The order book was restored; the notice follows what it finds out.")
-    return NotifyResult(states=dict.fromkeys(ask.platforms, "not_due"))
-
-
-def _compose(record: StoredOrder, result: NoticeResult) -> Notice | None:
-    """The notice, from the book alone, so that each attempt sends the same bytes. None: nothing to tell of."""
-    order, entry = record.order, record.state
-    at = entry.refund_confirmed_at if result == "refunded" else entry.fact_at
-    if at is None:
+    order, state = stored.order, stored.state
+    at = state.refund_confirmed_at if result == "refunded" else state.carrier_outcome_at
+    if at is None or (result == "failed" and not state.refund_sequence):
         return None
     return compose(
         order_id=order.order_id,
@@ -163,5 +138,5 @@ def _compose(record: StoredOrder, result: NoticeResult) -> Notice | None:
         amount_fen=order.amount_fen,
         result=result,
         at=at,
-        reason=reason_code(entry.fact_code, "REJECTED"),
+        reason=reason_code(state.carrier_code, "REJECTED"),
     )

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from orders.book import OrderState
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState
 from orders.outcomes import Completed, InDoubt, NotFound, RefundAnswer, RefundRequest, Refused
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ class Book(Protocol):
         kind: str,
         detail: Callable[[T], Mapping[str, Any]],
     ) -> T:
-        """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail."""
+        """Run a rule of `orders` as one compare-and-set, with its line in the audit trail."""
         ...
 
     async def append(self, order_id: str, kind: str, detail: Mapping[str, Any]) -> None:
@@ -143,6 +143,17 @@ class UnsettledBook(Protocol):
 
     async def read(self, order_id: str) -> StoredOrder:
         """One order, without a lock."""
+        ...
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Callable[[StoredOrder], tuple[OrderState, T]],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]],
+    ) -> T:
+        """Run a rule of `orders` as one compare-and-set, with its line in the audit trail."""
         ...
 
     async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> Sequence[StoredOrder]:

@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import Alert
 from activities.ports import UnsettledBook
+from orders import operator_rules
 from orders.clock import Clock
 from orders.identities import workflow_id
 from workflows import sweep
@@ -91,11 +92,19 @@ class Reopening:
             return Reopened.RUNNING
         order = record.order
         self._alert("order_had_no_run", order_id=order.order_id)
+        # Written before the run starts: it asks the carrier before it sends anything to it.
+        await self._book.decide(
+            order.order_id,
+            lambda stored: operator_rules.reopen(stored.state, self._clock.now()),
+            kind="reopened",
+            detail=lambda _: {},
+        )
         again = TopUpInput(
             order_id=order.order_id,
             package_id=order.package_id,
             amount_fen=order.amount_fen,
             provider=order.payment.provider,
+            time_scale=self._scale,
             reopened=True,
         )
         try:

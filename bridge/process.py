@@ -76,7 +76,7 @@ class Bridge:
         self._pipeline = Pipeline(
             book=book,
             gate=self._gate,
-            start=Starter(client, settings.task_queue, cipher.vehicle_hash).start,
+            start=Starter(client, settings.task_queue, cipher.vehicle_hash, time_scale=settings.time_scale).start,
             dead_letters=self._dead_letters,
             outages=self._outages,
             metrics=context.metrics,

@@ -24,12 +24,16 @@ class Starter:
         client: Temporal's.
         task_queue: the workers'.
         vehicle_hash: what stands for a VIN in search attributes.
+        time_scale: `TOPUP_TIME_SCALE`, which the runs go by.
     """
 
-    def __init__(self, client: Client, task_queue: str, vehicle_hash: Callable[[str], str]) -> None:
+    def __init__(
+        self, client: Client, task_queue: str, vehicle_hash: Callable[[str], str], *, time_scale: float = 1.0
+    ) -> None:
         self._client = client
         self._task_queue = task_queue
         self._vehicle_hash = vehicle_hash
+        self._time_scale = time_scale
 
     async def start(self, order: PaidOrder) -> bool:
         """Start the order's run; False if there is or was one already, which is success too.
@@ -43,6 +47,7 @@ class Starter:
                 package_id=order.package_id,
                 amount_fen=order.amount_fen,
                 provider=order.payment.provider,
+                time_scale=self._time_scale,
             ),
             self._vehicle_hash(order.vehicle.vin),
         )

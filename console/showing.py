@@ -18,8 +18,8 @@ from console.display import out, print_json
 from console.exits import CommandFailed
 from console.stranded import NOBODY
 from console.tables import status_markup
-from orders.book import OrderState
 from orders.errors import TopUpError
+from orders.state import OrderState
 from runtime.settings import Settings
 
 LAST_EVENTS: Final = 5
@@ -98,7 +98,7 @@ def _from_book(entry: OrderState) -> Mapping[str, Any]:
     return {
         "order_id": entry.order_id,
         "state": entry.status,
-        "reason": entry.reason,
+        "reason": entry.shown_reason,
         "needs_operator": entry.needs_operator,
     }
 

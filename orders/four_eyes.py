@@ -1,14 +1,15 @@
 """Two persons (contracts §3): a word that moves money in doubt is proposed by one operator and confirmed by another.
 
-The proposal stands in the order's row, so that it outlives the run it was made in. Rules are pure, as in `orders.book`.
-Names are what operators say of themselves: this guards against a slip, not against someone who signs as another.
+The proposal stands in the order's row, so that it outlives the run it was made in. Rules are pure, as in
+`orders.carrier_rules`. Names are what operators say of themselves: this guards against a slip, not against someone who
+signs as another.
 """
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from orders.book import OrderState
+from orders.state import OrderState
 
 STANDS_FOR: Final = timedelta(hours=1)
 """How long a proposal waits for its confirmation (contracts §3). Persons are not scaled."""

@@ -3,10 +3,9 @@
 Each answer is made at one mapping point per adapter; sentences in `why` go to operators and hold no personal data.
 """
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 
 class _Answer(BaseModel):
@@ -37,12 +36,10 @@ class Refused(_Answer):
 DoubtCause = Literal[
     "not_sent",  # the connection was never made: no POST happened
     "unanswered",  # sent, no answer (time-out, reset): the carrier may act still
-    "listening",  # sent, and some worker still waits for the answer
     "answered",  # an answer that settles nothing (4xx, 5xx, malformed, 409)
     "unknown_state",  # the carrier shows the order, in a state that nobody knows
     "in_flight",  # the carrier has it and works on it
     "partial",  # the carrier says partial: a person must look
-    "book",  # the order book forbids or delays the call
 ]
 
 
@@ -60,36 +57,12 @@ class InDoubt(_Answer):
 
 
 class NotFound(_Answer):
-    """`GET` by our serial was answered, empty. Doubt, unless the book says that it counts."""
+    """`GET` by our serial was answered, empty. Doubt, unless the book says that it counts (`orders.next_step`)."""
 
     kind: Literal["not_found"] = "not_found"
-    posts: int = 0
-    """The POSTs granted when this was asked: the evidence for a compare-and-set of the next one."""
-    asked_at: float = 0.0
-    """When it was asked, seconds since the epoch."""
-    may_post: bool = False
-    """The book would grant another POST on this evidence now; else only a burn remains."""
 
 
 CarrierAnswer = Completed | Refused | InDoubt | NotFound
-
-
-class ManualResolution(_Answer):
-    """A doubt about an order whose carrier can't be asked: an operator settles it, or an answer that comes late."""
-
-    sent_at: datetime | None
-    """When its one POST was granted; None: lost with the order book that was restored."""
-    not_delivered_from: datetime
-    """From when on the book takes `resolve not_delivered`."""
-
-
-class CarrierResult(_Answer):
-    """A carrier's answer as a step's result (one model, so that its validator is built once)."""
-
-    answer: Annotated[CarrierAnswer, Field(discriminator="kind")]
-    next_look_seconds: float | None = None
-    """When the answer settles nothing: how long to wait before asking again."""
-    manual_resolution: ManualResolution | None = None
 
 
 # --- the payment provider --------------------------------------------------------------------------------------
@@ -151,16 +124,6 @@ class RefundInDoubt(_Answer):
 RefundAnswer = (
     RefundConfirmed | RefundAccepted | RefundUnknown | RefundClosed | RefundHeld | RefundDenied | RefundInDoubt
 )
-
-
-class RefundResult(_Answer):
-    """A provider's answer as a step's result."""
-
-    answer: Annotated[RefundAnswer, Field(discriminator="kind")]
-    sequence: int = 0
-    """The refund number that this is about, counted from 1."""
-    next_look_seconds: float | None = None
-    """When the answer settles nothing: how long to wait before asking again."""
 
 
 class RefundRequest(_Answer):

@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from activities.context import Alert
 from activities.notifying import NotifyingActivities
+from activities.order_desk import OrderDesk
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
@@ -23,7 +24,7 @@ from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.payments.alipay.client import Alipay
 from adapters.payments.wechat.client import WeChatPay
-from orders.book import CarrierTimes
+from orders.state import CarrierTimes
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from workflows import policies
@@ -60,20 +61,19 @@ async def open_dependencies(
         carrier = await stack.enter_async_context(_open_carrier(settings))
         notifier = await stack.enter_async_context(_notifier(settings))
         times = carrier_times(settings)
-        telecom = TelecomActivities(carrier, book, clock, alert, times=times, scale=scale)
-        recording = RecordingActivities(
-            book,
-            clock,
-            alert,
-            platforms=notifier.platforms,
-            scale=scale,
-            local_first=settings.local_first,
-            two_persons=settings.two_persons,
+        desk = OrderDesk(
+            book=book,
+            clock=clock,
+            alert=alert,
             times=times,
+            scale=scale,
+            platforms=notifier.platforms,
+            local_first=settings.local_first,
+            four_eyes=settings.two_persons,
         )
+        telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
         providers = await _providers(settings, stack)
-        restored = settings.restored_at is not None
-        refunding = RefundingActivities(providers, book, clock, alert, scale=scale, restored=restored)
+        refunding = RefundingActivities(providers, desk)
         notifying = NotifyingActivities(notifier, book, alert, scale, waiting_most=waiting_most(settings))
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
         yield Dependencies(
@@ -101,11 +101,12 @@ def activities_of(
         telecom.cancel_telecom_order,
         recording.read_order,
         recording.record_order,
-        recording.record_status,
+        recording.record_attention,
         recording.record_cancel,
         recording.record_resolution,
-        recording.record_word,
+        recording.record_request,
         recording.record_notice_given_up,
+        refunding.record_refund,
         refunding.refund_payment,
         refunding.query_refund,
         notifying.notify_vehicle,
@@ -130,6 +131,8 @@ def carrier_times(settings: Settings) -> CarrierTimes:
         completion_window=wait(settings.carrier_completion_seconds),
         can_be_asked=settings.carrier_dialect != FlatCarrier.name,
         restored_at=settings.restored_at,
+        listens_for=wait(policies.PLACE_ORDER.call_seconds) + timedelta(seconds=policies.LISTENING_MARGIN_SECONDS),
+        refund_again_after=wait(policies.REFUND_AGAIN_SECONDS),
     )
 
 

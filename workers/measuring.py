@@ -9,8 +9,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from orders.next_step import Done
 from runtime.metrics import Metrics
-from workflows.steps import RECORD_ORDER, Settled
+from workflows.steps import RECORD_ORDER, Progress
 
 
 def is_unexpected(record: logging.LogRecord) -> bool:
@@ -45,6 +46,6 @@ class _Measuring(ActivityInboundInterceptor):
             result = "done"
         finally:
             self._metrics.histogram("topup_step_seconds").labels(step, result).observe(time.perf_counter() - began)
-        if step == RECORD_ORDER and isinstance(answer, Settled) and answer.outcome is not None:
-            self._metrics.counter("topup_orders_settled_total").labels(answer.outcome).inc()
+        if step == RECORD_ORDER.name and isinstance(answer, Progress) and isinstance(answer.next, Done):
+            self._metrics.counter("topup_orders_settled_total").labels(answer.next.outcome).inc()
         return answer

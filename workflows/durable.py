@@ -1,4 +1,4 @@
-"""How a step of the saga is run: once locally, then regular until it is done; watched, and open to an operator's nudge.
+"""How a step of the saga is run: once locally, then regular until it is done; watched, and woken by changes.
 
 One local activity at a time in a run, always: with two, a replay can hand one's result to the other (sdk-python issues
 1578 and 1881).
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from temporalio import workflow
@@ -17,75 +17,64 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as LimitReached
 
-from workflows.policies import BOOK, StepPolicy
+from workflows.steps import Step
 
+A = TypeVar("A", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 
 
 async def nothing() -> None:
-    """What follows when a stage is only a label."""
+    """What follows when a wait's label is only a label."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class WaitLabel:
     """A labelled stretch of waiting: what the timer says, how long, and what follows when it is over."""
 
-    label: str
+    text: str
     seconds: float
     then: Callable[[], Awaitable[None]] = nothing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Generic[R]):
-    """One step: what is called, with what, under which policy, and how the Web UI names it."""
-
-    name: str
-    arg: Any
-    result: type[R]
-    policy: StepPolicy
-    summary: str
-    activity_id: str | None = None
-    local: bool = True
-    task_queue: str | None = None
-    """Where its regular activity runs; None: where the run does."""
-
-
-class Steps:
+class StepRunner:
     """Runs the steps of one run.
 
     Attributes:
-        scale: `TOPUP_TIME_SCALE`, as the run has read it from its first step.
-        local_first: likewise; false runs every step as a regular activity.
+        local_first: whether steps are tried locally first, as the worker of the first step wants it.
     """
 
-    def __init__(self) -> None:
-        self.scale = 1.0
+    def __init__(self, order_id: str, scale: float) -> None:
         self.local_first = True
+        self._order_id = order_id
+        self._scale = scale
         self._one_local = asyncio.Lock()
-        self._nudges = 0
+        self._wakes = 0
+        self._acted_on = 0
 
-    def nudge(self) -> None:
+    def begin(self) -> None:
+        """The saga is about to look at the order: whatever has woken it so far is acted on by that."""
+        self._acted_on = self._wakes
+
+    def wake(self) -> None:
         """Something has changed: whoever waits looks again at once."""
-        self._nudges += 1
+        self._wakes += 1
 
-    async def record(self, name: str, arg: Any, result: type[R]) -> R:
+    async def record(self, step: Step[A, R], arg: A) -> R:
         """A step in the order book alone: local, else regular until the book is back."""
-        step = Step(name=name, arg=arg, result=result, policy=BOOK, summary="order book")
-        done = await self.try_locally(step)
+        done = await self.try_locally(step, arg)
         while done is None:
-            done = _result(step, await self._start(step))
+            done = _result(step, await self._start(step, arg))
         return done
 
-    async def ask(self, step: Step[R], stage: Callable[[], Stage]) -> R | None:
-        """A step in the outside world. None: nudged, or ended by an operator's hand; look at the whole again.
+    async def ask(self, step: Step[A, R], arg: A, label: Callable[[], WaitLabel], *, locally_first: bool) -> R | None:
+        """A step in the outside world. None: woken, or ended by an operator's hand; look at the whole again.
 
-        While it is pending, a timer is labelled as `stage` says: that label is what the Web UI shows of the trouble.
+        While it is pending, a timer is labelled as `label` says: that is what the Web UI shows of the trouble.
         """
-        if (done := await self.try_locally(step)) is not None:
+        if locally_first and (done := await self.try_locally(step, arg)) is not None:
             return done
-        seen = self._nudges
-        handle = self._start(step)
-        await self._watch(partial(_over, handle, lambda: self._nudges != seen), stage)
+        handle = self._start(step, arg)
+        await self._watch(partial(_over, handle, self._is_woken), label)
         if not handle.done():
             handle.cancel()
         try:
@@ -93,7 +82,9 @@ class Steps:
         except ActivityError:
             return None
 
-    async def insist(self, step: Step[R], again: Callable[[], int]) -> R:
+    async def until_done(
+        self, step: Step[A, R], arg: A, again: Callable[[], int], *, activity_id: str, task_queue: str
+    ) -> R:
         """A regular step until it ends, started anew whenever `again` changes.
 
         Raises:
@@ -101,7 +92,7 @@ class Steps:
         """
         while True:
             seen = again()
-            handle = self._start(step)
+            handle = self._start(step, arg, activity_id=activity_id, task_queue=task_queue)
             await workflow.wait_condition(partial(_over, handle, lambda before=seen: again() != before))
             if not handle.done():
                 handle.cancel()
@@ -112,57 +103,64 @@ class Steps:
                 if again() == seen:
                     raise
 
-    async def pause(self, seconds: float, label: str) -> None:
-        """Wait, shown under `label` on the workflow's page, or until nudged."""
-        seen = self._nudges
-        await _until(lambda: self._nudges != seen, timedelta(seconds=seconds), label)
+    async def pause(self, seconds: float, label: str) -> bool:
+        """Wait, shown under `label` on the workflow's page, or until woken; whether it was."""
+        return await _until(self._is_woken, timedelta(seconds=seconds), label)
 
-    async def _watch(self, over: Callable[[], bool], stage: Callable[[], Stage]) -> None:
-        while True:
-            now = stage()
-            if await _until(over, timedelta(seconds=now.seconds), now.label):
-                return
-            await now.then()
+    def _is_woken(self) -> bool:
+        return self._wakes != self._acted_on
 
-    async def try_locally(self, step: Step[R]) -> R | None:
+    async def try_locally(self, step: Step[A, R], arg: A) -> R | None:
         """The local first try alone. None: it failed, or the step has none."""
-        if not (self.local_first and step.local and step.policy.local_seconds):
+        if not (self.local_first and step.policy.local_seconds):
             return None
         async with self._one_local:
             try:
                 return await workflow.execute_local_activity(
                     step.name,
-                    step.arg,
-                    result_type=step.result,
+                    arg,
+                    result_type=step.gives,
                     start_to_close_timeout=step.policy.local_timeout(),
                     retry_policy=RetryPolicy(maximum_attempts=1),
-                    summary=step.summary,
+                    summary=self._summary(step),
                 )
             except (ActivityError, ApplicationError, LimitReached):
                 # One that raises arrives bare, one that timed out wrapped, and bare in a replay (measured).
                 return None
 
-    def _start(self, step: Step[Any]) -> "workflow.ActivityHandle[Any]":
+    async def _watch(self, over: Callable[[], bool], label: Callable[[], WaitLabel]) -> None:
+        while True:
+            now = label()
+            if await _until(over, timedelta(seconds=now.seconds), now.text):
+                return
+            await now.then()
+
+    def _start(
+        self, step: Step[A, R], arg: A, *, activity_id: str | None = None, task_queue: str | None = None
+    ) -> "workflow.ActivityHandle[Any]":
         return workflow.start_activity(
             step.name,
-            step.arg,
-            activity_id=step.activity_id,
-            task_queue=step.task_queue,
-            start_to_close_timeout=step.policy.attempt_timeout(self.scale),
+            arg,
+            activity_id=activity_id or step.activity_id,
+            task_queue=task_queue,
+            start_to_close_timeout=step.policy.attempt_timeout(self._scale),
             schedule_to_close_timeout=step.policy.whole_timeout(),
-            retry_policy=step.policy.retry(self.scale),
+            retry_policy=step.policy.retry(self._scale),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=step.summary,
+            summary=self._summary(step),
         )
 
+    def _summary(self, step: Step[Any, Any]) -> str:
+        return f"{step.says}, {self._order_id}"
 
-def _result(step: Step[R], said: object) -> R | None:
+
+def _result(step: Step[Any, R], said: object) -> R | None:
     """What a regular activity has said. None: an operator's `activity complete` held something else; ask again.
 
     Decoded here, because a result that the SDK can't decode fails the workflow's task again and again (measured).
     """
     try:
-        return step.result.model_validate(said)
+        return step.gives.model_validate(said)
     except ValidationError:
         return None
 

@@ -145,6 +145,8 @@ TROUBLE_AFTER_SECONDS: Final = 120.0
 """From then on a labelled timer shows the trouble on the workflow's landing page. Scaled."""
 PARK_AFTER_SECONDS: Final = 24 * 3600.0
 """A carrier that has settled nothing by then needs a person; the saga goes on asking. Scaled."""
+REFUND_SILENT_AFTER_SECONDS: Final = 3600.0
+"""Likewise a refund that is not confirmed. Scaled."""
 LABEL_SECONDS: Final = 24 * 3600.0
 """A label's timer is renewed each day; it wakes nobody. Not scaled."""
 

@@ -1,11 +1,13 @@
-"""What the saga asks of the world: names, arguments and results of its activities, and how a run is started.
+"""What the saga asks of the world: its steps as typed handles, their arguments and results, and how a run is started.
 
-Workflow and activity names are fixed here, so that moving a module breaks no history. No argument or result carries
-vehicle data: activities read it from the order book.
+A step's name, argument, result, policy and activity ID stand together here, once. Workflow and activity names are
+fixed, so that moving a module breaks no history. No argument or result carries vehicle data: activities read it from
+the order book.
 """
 
-from dataclasses import dataclass
-from typing import Final, TypedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.common import (
@@ -18,8 +20,11 @@ from temporalio.common import (
 
 from orders.identities import NoticeResult, carrier_serial, refund_number, workflow_id
 from orders.lifecycle import Outcome, Status
-from orders.outcomes import CarrierResult, NotFound
+from orders.next_step import NextStep
 from orders.paid_order import Provider
+from orders.state import Attention
+from workflows import policies
+from workflows.policies import StepPolicy
 
 TOP_UP_ORDER: Final = "TopUpOrder"
 """The workflow type (contracts §3)."""
@@ -37,59 +42,78 @@ class _Data(BaseModel):
 
 
 class TopUpInput(_Data):
-    """What a run starts with. Readable in the Web UI; no vehicle data."""
+    """What a run starts with. Readable in the Web UI; no vehicle data.
+
+    Replays must not depend on the settings of the worker that replays: what a run branches on enters it here, or with
+    a step's result.
+    """
 
     order_id: str
     package_id: str
     amount_fen: int
     provider: Provider
+    time_scale: float = 1.0
+    """`TOPUP_TIME_SCALE` of the process that starts the run."""
     reopened: bool = False
-    """Set by `topup orders reopen` and the sweep alone: this run asks the carrier before it sends anything to it."""
+    """Started by `topup orders reopen` or the sweep, which have a second run under one workflow ID."""
 
 
-class Stand(_Data):
-    """Where the book says the order stands, and what of today's configuration this run goes by.
+# --- arguments and results --------------------------------------------------------------------------------------
 
-    Replays must not depend on the settings of the worker that replays: they enter a run here, once.
+
+class OrderRequest(_Data):
+    """The argument of every step that takes an order on.
+
+    `seen` is `Progress.mark` of what the run shows already: a step that asks again and again ends as soon as there is
+    something else to show or to do.
     """
 
-    posts: int
-    cancel_reason: str
-    carrier: CarrierResult | None
-    """The carrier's final word, if the book has it; of one that can't be asked, whatever the book says."""
-    platforms: tuple[str, ...]
-    scale: float
-    local_first: bool
-    ask_first: bool = False
-    """The book was restored from a backup: not even the first POST goes out before a `GET`."""
+    order_id: str
+    seen: str = ""
+
+
+class Progress(_Data):
+    """Where the order book says the order stands, and what happens next (`orders.next_step`); each step returns it."""
+
+    next: NextStep
+    status: Status
+    reason: str = ""
+    attention: Attention = ""
+    wait_seconds: float = 0.0
+    """How long to wait before that step, where it asks again. Scaled already."""
+    carrier_outcome: str = ""
+    """The carrier's final word, or empty."""
+    carrier_order_id: str = ""
+    contradicted: bool = False
+    refund_started: bool = False
+    refund_denied: bool = False
+    paid_another_way: bool = False
     proposal: str = ""
     """The open proposal of the first of two persons, as a clause."""
+    resolvable_from: datetime | None = None
+    """Of an order whose carrier can't be asked: from when on the book takes `resolve not_delivered`."""
+    platforms: tuple[str, ...] = ()
+    """The MQTT platforms that the worker of this step knows."""
+    local_first: bool = True
+    """Whether the worker of this step wants steps tried locally first."""
+
+    @property
+    def mark(self) -> str:
+        """What makes it another one for people and for the saga."""
+        return f"{self.next.kind} {self.attention} {self.refund_denied} {self.paid_another_way}"
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether a person is called for."""
+        return bool(self.attention)
 
 
-class CarrierRequest(_Data):
-    """The argument of every call to the carrier."""
+class CallPerson(_Data):
+    """An order has waited too long: the argument of the step that calls a person for it."""
 
     order_id: str
-    evidence: NotFound | None = None
-    """For a further POST: the empty answer that it rests on."""
-    insist: bool = False
-    """The saga has shown the trouble already: raise until there is something new to decide."""
-    once: bool = False
-    """One look alone: return whatever it says, doubt too."""
-
-
-class RefundStepRequest(_Data):
-    """The argument of every call to the payment provider."""
-
-    order_id: str
-    closed: int = 0
-    """The refund number that was seen `CLOSED` already."""
-    insist: bool = False
-    """The saga has shown already that the refund waits for a person."""
-    denied: bool = False
-    """It has shown a definite refusal: another trouble (no balance, …) shown before does not stand for that."""
-    again: bool = False
-    """An operator asks for it: send it also where the provider has definitely refused it before."""
+    attention: Attention
+    why: str
 
 
 class NotifyRequest(_Data):
@@ -106,13 +130,12 @@ class NotifyResult(_Data):
     states: dict[str, str]
 
 
-class StatusNote(_Data):
-    """What the book is to show of an unsettled order."""
+class GivenUp(_Data):
+    """A notice that a platform did not take before it would have expired."""
 
     order_id: str
-    status: Status
-    reason: str
-    needs_operator: bool
+    result: NoticeResult
+    platform: str
 
 
 class OperatorRequest(_Data):
@@ -130,7 +153,7 @@ class SignedRequest(_Data):
     """An operator's word about one order, to be written in the book before anything follows from it."""
 
     order_id: str
-    word: OperatorRequest
+    request: OperatorRequest
     update: str = "resolve"
     """The update's name, which is the kind of its line in the audit trail."""
 
@@ -141,20 +164,6 @@ class Recorded(_Data):
     refusal: str = ""
     proposal: str = ""
     """Where two persons are demanded and this was the first: who proposes what until when; nothing follows yet."""
-
-
-class Settled(_Data):
-    """The end in the book. None: the book does not hold what an end needs."""
-
-    outcome: Outcome | None
-
-
-class GivenUp(_Data):
-    """A notice that a platform did not take before it would have expired."""
-
-    order_id: str
-    result: NoticeResult
-    platform: str
 
 
 class TopUpResult(_Data):
@@ -178,30 +187,125 @@ class TopUpState(_Data):
     """What the first of two persons has proposed, and until when it can be confirmed."""
 
 
-READ_ORDER: Final = "read_order"
-RECORD_ORDER: Final = "record_order"
-RECORD_STATUS: Final = "record_status"
-RECORD_CANCEL: Final = "record_cancel"
-RECORD_RESOLUTION: Final = "record_resolution"
-RECORD_WORD: Final = "record_word"
-RECORD_GIVEN_UP: Final = "record_notice_given_up"
-PLACE: Final = "place_telecom_order"
-QUERY: Final = "query_telecom_order"
-BURN: Final = "cancel_telecom_order"
-NOTIFY: Final = "notify_vehicle"
-REFUND: Final = "refund_payment"
-QUERY_REFUND: Final = "query_refund"
+# --- the steps ---------------------------------------------------------------------------------------------------
 
-FORBIDDEN: Final = "FORBIDDEN"
-"""Code of a refund that the book holds back because the carrier has contradicted its own refusal."""
-
-FORGOTTEN: Final = "FORGOTTEN"
-"""Code of a refund whose refusal the book does not know (any more): it was restored, and the carrier is asked again."""
+A = TypeVar("A", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
 
 TELECOM_ID: Final = "telecom"
 """Activity ID of whichever single call to the carrier is pending (contracts §3)."""
 REFUND_ID: Final = "refund"
 """Likewise to the payment provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Generic[A, R]):
+    """One step: the activity's name, what it takes and gives, under which policy, and how the Web UI names it."""
+
+    name: str
+    takes: type[A]
+    gives: type[R]
+    policy: StepPolicy = field(repr=False)
+    says: str
+    """What it does, for people."""
+    activity_id: str | None = None
+
+
+PLACE: Final = Step(
+    name="place_telecom_order",
+    takes=OrderRequest,
+    gives=Progress,
+    policy=policies.PLACE_ORDER,
+    says="POST the order",
+    activity_id=TELECOM_ID,
+)
+QUERY: Final = Step(
+    name="query_telecom_order",
+    takes=OrderRequest,
+    gives=Progress,
+    policy=policies.QUERY_ORDER,
+    says="GET the order",
+    activity_id=TELECOM_ID,
+)
+CANCEL: Final = Step(
+    name="cancel_telecom_order",
+    takes=OrderRequest,
+    gives=Progress,
+    policy=policies.BURN_ORDER,
+    says="burn the serial",
+    activity_id=TELECOM_ID,
+)
+REFUND: Final = Step(
+    name="refund_payment",
+    takes=OrderRequest,
+    gives=Progress,
+    policy=policies.REFUND_MONEY,
+    says="send the refund",
+    activity_id=REFUND_ID,
+)
+QUERY_REFUND: Final = Step(
+    name="query_refund",
+    takes=OrderRequest,
+    gives=Progress,
+    policy=policies.QUERY_MONEY,
+    says="ask for the refund",
+    activity_id=REFUND_ID,
+)
+NOTIFY: Final = Step(
+    name="notify_vehicle",
+    takes=NotifyRequest,
+    gives=NotifyResult,
+    policy=policies.NOTIFY_FIRST,
+    says="notice to all platforms",
+)
+NOTIFY_PLATFORM: Final = Step(
+    name="notify_vehicle",
+    takes=NotifyRequest,
+    gives=NotifyResult,
+    policy=policies.NOTIFY_PLATFORM,
+    says="notice to one platform",
+)
+READ_ORDER: Final = Step(
+    name="read_order", takes=OrderRequest, gives=Progress, policy=policies.BOOK, says="read the order book"
+)
+START_REFUND: Final = Step(
+    name="record_refund", takes=OrderRequest, gives=Progress, policy=policies.BOOK, says="write the refund intent"
+)
+RECORD_ORDER: Final = Step(
+    name="record_order", takes=OrderRequest, gives=Progress, policy=policies.BOOK, says="write the end"
+)
+CALL_PERSON: Final = Step(
+    name="record_attention", takes=CallPerson, gives=Progress, policy=policies.BOOK, says="call a person"
+)
+RECORD_CANCEL: Final = Step(
+    name="record_cancel", takes=SignedRequest, gives=Recorded, policy=policies.BOOK, says="write the cancel"
+)
+RECORD_RESOLUTION: Final = Step(
+    name="record_resolution", takes=SignedRequest, gives=Recorded, policy=policies.BOOK, says="write the resolution"
+)
+RECORD_REQUEST: Final = Step(
+    name="record_request", takes=SignedRequest, gives=Recorded, policy=policies.BOOK, says="write the request"
+)
+RECORD_GIVEN_UP: Final = Step(
+    name="record_notice_given_up", takes=GivenUp, gives=Recorded, policy=policies.BOOK, says="give a notice up"
+)
+STEPS: Final = (
+    PLACE,
+    QUERY,
+    CANCEL,
+    REFUND,
+    QUERY_REFUND,
+    NOTIFY,
+    READ_ORDER,
+    START_REFUND,
+    RECORD_ORDER,
+    CALL_PERSON,
+    RECORD_CANCEL,
+    RECORD_RESOLUTION,
+    RECORD_REQUEST,
+    RECORD_GIVEN_UP,
+)
+"""One for each activity that the saga calls."""
 
 
 def notices_queue(task_queue: str) -> str:

@@ -1,161 +1,134 @@
 """What an operator sees of a run: status, search attributes, labelled timers, details with the commands valid now."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from orders.lifecycle import Status
-from orders.outcomes import ManualResolution
-from workflows.durable import Stage, Steps
-from workflows.policies import LABEL_SECONDS, PARK_AFTER_SECONDS, TROUBLE_AFTER_SECONDS, scaled
-from workflows.steps import (
-    NEEDS_OPERATOR,
-    RECORD_STATUS,
-    STATUS,
-    Recorded,
-    StatusNote,
-    TopUpInput,
-    TopUpState,
+from orders.next_step import AskPerson, Submit
+from orders.state import Attention
+from workflows import steps
+from workflows.durable import StepRunner, WaitLabel
+from workflows.policies import (
+    LABEL_SECONDS,
+    PARK_AFTER_SECONDS,
+    REFUND_SILENT_AFTER_SECONDS,
+    TROUBLE_AFTER_SECONDS,
+    scaled,
 )
+from workflows.steps import NEEDS_OPERATOR, STATUS, CallPerson, Progress, TopUpInput, TopUpState
 
 LABEL_CHARACTERS: Final = 120
 """What a bar of the Web UI's timeline shows of a timer's label (seen)."""
 _SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
+REFUND_SILENT: Final = "the payment provider has not confirmed the refund for 1 h"
 
 
 class View:
     """The visible side of one run; nothing of the money rests on it."""
 
-    def __init__(self, order: TopUpInput, steps: Steps) -> None:
+    def __init__(self, order: TopUpInput, runner: StepRunner) -> None:
         self._order = order
-        self._steps = steps
-        self.status: Status = "placing"
-        self.reason = ""
-        self.needs_operator = False
+        self._runner = runner
+        self.progress = Progress(next=Submit(), status="placing")
+        """What the newest step has said; before the first one, that the order is to be sent."""
         self.notices: dict[str, dict[str, str]] = {}
-        self.proposal = ""
-        self.person: ManualResolution | None = None
-        """The carrier can't be asked; what a person needs to know of it."""
-        self.reference = ""
-        """The carrier's own number of the order, once it has told it."""
-        self._trouble_since: float | None = None
-        self._word_known = False
-        self._paid_another_way = False
+        self._waits_since: float | None = None
 
     def state(self) -> TopUpState:
         """The answer of the query `status`."""
+        progress = self.progress
         return TopUpState(
             order_id=self._order.order_id,
-            state=self.status,
-            reason=self.reason,
-            needs_operator=self.needs_operator,
+            state=progress.status,
+            reason=progress.reason,
+            needs_operator=progress.needs_operator,
             notices=self.notices,
-            proposal=self.proposal,
+            proposal=progress.proposal,
         )
 
-    def propose(self, proposal: str) -> None:
-        """Show what the first of two persons proposes, or that nobody does (any more)."""
-        if proposal != self.proposal:
-            self.proposal = proposal
-            workflow.set_current_details(self._details())
-
-    def paid_another_way(self) -> None:
-        """An operator's `resolve refunded` stands in the book: nobody else is to pay it again."""
-        self._paid_another_way = True
-        self.show()
-
-    async def enter(self, status: Status, reason: str = "", *, needs_operator: bool = False) -> None:
-        """Show a new place, here and in the book. An end and the refund's start stand in the book already."""
-        if (status, reason, needs_operator) == (self.status, self.reason, self.needs_operator):
-            return
-        if status in ("delivered", "refunded"):
-            self.proposal = ""
-        attributes_change = (status, needs_operator) != (self.status, self.needs_operator)
-        self.status, self.reason, self.needs_operator = status, reason, needs_operator
-        if attributes_change:
+    def show(self, progress: Progress) -> None:
+        """Show where the order stands: search attributes where they change, and the details."""
+        before, self.progress = self.progress, progress
+        if (before.status, before.needs_operator) != (progress.status, progress.needs_operator):
             updates: list[SearchAttributeUpdate[Any]] = [
-                STATUS.value_set(status),
-                NEEDS_OPERATOR.value_set(needs_operator),
+                STATUS.value_set(progress.status),
+                NEEDS_OPERATOR.value_set(progress.needs_operator),
             ]
             workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - the SDK's own type
-        self.show()
-        if status in ("in_doubt", "parked") or needs_operator:
-            note = StatusNote(
-                order_id=self._order.order_id, status=status, reason=reason, needs_operator=needs_operator
-            )
-            await self._steps.record(RECORD_STATUS, note, Recorded)
+        if before.carrier_outcome != progress.carrier_outcome or before.contradicted != progress.contradicted:
+            self._waits_since = None  # the next trouble is another one
+        if before != progress:
+            self.refresh()
 
-    async def wait_for_a_person(self, why: str, person: ManualResolution) -> str:
-        """Parked at once, and for as long as it takes. Returns the label of the timer to wait with."""
-        self.person = person
-        await self.enter("parked", why, needs_operator=True)
-        self.show()  # what is valid changes with time
-        return label(
-            f"PARKED: ask the carrier's desk about {self._order.order_id}, then Send an Update > resolve. {why}"
-        )
-
-    def show(self) -> None:
+    def refresh(self) -> None:
         """Write what the Web UI and `topup orders show` tell an operator."""
         workflow.set_current_details(self._details())
 
-    def carrier_stage(self) -> Stage:
-        """Waiting for the carrier: quiet, then shown as trouble, then parked while the saga goes on asking."""
+    # --- the labels of timers -----------------------------------------------------------------------------------
 
-        async def park() -> None:
-            await self.enter("parked", CARRIER_SILENT, needs_operator=True)
+    def waiting_label(self) -> str:
+        """While the next step waits for its moment."""
+        if self.progress.refund_started:
+            return label(f"Refund is under way. {self.progress.reason}")
+        return label(f"Next look at the carrier: {self.progress.reason or 'no answer yet'}")
 
-        if self.needs_operator:
-            what = f"Ask the carrier for {self._order.order_id}, then Send an Update > resolve"
-            return Stage(label(f"PARKED: {self.reason}. {what}"), LABEL_SECONDS)
-        return self._stage("carrier", PARK_AFTER_SECONDS, park)
+    def parked_label(self) -> str:
+        """While only a person moves the order on."""
+        who = "" if self.progress.contradicted else f"ask the carrier's desk about {self._order.order_id}, then "
+        return label(f"PARKED: {who}Send an Update > resolve. {self.progress.reason}")
 
-    def refund_stage(self) -> Stage:
-        """Waiting for the payment provider: there is no end, only a person who may be needed."""
-        if self.needs_operator:
-            return Stage(label(f"REFUND WAITS FOR YOU: {self.reason}"), LABEL_SECONDS)
-        return self._stage("payment provider", None, None)
+    def wait_label(self) -> WaitLabel:
+        """While a step is pending: quiet, then shown as trouble, then a person is called; the step goes on asking."""
+        refunding = self.progress.refund_started
+        if self.progress.needs_operator:
+            parked = f"PARKED: {self.progress.reason}. Ask the carrier for {self._order.order_id}"
+            waits = f"REFUND WAITS FOR YOU: {self.progress.reason}"
+            return WaitLabel(label(waits if refunding else f"{parked}, then Send an Update > resolve"), LABEL_SECONDS)
+        if refunding:
+            return self._trouble("payment provider", "refund_silent", REFUND_SILENT, REFUND_SILENT_AFTER_SECONDS)
+        return self._trouble("carrier", "carrier_silent", CARRIER_SILENT, PARK_AFTER_SECONDS)
 
-    def carrier_has_spoken(self, *, final: bool = True) -> None:
-        """The carrier's word is known (or taken back): the next trouble is another one."""
-        self._trouble_since = None
-        self._word_known = final
-        self.person = None
-
-    def _stage(self, whom: str, then_seconds: float | None, then: Callable[[], Awaitable[None]] | None) -> Stage:
+    def _trouble(self, whom: str, attention: Attention, why: str, call_after_seconds: float) -> WaitLabel:
         now = workflow.time()
-        if self._trouble_since is None:
-            self._trouble_since = now
-        elapsed = now - self._trouble_since
-        quiet = scaled(TROUBLE_AFTER_SECONDS, self._steps.scale)
+        if self._waits_since is None:
+            self._waits_since = now
+        elapsed = now - self._waits_since
+        quiet = scaled(TROUBLE_AFTER_SECONDS, self._order.time_scale)
         if elapsed < quiet:
-            return Stage(f"Waiting for the {whom}'s answer", quiet - elapsed)
+            return WaitLabel(f"Waiting for the {whom}'s answer", quiet - elapsed)
+
+        async def call() -> None:
+            request = CallPerson(order_id=self._order.order_id, attention=attention, why=why)
+            self.show(await self._runner.record(steps.CALL_PERSON, request))
+
+        left = scaled(call_after_seconds, self._order.time_scale) - elapsed
         trouble = f"RETRYING > 2 min: click the orange bar for the {whom}'s answer"
-        if then is None or then_seconds is None:
-            return Stage(trouble, LABEL_SECONDS)
-        left = scaled(then_seconds, self._steps.scale) - elapsed
-        return Stage(trouble, max(left, 1.0), then)
+        return WaitLabel(trouble, max(left, 1.0), call)
+
+    # --- the details --------------------------------------------------------------------------------------------
 
     def _details(self) -> str:
         """Markdown: where it stands, what to do, then only the commands that are valid now."""
-        heading = f"### {self.status}" + (f": {self.reason}" if self.reason else "")
-        proposal = [f"**{self.proposal}; confirm with the same update by another operator.**", ""]
-        return "\n".join([heading, "", *(proposal if self.proposal else []), *self._advice()])
+        progress = self.progress
+        heading = f"### {progress.status}" + (f": {progress.reason}" if progress.reason else "")
+        proposal = [f"**{progress.proposal}; confirm with the same update by another operator.**", ""]
+        return "\n".join([heading, "", *(proposal if progress.proposal else []), *self._advice(progress)])
 
-    def _advice(self) -> list[str]:
+    def _advice(self, progress: Progress) -> list[str]:
         order_id = self._order.order_id
-        if self.status in ("delivered", "refunded"):
+        if progress.status in ("delivered", "refunded"):
             return self._after_the_end()
-        if self._word_known:
-            return self._of_the_refund()
-        if self.status == "parked" and self.person is not None:
-            return self._ask_its_desk(self.person)
-        if self.status == "parked":
-            given_up = f"given up by the carrier: {self.reference}" if self.reference else "REFERENCE"
-            number = ", the note holds its own order number" if self.reference else ", with its reference"
+        if progress.carrier_outcome and not progress.contradicted:
+            return self._of_the_refund(progress)
+        if isinstance(progress.next, AskPerson) and progress.next.why == "manual":
+            return self._ask_its_desk(progress.next)
+        if progress.status == "parked":
+            reference = progress.carrier_order_id
+            given_up = f"given up by the carrier: {reference}" if reference else "REFERENCE"
+            number = ", the note holds its own order number" if reference else ", with its reference"
             return [
                 f"Ask the carrier what became of `{order_id}`. Nothing is refunded before you say so.",
                 "",
@@ -169,11 +142,11 @@ class View:
             *_command("Cancel it, and refund unless it is delivered", f'`topup orders cancel {order_id} --note "WHY"`'),
         ]
 
-    def _of_the_refund(self) -> list[str]:
+    def _of_the_refund(self, progress: Progress) -> list[str]:
         order_id = self._order.order_id
-        if self._paid_another_way:
+        if progress.paid_another_way:
             return ["Recorded: it was paid another way. The provider is asked a last time. **Don't pay it again.**", ""]
-        if self.status == "parked":
+        if progress.status == "parked":
             return [
                 "The carrier will not deliver, and the payment provider denies the refund.",
                 "Have it paid at the provider's merchant platform, then ask again; or pay it another way and say so.",
@@ -181,7 +154,7 @@ class View:
                 *self._now(),
                 *_resolve("Paid another way", "refunded", order_id),
             ]
-        if self.needs_operator:
+        if progress.needs_operator:
             held = "The carrier will not deliver, and the refund waits for what the heading says; then ask again."
             return [held, "", *self._now()]
         return ["The carrier will not deliver; the refund is under way. Nothing is to be done.", "", *self._now()]
@@ -203,19 +176,21 @@ class View:
             ),
         ]
 
-    def _ask_its_desk(self, person: ManualResolution) -> list[str]:
+    def _ask_its_desk(self, person: AskPerson) -> list[str]:
         order_id, package_id = self._order.order_id, self._order.package_id
         sent = f"sent {_utc(person.sent_at)}" if person.sent_at else "if it was sent at all"
-        number = f" It has answered with a number of its own: `{self.reference}`." if self.reference else ""
+        reference = self.progress.carrier_order_id
+        number = f" It has answered with a number of its own: `{reference}`." if reference else ""
         advice = [
             "This carrier can't be asked from here and knows no number of ours: nothing more happens by itself.",
             f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.{number}",
             "",
             *_resolve("It has delivered", "delivered", order_id),
         ]
-        if workflow.now() >= person.not_delivered_from:
+        not_delivered_from = person.not_delivered_from
+        if not_delivered_from is None or workflow.now() >= not_delivered_from:
             return advice + _resolve("It has not and never will", "not_delivered", order_id)
-        until = _utc(person.not_delivered_from)
+        until = _utc(not_delivered_from)
         return [*advice, f"**It has not:** say so after {until}; until then the POST may still act, so ask again then."]
 
     def _now(self) -> list[str]:

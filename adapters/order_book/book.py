@@ -1,4 +1,4 @@
-"""The order book on SQLite or PostgreSQL: runs the rules of `orders.book`, each in one transaction on its row."""
+"""The order book on SQLite or PostgreSQL: runs the rules of `orders`, each in one transaction on its row."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from adapters.order_book import migrations, tables
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.key_rotation import KeyRotation
-from orders.book import OrderState
+from orders import lifecycle
 from orders.clock import Clock
 from orders.errors import TopUpError, Unavailable
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from orders.paid_order import SCHEMA, PaidOrder
+from orders.state import DERIVED, OrderState
 
 T = TypeVar("T")
 
@@ -43,7 +44,8 @@ _EVENT = insert(_EVENTS).inline()
 _NOTICES_OF = select(_NOTICES).where(_NOTICES.c.order_id == bindparam("of_order"))
 _one_migration = asyncio.Lock()
 """Alembic keeps the migration under way in module globals."""
-_ENTRY_FIELDS = tuple(field.name for field in dataclasses.fields(OrderState))
+_FIELDS = tuple(field.name for field in dataclasses.fields(OrderState))
+_COLUMNS = (*_FIELDS, *DERIVED)
 
 
 class Claim(StrEnum):
@@ -78,7 +80,7 @@ class UnknownOrder(TopUpError):
 
 
 class StoredOrder:
-    """One order's row as a rule sees it: the entry, and what was paid (decrypted when asked for)."""
+    """One order's row as a rule sees it: its state, and what was paid (decrypted when asked for)."""
 
     def __init__(self, row: Row[Any], cipher: FieldCipher) -> None:
         self._row = row
@@ -106,7 +108,7 @@ class StoredOrder:
         return self._row.vehicle_hash
 
     def _read_state(self) -> OrderState:
-        values: dict[str, Any] = {name: getattr(self._row, name) for name in _ENTRY_FIELDS}
+        values: dict[str, Any] = {name: getattr(self._row, name) for name in _FIELDS}
         if values["body"] is not None:
             values["body"] = self._cipher.decrypt(values["body"], bound_to=(self._row.order_id, "body"))
         return OrderState(**values)
@@ -246,7 +248,7 @@ class OrderBook:
         kind: str,
         detail: Callable[[T], Mapping[str, Any]],
     ) -> T:
-        """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail.
+        """Run a rule of `orders` as one compare-and-set, with its line in the audit trail.
 
         Raises:
             UnknownOrder: the book has no such order.
@@ -255,9 +257,8 @@ class OrderBook:
             record = await self._record(connection, order_id, lock=True)
             before = record.state
             after, answer = rule(record)
-            changes = {
-                name: value for name in _ENTRY_FIELDS if (value := getattr(after, name)) != getattr(before, name)
-            }
+            lifecycle.move(before.status, after.status)
+            changes = {name: value for name in _COLUMNS if (value := getattr(after, name)) != getattr(before, name)}
             if changes.get("body") is not None:
                 changes["body"] = self._cipher.encrypt(changes["body"], bound_to=(order_id, "body"))
             if changes:
@@ -419,9 +420,9 @@ class OrderBook:
     def _values(self, order: PaidOrder, now: datetime) -> dict[str, Any]:
         payment = order.payment
         vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
-        entry = dataclasses.asdict(OrderState(order_id=order.order_id, claimed_at=now))
+        state = OrderState(order_id=order.order_id, claimed_at=now)
         return {
-            **entry,
+            **{name: getattr(state, name) for name in _COLUMNS},
             "content_digest": order.content_digest(),
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,

@@ -1,7 +1,7 @@
 """The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -30,9 +30,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-_EMPTY: Final[dict[str, Any]] = {"server_default": text("''")}
-
-
 class OrderRow(SQLModel, table=True):
     """One paid order: what was paid, what may have been sent, what was heard, where it stands."""
 
@@ -54,7 +51,7 @@ class OrderRow(SQLModel, table=True):
     package_id: str = Field(max_length=64)
     amount_fen: int
     currency: str = Field(max_length=3)
-    provider: str = Field(max_length=8)
+    provider: str
     merchant_id: str = Field(max_length=64)
     out_trade_no: str = Field(max_length=64)
     transaction_id: str = Field(max_length=64)
@@ -66,7 +63,11 @@ class OrderRow(SQLModel, table=True):
     status: str = Field(max_length=16)
     first_pass: bool
     needs_operator: bool
+    attention: str = Field(max_length=32)
     reason: str
+    in_doubt_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reopened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retry_requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     posts: int
     body: bytes | None = Field(default=None, sa_type=LargeBinary)
@@ -74,37 +75,39 @@ class OrderRow(SQLModel, table=True):
     last_post_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_post_answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     carrier_not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    not_found_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     cancel_reason: str = Field(max_length=32)
     resolution_note: str
     burn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     burn_reason: str = Field(max_length=32)
 
-    fact: str | None = Field(default=None, max_length=8)
-    fact_code: str
-    fact_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    carrier_outcome: str | None = Field(default=None, max_length=16)
+    carrier_code: str
+    carrier_outcome_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     carrier_order_id: str
     contradicted: bool
 
     refund_sequence: int
     refund_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refund_sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refund_answered: str = Field(max_length=16)
     refund_denied: str
-    refund_word: str
+    refund_denied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    paid_another_way: str
     refund_confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     provider_refund_id: str
 
     outcome: str | None = Field(default=None, max_length=16)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
-    # Since v0002, with defaults in the database: a process of the version before inserts rows without them.
-    proposal: str = Field(max_length=16, sa_column_kwargs=_EMPTY)
-    proposed_by: str = Field(sa_column_kwargs=_EMPTY)
-    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    proposed_note: str = Field(sa_column_kwargs=_EMPTY)
-    confirmed_by: str = Field(sa_column_kwargs=_EMPTY)
-    confirmed_note: str = Field(sa_column_kwargs=_EMPTY)
     restored_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposal: str = Field(max_length=16)
+    proposed_by: str
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str
+    confirmed_by: str
+    confirmed_note: str
 
 
 class EventRow(SQLModel, table=True):

@@ -10,10 +10,12 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.service import RPCError
 
-from orders.outcomes import CarrierResult, RefundHeld, Refused
+from orders.next_step import StartRefund
+from orders.outcomes import RefundHeld
 from tests.workflows.fakes import UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
+from workflows.steps import Progress
 from workflows.view import LABEL_CHARACTERS, label
 
 pytestmark = pytest.mark.real
@@ -122,7 +124,7 @@ async def test_an_order_that_is_done_names_the_platform_its_notice_waits_for(wor
 @scenario
 @pytest.mark.parametrize(
     "given",
-    [CarrierResult(answer=Refused(code="BY_HAND")), {"state": "completed"}, None],
+    [Progress(next=StartRefund(), status="refunding", reason="BY_HAND"), {"state": "completed"}, None],
     ids=["refused", "another shape", "nothing"],
 )
 async def test_an_activity_completed_by_hand_refunds_nothing_wedges_nothing_and_tells_the_car_nothing_false(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from orders import book
+from orders import carrier_rules
 from orders.errors import Unavailable
 from orders.outcomes import Completed, InDoubt, Refused
 from tests.workflows.fakes import AWAY, UNANSWERED
@@ -77,7 +77,7 @@ async def test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_re
         await world.update(handle, "resolve", outcome="not_delivered")
     assert "Ask the carrier again after" in str(refused.value.cause)
     entry = await world.state()
-    assert (entry.fact, entry.cancel_reason, world.wechat.calls) == (None, "", [])
+    assert (entry.carrier_outcome, entry.cancel_reason, world.wechat.calls) == (None, "", [])
 
     while "--outcome not_delivered" not in await world.details(handle):
         await world.forward(handle, seconds=10)
@@ -87,8 +87,8 @@ async def test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_re
     assert (result.outcome, result.reason) == ("refunded", "RESOLVED_BY_OPERATOR")
     entry = await world.state()
     assert entry.last_post_at is not None
-    assert entry.fact_at is not None
-    assert entry.fact_at >= entry.last_post_at + timedelta(seconds=60 + 15)
+    assert entry.carrier_outcome_at is not None
+    assert entry.carrier_outcome_at >= entry.last_post_at + timedelta(seconds=60 + 15)
     assert (world.flat.calls, world.flat.sold, len(world.wechat.paid_back)) == (["POST"], 0, 1)
 
 
@@ -105,7 +105,7 @@ async def test_a_cancel_before_any_flat_post_is_a_burn_in_the_book_and_calls_nob
 
     assert (result.outcome, result.reason) == ("refunded", "CANCELLED")
     assert set(world.flat.calls) == {"away"}
-    assert (await world.state()).fact == "burnt"
+    assert (await world.state()).carrier_outcome == "cancelled"
 
 
 @scenario
@@ -177,13 +177,13 @@ async def test_a_flat_answer_that_comes_when_the_order_is_parked_ends_it(world: 
     entry = await world.state()
     await world.book.decide(
         world.order.order_id,
-        lambda record: book.record_response(record.state, world.clock.now(), Completed(), of_post=1),
+        lambda stored: carrier_rules.record_post_response(stored.state, world.clock.now(), Completed(), 1),
         kind="post",
         detail=lambda _: {},
     )
     result = await world.result(handle, within=timedelta(days=1))
 
-    assert (entry.fact, result.outcome) == (None, "delivered")
+    assert (entry.carrier_outcome, result.outcome) == (None, "delivered")
 
 
 @scenario
@@ -277,11 +277,11 @@ async def test_a_flat_post_that_a_dead_worker_was_granted_is_listened_for_and_th
     await world.speak_flat()
     granted = await world.book.decide(
         world.order.order_id,
-        lambda record: book.authorize_post(record.state, world.clock.now(), world.times, lambda _: b"iccid=1", None),
+        lambda stored: carrier_rules.authorize_post(stored.state, world.clock.now(), world.times, lambda _: b"iccid=1"),
         kind="post_intent",
         detail=lambda _: {},
     )
-    assert isinstance(granted, book.PostAuthorized)
+    assert isinstance(granted, carrier_rules.PostAuthorized)
     handle = await world.start()
     listening = await world.until(handle, "in_doubt")
     assert not listening.needs_operator

@@ -48,7 +48,7 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
 
     status, entry = await world.status(handle), await world.state()
     assert status.proposal.startswith("Ann proposes not_delivered until ")
-    assert (status.state, entry.cancel_reason, entry.fact) == ("parked", "", None)
+    assert (status.state, entry.cancel_reason, entry.carrier_outcome) == ("parked", "", None)
     details = await current_details(handle)
     assert f"**{status.proposal}; confirm with the same update by another operator.**" in details
 
@@ -113,7 +113,7 @@ async def test_after_an_hour_the_other_operators_word_is_a_proposal_too(world: W
 
     said = await world.update(handle, "resolve", operator="Bob", outcome="delivered")
     assert said.startswith("Bob proposes delivered until ")
-    assert (await world.state()).fact is None
+    assert (await world.state()).carrier_outcome is None
     await world.update(handle, "resolve", operator="Ann", outcome="delivered")
 
     assert (await world.result(handle)).outcome == "delivered"

@@ -21,13 +21,15 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.notifying import NotifyingActivities
+from activities.order_desk import OrderDesk
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.telecom import TelecomActivities
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from orders.book import CarrierTimes, OrderState
+from orders import operator_rules
 from orders.paid_order import PaidOrder
+from orders.state import CarrierTimes, OrderState
 from runtime.temporal import DATA_CONVERTER
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
 from tests.workflows.flat import FakeFlatCarrier
@@ -68,21 +70,18 @@ class World:
     def workers(self) -> tuple[Worker, Worker]:
         times = replace(self.times, restored_at=self.restored_at)
         carrier = self.carrier if times.can_be_asked else self.flat
-        telecom = TelecomActivities(carrier, self.book, self.clock, self.alert, times=times, scale=1.0)
-        recording = RecordingActivities(
-            self.book,
-            self.clock,
-            self.alert,
-            platforms=self.notifier.platforms,
-            scale=1.0,
-            local_first=self.local_first,
-            two_persons=self.two_persons,
+        desk = OrderDesk(
+            book=self.book,
+            clock=self.clock,
+            alert=self.alert,
             times=times,
+            scale=1.0,
+            platforms=self.notifier.platforms,
+            local_first=self.local_first,
+            four_eyes=self.two_persons,
         )
-        restored = self.restored_at is not None
-        refunding = RefundingActivities(
-            {"wechat": self.wechat}, self.book, self.clock, self.alert, scale=1.0, restored=restored
-        )
+        telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
+        refunding = RefundingActivities({"wechat": self.wechat}, desk)
         notifying = NotifyingActivities(self.notifier, self.book, self.alert, 1.0)
         sandbox = SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -133,6 +132,13 @@ class World:
 
     async def start(self, *, reopened: bool = False) -> WorkflowHandle[Any, TopUpResult]:
         order = self.order
+        if reopened:  # as `activities.reopening` does
+            await self.book.decide(
+                order.order_id,
+                lambda stored: operator_rules.reopen(stored.state, self.clock.now()),
+                kind="reopened",
+                detail=lambda _: {},
+            )
         asked = TopUpInput(
             order_id=order.order_id,
             package_id=order.package_id,
@@ -181,7 +187,7 @@ class World:
         shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         return shown.current_details
 
-    async def entry(self) -> OrderState:
+    async def state(self) -> OrderState:
         return (await self.book.read(self.order.order_id)).state
 
     async def kinds(self) -> list[str]:

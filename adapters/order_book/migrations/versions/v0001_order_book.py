@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column("package_id", sa.String(length=64), nullable=False),
         sa.Column("amount_fen", sa.Integer(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("provider", sa.String(length=8), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
         sa.Column("merchant_id", sa.String(length=64), nullable=False),
         sa.Column("out_trade_no", sa.String(length=64), nullable=False),
         sa.Column("transaction_id", sa.String(length=64), nullable=False),
@@ -52,31 +52,45 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("first_pass", sa.Boolean(), nullable=False),
         sa.Column("needs_operator", sa.Boolean(), nullable=False),
+        sa.Column("attention", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("in_doubt_since", UtcDateTime(), nullable=True),
+        sa.Column("reopened_at", UtcDateTime(), nullable=True),
+        sa.Column("retry_requested_at", UtcDateTime(), nullable=True),
         sa.Column("posts", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("completion_date", UtcDateTime(), nullable=True),
         sa.Column("last_post_at", UtcDateTime(), nullable=True),
         sa.Column("last_post_answered_at", UtcDateTime(), nullable=True),
         sa.Column("carrier_not_before", UtcDateTime(), nullable=True),
+        sa.Column("not_found_at", UtcDateTime(), nullable=True),
         sa.Column("cancel_reason", sa.String(length=32), nullable=False),
         sa.Column("resolution_note", sa.String(), nullable=False),
         sa.Column("burn_at", UtcDateTime(), nullable=True),
         sa.Column("burn_reason", sa.String(length=32), nullable=False),
-        sa.Column("fact", sa.String(length=8), nullable=True),
-        sa.Column("fact_code", sa.String(), nullable=False),
-        sa.Column("fact_at", UtcDateTime(), nullable=True),
+        sa.Column("carrier_outcome", sa.String(length=16), nullable=True),
+        sa.Column("carrier_code", sa.String(), nullable=False),
+        sa.Column("carrier_outcome_at", UtcDateTime(), nullable=True),
         sa.Column("carrier_order_id", sa.String(), nullable=False),
         sa.Column("contradicted", sa.Boolean(), nullable=False),
         sa.Column("refund_sequence", sa.Integer(), nullable=False),
         sa.Column("refund_at", UtcDateTime(), nullable=True),
         sa.Column("refund_sent_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_answered", sa.String(length=16), nullable=False),
         sa.Column("refund_denied", sa.String(), nullable=False),
-        sa.Column("refund_word", sa.String(), nullable=False),
+        sa.Column("refund_denied_at", UtcDateTime(), nullable=True),
+        sa.Column("paid_another_way", sa.String(), nullable=False),
         sa.Column("refund_confirmed_at", UtcDateTime(), nullable=True),
         sa.Column("provider_refund_id", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=True),
         sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.Column("restored_at", UtcDateTime(), nullable=True),
+        sa.Column("proposal", sa.String(length=16), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("order_id"),
         sa.UniqueConstraint("provider", "transaction_id", name="one_order_per_payment"),
     )
@@ -96,6 +110,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("outcome IS NULL"),
         postgresql_where=sa.text("outcome IS NULL"),
     )
+    op.create_index("orders_vehicle", "orders", ["vehicle_hash"], unique=False)
+    _append_only()
+
+
+def _append_only() -> None:
+    """Refuse changes of the audit trail: also TRUNCATE, and SQLite's INSERT OR REPLACE, which fire no row trigger."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
             """
@@ -109,6 +129,12 @@ def upgrade() -> None:
             FOR EACH STATEMENT EXECUTE FUNCTION order_events_are_append_only()
             """
         )
+        op.execute(
+            """
+            CREATE TRIGGER order_events_no_truncate BEFORE TRUNCATE ON order_events
+            FOR EACH STATEMENT EXECUTE FUNCTION order_events_are_append_only()
+            """
+        )
     else:
         for verb in ("UPDATE", "DELETE"):
             op.execute(
@@ -117,3 +143,10 @@ def upgrade() -> None:
                 BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END
                 """
             )
+        op.execute(
+            """
+            CREATE TRIGGER order_events_no_replace BEFORE INSERT ON order_events
+            WHEN EXISTS (SELECT 1 FROM order_events WHERE id = NEW.id)
+            BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END
+            """
+        )

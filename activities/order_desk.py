@@ -1,0 +1,140 @@
+"""What every step of an order shares: run a rule on its row, call a person where one is needed, say what is next."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from activities.context import Alert, is_local, raise_retryable
+from activities.ports import Book, StoredOrder
+from orders import carrier_rules, four_eyes
+from orders.clock import Clock
+from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
+from orders.state import CarrierTimes, OrderState
+from workflows import policies
+from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pace_seconds
+from workflows.steps import OrderRequest, Progress
+
+T = TypeVar("T")
+
+Rule = Callable[[StoredOrder, datetime], tuple[OrderState, T]]
+"""A rule of `orders` on the row as it is in the transaction, and its moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Generic[T]):
+    """What a rule has answered, and the row after it."""
+
+    answer: T
+    state: OrderState
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDesk:
+    """The order book as the steps use it.
+
+    Attributes:
+        times: what the rules need to know of the carrier.
+        scale: `TOPUP_TIME_SCALE`.
+        platforms: the configured MQTT platforms; enters each run with a step's result.
+        local_first: whether steps are tried locally first; likewise.
+        four_eyes: whether `resolve` and `refund_now` wait for a second operator's same word.
+    """
+
+    book: Book
+    clock: Clock
+    alert: Alert
+    times: CarrierTimes
+    scale: float
+    platforms: tuple[str, ...] = ()
+    local_first: bool = True
+    four_eyes: bool = False
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Rule[T],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]] = lambda _: {},
+        wait_at_least_seconds: float = 0.0,
+    ) -> Decided[T]:
+        """Run a rule as one compare-and-set; whoever must be called for what it leads to is called with it."""
+
+        def run(stored: StoredOrder) -> tuple[OrderState, tuple[T, OrderState, bool]]:
+            now = self.clock.now()
+            after, answer = rule(stored, now)
+            after = carrier_rules.call_if_needed(after, now, self.times)
+            called = bool(after.attention) and after.attention != stored.state.attention
+            return after, (answer, after, called)
+
+        def shown(decided: tuple[T, OrderState, bool]) -> Mapping[str, Any]:
+            answer, after, called = decided
+            return {**detail(answer), **({"calls_for": after.attention} if called else {})}
+
+        answer, after, called = await self.book.decide(order_id, run, kind=kind, detail=shown)
+        if called:
+            self.alert("order_needs_operator", order_id=order_id, why=after.reason)
+        progress = self.progress(after, wait_at_least_seconds=wait_at_least_seconds)
+        return Decided(answer, after, progress)
+
+    async def read(self, order_id: str) -> Decided[StoredOrder]:
+        """Where the order stands now."""
+        stored = await self.book.read(order_id)
+        return Decided(stored, stored.state, self.progress(stored.state))
+
+    def progress(self, state: OrderState, *, wait_at_least_seconds: float = 0.0) -> Progress:
+        """What a step returns of the order: where it stands, what is next and when."""
+        now = self.clock.now()
+        step = next_step(state, now, self.times)
+        return Progress(
+            next=step,
+            status=state.status,
+            reason=state.shown_reason,
+            attention=state.attention,
+            wait_seconds=max(self._wait_seconds(state, step, now), wait_at_least_seconds),
+            carrier_outcome=state.carrier_outcome or "",
+            carrier_order_id=state.carrier_order_id,
+            contradicted=state.contradicted,
+            refund_started=state.refund_sequence > 0,
+            refund_denied=bool(state.refund_denied),
+            paid_another_way=bool(state.paid_another_way),
+            proposal=four_eyes.open_proposal(state, now) if self.four_eyes else "",
+            platforms=self.platforms,
+            local_first=self.local_first,
+        )
+
+    def _wait_seconds(self, state: OrderState, step: object, now: datetime) -> float:
+        """How long to wait before the step: the pace of what is asked again grows with the order's age."""
+        age = (now - (state.last_post_at or state.claimed_at)).total_seconds()
+        match step:
+            case QueryCarrier(listening=True):
+                left = (left_by(state, self.times) + self.times.listens_for - now).total_seconds()
+                return max(min(look_pace_seconds(age, self.scale), left), policies.SHORTEST_SECONDS)
+            case QueryCarrier(not_before=not_before):
+                return self._until(not_before, now, at_most=look_pace_seconds(age, self.scale))
+            case AskPerson(not_delivered_from=not_before):
+                return self._until(not_before, now, at_most=parked_pace_seconds(age, self.scale))
+            case SendRefund() | QueryRefund():
+                # What waits for a person is asked about ever more rarely; what was just sent is looked for soon.
+                since = state.refund_at if state.attention else state.refund_sent_at
+                return refund_pace_seconds(0.0 if since is None else (now - since).total_seconds(), self.scale)
+            case _:
+                return 0.0
+
+    def _until(self, moment: datetime | None, now: datetime, *, at_most: float) -> float:
+        if moment is None or moment <= now:
+            return at_most
+        return min(at_most, max((moment - now).total_seconds(), policies.SHORTEST_SECONDS))
+
+
+def unless_seen(request: OrderRequest, decided: Decided[Any], kind: str, why: str) -> Progress:
+    """The result, where the run doesn't know it yet; else this attempt fails, and the engine tries again in time.
+
+    So the waiting is the engine's, and a run's history grows only when there is something new.
+    """
+    progress = decided.progress
+    if not is_local() and progress.mark == request.seen:
+        raise_retryable(kind, why or progress.reason or "Nothing new yet.", after_seconds=progress.wait_seconds)
+    return progress
