@@ -59,7 +59,7 @@ class TelecomActivities:
         post.add_done_callback(self._post_over)
         await asyncio.wait({post}, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         if not post.done():
-            return (await self._desk.read(order_id)).progress
+            return (await self._note_listening(order_id)).progress
         decided = post.result()
         if isinstance(decided.answer, InDoubt) and decided.answer.cause == "not_sent":
             raise_retryable("CarrierAway", f"Nothing was sent to the carrier: {decided.answer.why}")
@@ -82,7 +82,9 @@ class TelecomActivities:
         if isinstance(answer, NotFound):
             decided = await self._desk.decide(
                 request.order_id,
-                lambda stored, now: carrier_rules.record_not_found(stored.state, now, asked_at=asked_at, posts=posts),
+                lambda stored, now: carrier_rules.record_not_found(
+                    stored.state, now, self._desk.times, asked_at=asked_at, posts=posts
+                ),
                 kind="query",
                 detail=lambda _: {"says": "empty"},
             )
@@ -166,12 +168,17 @@ class TelecomActivities:
         if here:
             await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
         read = await self._desk.read(request.order_id)
-        if isinstance(read.progress.next, AskPerson) and read.state.attention != read.progress.next.why:
-            called = await self._desk.decide(
-                request.order_id, lambda stored, _: (stored.state, None), kind="perhaps_sent"
-            )
-            return called.progress
+        calls = isinstance(read.progress.next, AskPerson) and read.state.attention != read.progress.next.why
+        if calls or read.state.in_doubt_since is None:
+            noted = await self._note_listening(request.order_id)
+            return unless_seen(request, noted, "CarrierSlow", _LISTENING)
         return unless_seen(request, read, "CarrierSlow", _LISTENING)
+
+    async def _note_listening(self, order_id: str) -> Decided[None]:
+        """A slow carrier is doubt; where it is sure that no answer comes any more, a person is called."""
+        return await self._desk.decide(
+            order_id, lambda stored, now: carrier_rules.note_listening(stored.state, now), kind="status"
+        )
 
     async def _record(
         self, order_id: str, answer: Completed | Refused | InDoubt, *, kind: str, of_post: int = 0

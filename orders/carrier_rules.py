@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from orders.next_step import (
     AskPerson,
     CancelAtCarrier,
+    QueryCarrier,
     Submit,
     can_be_asked,
     last_post_until,
@@ -37,6 +38,7 @@ PERHAPS_SENT = (
     "The order book was restored from a backup and the carrier can't be asked: a person must find out if it was sent."
 )
 CONTRADICTED = "The carrier has contradicted its own refusal: ask it before any money moves."
+LISTENING = "No answer yet; the worker goes on listening, and books it when it comes."
 NOT_SHOWN = "The carrier doesn't show the order; until it is sure this proves nothing."
 
 
@@ -150,7 +152,7 @@ def record_response(
 
 
 def record_not_found(
-    state: OrderState, now: datetime, *, asked_at: datetime, posts: int
+    state: OrderState, now: datetime, times: CarrierTimes, *, asked_at: datetime, posts: int
 ) -> tuple[OrderState, CarrierAnswer]:
     """Book an empty `GET` that was asked at `asked_at`, with `posts` POSTs authorized then.
 
@@ -162,9 +164,16 @@ def record_not_found(
         return state, NotFound()
     newest = asked_at if state.not_found_at is None else max(asked_at, state.not_found_at)
     state = replace(state, not_found_at=newest)
-    if state.posts:
+    if isinstance(next_step(state, now, times), QueryCarrier):
         state = replace(state, in_doubt_since=state.in_doubt_since or now, reason=state.reason or NOT_SHOWN)
     return state, NotFound()
+
+
+def note_listening(state: OrderState, now: datetime) -> tuple[OrderState, None]:
+    """The POST's answer is waited for no longer by the run that sent it: a slow carrier is doubt, not a first pass."""
+    if state.carrier_outcome is None and state.posts:
+        state = replace(state, in_doubt_since=state.in_doubt_since or now, reason=state.reason or LISTENING)
+    return state, None
 
 
 def authorize_burn(state: OrderState, now: datetime, times: CarrierTimes) -> tuple[OrderState, bool]:

@@ -100,7 +100,7 @@ class Progress(_Data):
     @property
     def mark(self) -> str:
         """What makes it another one for people and for the saga."""
-        return f"{self.next.kind} {self.attention} {self.refund_denied} {self.paid_another_way}"
+        return f"{self.next.kind} {self.status} {self.attention} {self.refund_denied} {self.paid_another_way}"
 
     @property
     def needs_operator(self) -> bool:
