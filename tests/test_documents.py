@@ -134,3 +134,13 @@ def test_each_rule_of_money_names_a_test_that_shows_it():
 
     assert [int(row.split("|")[1]) for row in rows] == list(range(1, 13))
     assert [row for row in rows if not TEST.search(row)] == []
+
+
+def test_the_chinese_page_gives_no_command_that_the_runbook_does_not():
+    """Those of the runbook are run (`tests/console/test_runbook.py`)."""
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    blocks = (ROOT / "docs" / "runbook.zh.md").read_text().split("```sh\n")[1:]
+    commands = [line for block in blocks for line in block.split("```")[0].splitlines()]
+
+    assert len(commands) > 8
+    assert [command for command in commands if f"\n{command}\n" not in runbook] == []
