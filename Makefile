@@ -1,4 +1,4 @@
-# Each target does all set-up it needs; Python 3.11 to 3.13 is enough to begin with.
+# Each target does all set-up it needs; Python 3.11 to 3.14 is enough to begin with.
 # Relative paths only and tools as modules: the folder's name may hold a space.
 
 PYTHON_IN_VENV := .venv/bin/python

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -31,9 +32,19 @@ app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"topup {version('topup')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
     _traceback: Annotated[
         bool, typer.Option(TRACEBACK_OPTION, help="Show the traceback of an unexpected error, for a bug report.")
     ] = False,

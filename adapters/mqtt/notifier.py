@@ -1,6 +1,6 @@
 """Notices to vehicles over MQTT: any number of platforms side by side, none of which can delay another.
 
-What paho-mqtt 2.2 and brokers do to those who trust them is in the facts on MQTT (measured); each trap has a test.
+What paho-mqtt 2.2 and brokers do to those who trust them is in docs/facts/mqtt.md; each trap has a test.
 """
 
 import asyncio

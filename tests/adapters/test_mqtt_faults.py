@@ -1,4 +1,4 @@
-"""What brokers can do to us, played by a broker made by hand: every trap of the facts on paho-mqtt, and some more."""
+"""What brokers can do to us, played by a broker made by hand: every trap of docs/facts/mqtt.md, and some more."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""kafka-python against a real broker: what the facts say of it, and what the bridge does about it."""
+"""kafka-python against a real broker: what docs/facts/kafka.md says of it, and what the bridge does about it."""
 
 import asyncio
 import queue

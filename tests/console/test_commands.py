@@ -6,11 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from console import main
+
+ROOT = Path(__file__).parents[2]
 
 COMMANDS = (
     (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
@@ -49,6 +53,14 @@ def nowhere() -> str:
 def said(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stdout + done.stderr
     return done.stderr
+
+
+def test_the_version_is_that_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    done = topup("--version")
+
+    assert (done.returncode, done.stdout) == (0, f"topup {project['version']}\n"), done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -32,7 +32,7 @@ WINDOW_SECONDS: Final = 300.0
 FIRE_SECONDS: Final = 60.0
 """Until the fault's point is reached: a process's start, and for a burn the whole horizon."""
 HEAL_SECONDS: Final = 120.0
-"""From the fault's end to the order's (reliability.md, "Figures")."""
+"""From the fault's end to the order's (docs/reliability.md, Figures)."""
 
 
 class NotShown(Exception):

@@ -49,7 +49,7 @@ _DENIED: Final = {
     "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL": "the amount is not the payment's: compare the order with the payment at Alipay",
     "ACQ.REASON_TRADE_BEEN_FREEZEN": "the payment is frozen: have Alipay release it or pay the money back another way",
 }
-"""Answers to a refund by which Alipay has refused for good; a person settles them (facts of the providers)."""
+"""Answers to a refund by which Alipay has refused for good; a person settles them (docs/facts/payments.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _DENIED: Final = {
     "RESOURCE_NOT_EXISTS": "it doesn't know the payment: look it up at WeChat Pay under its transaction ID",
     "MCH_NOT_EXISTS": "it doesn't know the merchant: check TOPUP_WECHAT_MCHID and the merchant's account",
 }
-"""Answers to the POST by which WeChat Pay has refused for good; a person settles them (facts of the providers)."""
+"""Answers to the POST by which WeChat Pay has refused for good; a person settles them (docs/facts/payments.md)."""
 
 _MISCONFIGURED: Final = frozenset({"SIGN_ERROR", "NO_AUTH", "MCH_NOT_EXISTS"})
 """Answers to a query that speak of us and not of the refund."""
