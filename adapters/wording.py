@@ -1,5 +1,6 @@
 """Others' words as the operator may read them: short, one line, without personal data (contracts §8)."""
 
+import math
 import re
 import unicodedata
 from typing import Final
@@ -16,13 +17,14 @@ _REDACTED: Final = "[redacted]"
 
 
 def for_operator(words: object) -> str:
-    """At most 200 characters of `words`, "" if they are no text; long numbers and whatever looks like a VIN redacted.
+    """At most 200 characters of `words`, "" if they are no scalar; long numbers and whatever looks like a VIN redacted.
 
     Redacts before it cuts, so that no part of a number stands at the end.
     """
-    if not isinstance(words, str):
+    text = text_of(words)
+    if text is None:
         return ""
-    plain = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in words[:_READ_CHARACTERS])
+    plain = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text[:_READ_CHARACTERS])
     plain = " ".join(plain.split())
     plain = _LONG_NUMBER.sub(_REDACTED, plain)
     plain = _VIN.sub(lambda run: _REDACTED if any(map(str.isdigit, run.group())) else run.group(), plain)
@@ -35,6 +37,25 @@ def quoted(words: object) -> str:
     return f': "{text}"' if text else ""
 
 
+def text_of(value: object) -> str | None:
+    """A JSON scalar as its text; None for null, an object, an array, and numbers that JSON has no text for.
+
+    Another side that sends a number where a text was agreed on means the same by it: nothing is left in doubt for that.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return repr(value) if math.isfinite(value) else None
+        case _:
+            return None
+
+
 def reference(value: object) -> str:
-    """Another system's own number for something, as it stands; "" where it is none."""
-    return value if isinstance(value, str) and _REFERENCE.fullmatch(value) else ""
+    """Another system's own number for something, as its text stands; "" where it is none."""
+    text = text_of(value)
+    return text if text is not None and _REFERENCE.fullmatch(text) else ""

@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.kafka_client import administrator
 from bridge.kafka_types import Admin
-from runtime.settings import Settings
+from runtime.settings.groups import Topics
 from runtime.waiting import in_one_line
 
 ASK_EVERY_SECONDS: Final = 3.0
@@ -26,7 +26,7 @@ class BrokerWatch:
         make_admin: connects; tests pass their own.
     """
 
-    def __init__(self, settings: Settings, *, make_admin: Callable[[Settings], Admin] = administrator) -> None:
+    def __init__(self, settings: Topics, *, make_admin: Callable[[Topics], Admin] = administrator) -> None:
         self._settings = settings
         self._make_admin = make_admin
         self._admin: Admin | None = None

@@ -28,7 +28,7 @@ from bridge.leases import LeaseListener, Leases, Record
 from bridge.unreadable import PollStuck, Undecodable, poll, unreadable
 from runtime.alerts import Alerts
 from runtime.metrics import Metrics
-from runtime.settings import Settings
+from runtime.settings.groups import ConsumerGroup
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
@@ -76,12 +76,12 @@ class Intake:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ConsumerGroup,
         deliver: Callable[[Sequence[Record]], None],
         metrics: Metrics,
         *,
-        make_member: Callable[[Settings], Consumer] = group_member,
-        make_reader: Callable[[Settings], Consumer] = reader,
+        make_member: Callable[[ConsumerGroup], Consumer] = group_member,
+        make_reader: Callable[[ConsumerGroup], Consumer] = reader,
     ) -> None:
         self._settings = settings
         self._topic = settings.kafka_topic

@@ -15,7 +15,7 @@ from bridge.kafka_types import Consumer, Headers, Message, Partition, Producer
 from bridge.leases import Record
 from orders.errors import Unavailable
 from orders.record import MAX_ERROR_CHARACTERS
-from runtime.settings import Settings
+from runtime.settings.groups import ConsumerGroup, Topics
 from runtime.waiting import in_one_line
 
 PREFIX: Final = "topup-dlq-"
@@ -64,10 +64,10 @@ class DeadLetters:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ConsumerGroup,
         now: Callable[[], datetime],
         *,
-        make_producer: Callable[[Settings], Producer] = writer,
+        make_producer: Callable[[Topics], Producer] = writer,
     ) -> None:
         self._settings = settings
         self._now = now
@@ -186,9 +186,7 @@ def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
     return list({letter.record: letter for letter in letters}.values())
 
 
-def read_dead_letters(
-    settings: Settings, *, make_reader: Callable[[Settings], Consumer] = reader
-) -> Iterator[DeadLetter]:
+def read_dead_letters(settings: Topics, *, make_reader: Callable[[Topics], Consumer] = reader) -> Iterator[DeadLetter]:
     """All dead letters there are now, by partition and offset. Blocks; leaves no trace at the broker.
 
     Raises:
@@ -232,10 +230,10 @@ def _letter(message: Message) -> DeadLetter:
 
 
 def redrive(
-    settings: Settings,
+    settings: Topics,
     letters: Sequence[DeadLetter],
     *,
-    make_producer: Callable[[Settings], Producer] = writer,
+    make_producer: Callable[[Topics], Producer] = writer,
 ) -> int:
     """Send dead letters to the source topic again, as the originals were; how many. Blocks until acknowledged.
 
@@ -267,7 +265,7 @@ def redrive(
             producer.close(CLOSE_SECONDS)
 
 
-def _or_unavailable(settings: Settings, work: Callable[[], T]) -> T:
+def _or_unavailable(settings: Topics, work: Callable[[], T]) -> T:
     try:
         return work()
     except KafkaError as error:

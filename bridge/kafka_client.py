@@ -8,7 +8,7 @@ from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
 from bridge.kafka_types import Admin, Consumer, Producer
-from runtime.settings import Settings
+from runtime.settings.groups import ConsumerGroup, KafkaConnection
 
 EMBEDDED_API_VERSION: Final = (2, 3)
 """librdkafka's mock cluster (contracts §9). A rejoin waits for session − 1 s there (measured)."""
@@ -52,7 +52,7 @@ def commit_of(offset: int) -> object:
     return OffsetAndMetadata(offset, "", -1)
 
 
-def connection(settings: Settings) -> dict[str, Any]:
+def connection(settings: KafkaConnection) -> dict[str, Any]:
     """Options that every client of Kafka shares."""
     options: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers.split(","),
@@ -72,7 +72,7 @@ def connection(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def reader(settings: Settings, **options: Any) -> Consumer:
+def reader(settings: KafkaConnection, **options: Any) -> Consumer:
     """A consumer of raw bytes that commits nothing by itself, sees committed records only, and never jumps.
 
     With `auto_offset_reset="none"` a position that doesn't exist raises instead of jumping over deleted records in
@@ -91,7 +91,7 @@ def reader(settings: Settings, **options: Any) -> Consumer:
     return cast("Consumer", KafkaConsumer(**connection(settings), **fixed, **options))
 
 
-def group_member(settings: Settings) -> Consumer:
+def group_member(settings: ConsumerGroup) -> Consumer:
     """The bridge's consumer, not yet subscribed. No static membership: a fenced twin would go on receiving records.
 
     Raises:
@@ -117,7 +117,7 @@ def group_member(settings: Settings) -> Consumer:
     )
 
 
-def writer(settings: Settings) -> Producer:
+def writer(settings: KafkaConnection) -> Producer:
     """An idempotent producer whose records count once all in-sync replicas have them.
 
     gzip, because a record that fitted its topic compressed might not fit plain, and every reader has gzip.
@@ -140,7 +140,7 @@ def writer(settings: Settings) -> Producer:
     return cast("Producer", KafkaProducer(**connection(settings), **options))
 
 
-def administrator(settings: Settings) -> Admin:
+def administrator(settings: KafkaConnection) -> Admin:
     """A client for topics and their settings.
 
     Raises:

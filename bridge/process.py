@@ -17,6 +17,7 @@ from bridge.leases import Record
 from bridge.outages import Outages, Part
 from bridge.pipeline import Pipeline
 from bridge.starter import START_SECONDS, Starter
+from configuration.processes import BridgeSettings
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
 from runtime.exits import EXIT_OK
@@ -39,10 +40,10 @@ _log = get_logger(__name__)
 
 def main() -> NoReturn:
     """Run the bridge until SIGTERM; ends the process."""
-    run_process("bridge", run)
+    run_process(BridgeSettings, run)
 
 
-async def run(context: ProcessContext) -> int:
+async def run(context: ProcessContext[BridgeSettings]) -> int:
     """Read, claim, start and commit until `context.stop`; the exit code."""
     # The client says several times a second that its broker is away; the bridge says it, once a minute.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -61,7 +62,9 @@ async def run(context: ProcessContext) -> int:
 class Bridge:
     """The parts of the bridge, put together."""
 
-    def __init__(self, context: ProcessContext, book: OrderBook, cipher: FieldCipher, client: Client) -> None:
+    def __init__(
+        self, context: ProcessContext[BridgeSettings], book: OrderBook, cipher: FieldCipher, client: Client
+    ) -> None:
         settings = context.settings
         self._context = context
         self._book = book

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from bridge.kafka_client import EMBEDDED_API_VERSION, administrator
 from bridge.kafka_types import Admin
 from orders.errors import TopUpError, Unavailable
-from runtime.settings import Settings
+from runtime.settings.groups import TopicCreation, Topics
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
@@ -28,7 +28,7 @@ class CannotCreate(TopUpError):
     """Topics are missing and could not be made; waiting would not help."""
 
 
-def ensure_topics(settings: Settings) -> list[str]:
+def ensure_topics(settings: TopicCreation) -> list[str]:
     """Make the source and the dead-letter topic where they are missing; the names of those made. Blocks.
 
     Raises:
@@ -49,7 +49,7 @@ def ensure_topics(settings: Settings) -> list[str]:
             admin.close()
 
 
-def _ensure(admin: Admin, settings: Settings) -> list[str]:
+def _ensure(admin: Admin, settings: TopicCreation) -> list[str]:
     present = set(admin.list_topics())
     made: list[str] = []
     refused: dict[str, KafkaError] = {}
@@ -76,7 +76,7 @@ def _ensure(admin: Admin, settings: Settings) -> list[str]:
     return made
 
 
-def _why(refused: Mapping[str, KafkaError], settings: Settings) -> str:
+def _why(refused: Mapping[str, KafkaError], settings: TopicCreation) -> str:
     reasons = {str(getattr(error, "description", "")) or in_one_line(error) for error in refused.values()}
     return (
         f"Kafka has no topic {' and no topic '.join(refused)}, and could not be made to create what is missing "
@@ -85,7 +85,7 @@ def _why(refused: Mapping[str, KafkaError], settings: Settings) -> str:
     )
 
 
-def dead_letter_limit(admin: Admin, settings: Settings) -> tuple[int, int]:
+def dead_letter_limit(admin: Admin, settings: Topics) -> tuple[int, int]:
     """The largest message that the dead-letter topic takes, and the one that it must take, in bytes. Blocks."""
     found = _message_limit_bytes(admin, settings, settings.kafka_dlq_topic)
     if settings.kafka_api_version == EMBEDDED_API_VERSION:
@@ -93,7 +93,7 @@ def dead_letter_limit(admin: Admin, settings: Settings) -> tuple[int, int]:
     return found, _message_limit_bytes(admin, settings, settings.kafka_topic) + HEADERS_BYTES
 
 
-def _make(admin: Admin, settings: Settings, name: str, configs: dict[str, str]) -> bool:
+def _make(admin: Admin, settings: TopicCreation, name: str, configs: dict[str, str]) -> bool:
     topic: dict[str, Any] = {
         "num_partitions": settings.kafka_partitions,
         "replication_factor": THE_BROKERS,
@@ -106,7 +106,7 @@ def _make(admin: Admin, settings: Settings, name: str, configs: dict[str, str]) 
     return True
 
 
-def _message_limit_bytes(admin: Admin, settings: Settings, topic: str) -> int:
+def _message_limit_bytes(admin: Admin, settings: Topics, topic: str) -> int:
     if settings.kafka_api_version == EMBEDDED_API_VERSION:
         return BROKER_MESSAGE_BYTES  # the embedded broker has no settings to ask for
     try:

@@ -10,14 +10,15 @@ from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from console.exits import CommandFailed
 from runtime.clock import SystemClock
-from runtime.settings import Settings
+from runtime.settings import ProcessSettings
+from runtime.settings.groups import KafkaConnection, OrderBookAccess
 from runtime.temporal import check, connect
 from runtime.waiting import in_one_line
 
 KAFKA_BOOTSTRAP_MS = 5_000
 
 
-async def temporal_client(settings: Settings) -> Client:
+async def temporal_client(settings: ProcessSettings) -> Client:
     """A client whose server answers now.
 
     Raises:
@@ -32,7 +33,7 @@ async def temporal_client(settings: Settings) -> Client:
 
 
 @asynccontextmanager
-async def order_book(settings: Settings) -> AsyncGenerator[OrderBook | None, None]:
+async def order_book(settings: OrderBookAccess) -> AsyncGenerator[OrderBook | None, None]:
     """The order book, closed at the end; None where its address or key is not set. Connects when it is asked."""
     if not settings.database_url or not settings.pii_key:
         yield None
@@ -44,7 +45,7 @@ async def order_book(settings: Settings) -> AsyncGenerator[OrderBook | None, Non
         await book.close()
 
 
-def temporal_away(settings: Settings, error: BaseException) -> str:
+def temporal_away(settings: ProcessSettings, error: BaseException) -> str:
     """The sentence for a Temporal that can't be reached."""
     return (
         f"Temporal does not answer at {settings.temporal.address} ({in_one_line(error)}): start it (`topup dev` has "
@@ -52,7 +53,7 @@ def temporal_away(settings: Settings, error: BaseException) -> str:
     )
 
 
-def kafka_arguments(settings: Settings) -> dict[str, Any]:
+def kafka_arguments(settings: KafkaConnection) -> dict[str, Any]:
     """Keyword arguments of any kafka-python client; secrets only where they are used."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
@@ -69,7 +70,7 @@ def kafka_arguments(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def kafka_away(settings: Settings, error: BaseException) -> str:
+def kafka_away(settings: KafkaConnection, error: BaseException) -> str:
     """The sentence for a Kafka that can't be reached."""
     return (
         f"Kafka does not answer at {settings.kafka_bootstrap_servers} ({in_one_line(error)}): start it (`topup dev` "

@@ -9,7 +9,7 @@ from console.exits import CommandFailed
 
 if TYPE_CHECKING:
     from bridge.dead_letters import DeadLetter
-    from runtime.settings import Settings
+    from configuration.processes import DlqSettings
 
 app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
 
@@ -104,13 +104,13 @@ def redrive(
     out.print(f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic.")
 
 
-def _settings() -> "Settings":
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+def _settings() -> "DlqSettings":
+    from console.settings import DlqSettings, settings_for  # noqa: PLC0415 - heavy
 
-    return settings_for("dlq")
+    return settings_for(DlqSettings)
 
 
-def _read(settings: "Settings") -> "list[DeadLetter]":
+def _read(settings: "DlqSettings") -> "list[DeadLetter]":
     from bridge.dead_letters import read_dead_letters  # noqa: PLC0415 - heavy
 
     return _or_sentence(lambda: list(read_dead_letters(settings)))

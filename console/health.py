@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from adapters.mqtt.broker import Broker
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from configuration.processes import DoctorSettings
 from console import health_kafka, health_temporal
 from console.connecting import database_away, kafka_away, order_book, temporal_away, temporal_client
 from console.display import Step
@@ -17,8 +19,7 @@ from console.health_temporal import CLOCK_SECONDS, skewed
 from console.stranded import unsettled
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
-from runtime.mqtt_brokers import MqttBroker
-from runtime.settings import Settings
+from runtime.settings import ProcessSettings, variables_of
 from runtime.temporal import check, connect
 from runtime.waiting import in_one_line
 
@@ -29,7 +30,7 @@ _NO_DATABASE: Final = "No database is configured: set TOPUP_DATABASE_URL, for ex
 _NO_KAFKA: Final = "No Kafka is configured: set TOPUP_KAFKA_BOOTSTRAP_SERVERS, for example 127.0.0.1:9092."
 
 
-async def examine(settings: Settings) -> list[Step]:
+async def examine(settings: DoctorSettings) -> list[Step]:
     """Ask every part that is configured, side by side; what is not configured is a failed step too."""
     groups = await asyncio.gather(
         _book_steps(settings),
@@ -41,7 +42,7 @@ async def examine(settings: Settings) -> list[Step]:
     return [step for steps in groups for step in steps]
 
 
-async def _temporal_steps(settings: Settings) -> list[Step]:
+async def _temporal_steps(settings: DoctorSettings) -> list[Step]:
     away = _temporal_away(settings)
     first = await _ask("temporal", _temporal(settings), away)
     if not first.ok:
@@ -56,11 +57,11 @@ async def _temporal_steps(settings: Settings) -> list[Step]:
     return [first, *workers, *await asyncio.gather(*questions)]
 
 
-async def _kafka_steps(settings: Settings) -> list[Step]:
+async def _kafka_steps(settings: DoctorSettings) -> list[Step]:
     if not settings.kafka_bootstrap_servers:
         return [await _missing("kafka", _NO_KAFKA)]
 
-    def ask(part: str, question: Callable[[Settings], Says]) -> Awaitable[Step]:
+    def ask(part: str, question: Callable[[DoctorSettings], Says]) -> Awaitable[Step]:
         return _ask(part, asyncio.to_thread(question, settings), lambda error: kafka_away(settings, error))
 
     first = await ask("kafka", health_kafka.topics)
@@ -70,17 +71,18 @@ async def _kafka_steps(settings: Settings) -> list[Step]:
     return [first, *await asyncio.gather(*others)]
 
 
-async def _world_steps(settings: Settings) -> list[Step]:
+async def _world_steps(settings: DoctorSettings) -> list[Step]:
     questions: list[Awaitable[Step]] = [
         _ask("carrier", _carrier(settings), _away("The carrier", "TOPUP_CARRIER_URL")),
     ]
-    if settings.wechat_configured:
-        questions.append(_http("wechat", settings.wechat_url, "WeChat Pay", "TOPUP_WECHAT_URL"))
-    if settings.alipay_configured:
-        questions.append(_http("alipay", settings.alipay_url, "Alipay", "TOPUP_ALIPAY_URL"))
-    if not (settings.wechat_configured or settings.alipay_configured):
+    for name, provider in settings.payments.items():
+        [url] = [variable.name for variable in variables_of(type(provider)) if variable.field == "url"]
+        questions.append(_http(name, provider.url, provider.title, url))
+    if not settings.payments:
         questions.append(
-            _missing("payments", "No payment provider is configured: set TOPUP_WECHAT_… or TOPUP_ALIPAY_….")
+            _missing(
+                "payments", "No payment provider is configured: set all variables of one (README.md, Configuration)."
+            )
         )
     for broker in settings.mqtt_brokers:
         name = f"The MQTT platform {broker.name}"
@@ -90,7 +92,7 @@ async def _world_steps(settings: Settings) -> list[Step]:
     return await asyncio.gather(*questions)
 
 
-async def _book_steps(settings: Settings) -> list[Step]:
+async def _book_steps(settings: DoctorSettings) -> list[Step]:
     if not settings.database_url:
         return [await _missing("database", _NO_DATABASE)]
     # The schema and the clock are no vehicle's data: they need no key.
@@ -112,7 +114,7 @@ async def _book_steps(settings: Settings) -> list[Step]:
         await book.close()
 
 
-async def _order_steps(settings: Settings) -> list[Step]:
+async def _order_steps(settings: DoctorSettings) -> list[Step]:
     async with order_book(settings) as book:
         if book is None:
             return [await _missing("orders", "Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to have the orders looked at.")]
@@ -165,7 +167,7 @@ async def _missing(part: str, sentence: str) -> Step:
     return Step(part, ok=False, says=sentence)
 
 
-def _temporal_away(settings: Settings) -> Callable[[BaseException], str]:
+def _temporal_away(settings: ProcessSettings) -> Callable[[BaseException], str]:
     return lambda error: temporal_away(settings, error)
 
 
@@ -177,16 +179,16 @@ def _http(part: str, url: str, name: str, variable: str) -> Awaitable[Step]:
     return _ask(part, _answers(url, name), _away(name, variable))
 
 
-async def _temporal(settings: Settings) -> Says:
+async def _temporal(settings: DoctorSettings) -> Says:
     client = await connect(settings)
     await check(client)
     return f"Temporal answers at {settings.temporal.address}, namespace {settings.temporal.namespace}."
 
 
-async def _carrier(settings: Settings) -> Says:
-    if not settings.carrier_url:
+async def _carrier(settings: DoctorSettings) -> Says:
+    if not settings.carrier.url:
         raise NotSet("No carrier is configured: set TOPUP_CARRIER_URL and TOPUP_CARRIER_TOKEN.")
-    return await _answers(settings.carrier_url, "The carrier")
+    return await _answers(settings.carrier.url, "The carrier")
 
 
 async def _answers(url: str, name: str) -> Says:
@@ -196,7 +198,7 @@ async def _answers(url: str, name: str) -> Says:
     return f"{name} answers at {urlsplit(url).netloc} (HTTP {answer.status_code})."
 
 
-async def _mqtt(broker: MqttBroker) -> Says:
+async def _mqtt(broker: Broker) -> Says:
     _, writer = await asyncio.open_connection(broker.host, broker.port)
     writer.close()
     return f"The MQTT platform {broker.name} accepts connections."

@@ -13,7 +13,7 @@ from bridge.kafka_client import EMBEDDED_API_VERSION, administrator, reader
 from bridge.kafka_types import Partition
 from bridge.topics import dead_letter_limit
 from console.display import Step
-from runtime.settings import Settings
+from runtime.settings.groups import ConsumerGroup
 
 READ_MS: Final = 5_000
 _NOBODY: Final[Mapping[str, Any]] = {"group_state": "none", "members": []}
@@ -21,7 +21,7 @@ RECENT: Final = timedelta(days=1)
 """A dead letter of this age is somebody's work; an older one was looked at, or never will be."""
 
 
-def topics(settings: Settings) -> str | Step:
+def topics(settings: ConsumerGroup) -> str | Step:
     """Both topics, and room for a dead letter. Blocks."""
     with contextlib.closing(administrator(settings)) as admin:
         there = set(admin.list_topics())
@@ -41,7 +41,7 @@ def topics(settings: Settings) -> str | Step:
     return f"Kafka answers at {settings.kafka_bootstrap_servers}; both topics are there."
 
 
-def group(settings: Settings) -> str | Step:
+def group(settings: ConsumerGroup) -> str | Step:
     """Who reads which partitions, and how far behind. Blocks."""
     if settings.kafka_api_version == EMBEDDED_API_VERSION:
         return "The embedded broker can't say who reads."
@@ -67,7 +67,7 @@ def group(settings: Settings) -> str | Step:
     return f"{len(lag)} partitions of {topic} are read by {who}; {behind} records behind."
 
 
-def dead_letters(settings: Settings) -> str | Step:
+def dead_letters(settings: ConsumerGroup) -> str | Step:
     """How many of each reason, and how many of them are new. Blocks."""
     letters = list(read_dead_letters(settings))
     if not letters:
@@ -94,7 +94,7 @@ def _owners(described: Mapping[str, Any], topic: str) -> dict[int, str]:
     return owners
 
 
-def _lag(settings: Settings, *, ever_read: bool = True) -> dict[int, int]:
+def _lag(settings: ConsumerGroup, *, ever_read: bool = True) -> dict[int, int]:
     """Records behind the committed offset, by partition; markers of transactions count too."""
     with contextlib.closing(cast("Any", reader(settings, group_id=settings.kafka_group))) as consumer:
         numbers: set[int] = consumer.partitions_for_topic(settings.kafka_topic) or set()

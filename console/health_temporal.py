@@ -14,7 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.display import Step
-from runtime.settings import Settings
+from runtime.settings.groups import OrdersAccess
 from workflows import steps, sweep
 from workflows.steps import notices_queue
 
@@ -46,7 +46,7 @@ async def search_attributes(client: Client) -> str | Step:
     return "All are there."
 
 
-async def schedule(client: Client, settings: Settings) -> str | Step:
+async def schedule(client: Client, settings: OrdersAccess) -> str | Step:
     """The sweep that takes up orders which nobody works on."""
     name = sweep.SCHEDULE_ID
     try:
@@ -74,7 +74,7 @@ async def schedule(client: Client, settings: Settings) -> str | Step:
     return f"The sweep started last at {last:%Y-%m-%d %H:%M:%S} UTC."
 
 
-async def pollers(client: Client, settings: Settings) -> list[Step]:
+async def pollers(client: Client, settings: OrdersAccess) -> list[Step]:
     """Who works, on each of the task queues."""
     queue = settings.task_queue
     orders = [*await _pollers(client, queue, "workflow"), *await _pollers(client, queue, "activity")]

@@ -113,14 +113,14 @@ def _advice(uses: "list[KeyUse]") -> list[str]:
 
 def _with_rotation(work: "Callable[[KeyRotation], Awaitable[T]]") -> T:
     from console.connecting import order_book  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
     from orders.errors import TopUpError  # noqa: PLC0415 - with the others
 
-    settings = settings_for("orders")
+    settings = settings_for(OrdersSettings)
 
     async def connected() -> T:
         async with order_book(settings) as book:
-            assert book is not None, "settings_for('orders') has checked it"
+            assert book is not None, "OrdersSettings has checked it"
             return await work(book.key_rotation())
 
     try:

@@ -12,7 +12,7 @@ from console.exits import CommandFailed
 from console.runs import Listed
 from console.stranded import unsettled, with_reasons
 from orders.errors import TopUpError
-from runtime.settings import Settings
+from runtime.settings.groups import OrdersAccess
 
 NO_BOOK = "Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see why each waits, and the orders that nobody works on."
 
@@ -28,7 +28,7 @@ class Which(Enum):
     """All, or those of a query."""
 
 
-async def orders(settings: Settings, which: Which, query: str, limit: int) -> tuple[list[Listed], str]:
+async def orders(settings: OrdersAccess, which: Which, query: str, limit: int) -> tuple[list[Listed], str]:
     """The orders, and a sentence on what could not be looked at.
 
     Raises:
@@ -37,7 +37,7 @@ async def orders(settings: Settings, which: Which, query: str, limit: int) -> tu
     client = await temporal_client(settings)
     async with order_book(settings) as book:
         if which is Which.STRANDED:
-            assert book is not None, "settings_for('orders') has checked it"
+            assert book is not None, "OrdersSettings has checked it"
             return (await stranded(client, book, settings))[:limit], ""
         wanted = runs.NEED_AN_OPERATOR if which is Which.TROUBLED else query
         found = await runs.listed(client, settings.task_queue, wanted, limit)
@@ -52,7 +52,7 @@ async def orders(settings: Settings, which: Which, query: str, limit: int) -> tu
             return found, str(error)
 
 
-async def stranded(client: Client, book: OrderBook, settings: Settings) -> list[Listed]:
+async def stranded(client: Client, book: OrderBook, settings: OrdersAccess) -> list[Listed]:
     """The orders that nobody works on.
 
     Raises:
@@ -64,7 +64,7 @@ async def stranded(client: Client, book: OrderBook, settings: Settings) -> list[
         raise CommandFailed(str(error)) from error
 
 
-async def of_vehicle(settings: Settings, vin: str) -> tuple[list[Listed], str]:
+async def of_vehicle(settings: OrdersAccess, vin: str) -> tuple[list[Listed], str]:
     """The orders of a vehicle, and a sentence on those that only the book has (any more).
 
     The book finds them under every configured key, so that a rotation hides none; runs are then looked up by order.
@@ -74,7 +74,7 @@ async def of_vehicle(settings: Settings, vin: str) -> tuple[list[Listed], str]:
     """
     client = await temporal_client(settings)
     async with order_book(settings) as book:
-        assert book is not None, "settings_for('orders') has checked it"
+        assert book is not None, "OrdersSettings has checked it"
         try:
             order_ids = await book.of_vehicle(vin)
         except TopUpError as error:

@@ -63,11 +63,11 @@ def list_orders(
 ) -> None:
     """List orders, newest first; without options those that need a person, or that nobody works on."""
     from console import listing, tables  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, RunsSettings, settings_for  # noqa: PLC0415 - heavy
 
     if sum((bool(query), every, stranded)) > 1:
         raise typer.BadParameter("give one of --query, --all and --stranded")
-    settings = settings_for("orders" if stranded else "doctor")
+    settings = settings_for(OrdersSettings if stranded else RunsSettings)
     which = listing.Which.STRANDED if stranded else listing.Which.ALL if query or every else listing.Which.TROUBLED
     found, remark = asyncio.run(listing.orders(settings, which, query, limit))
     none = "No such order." if which is listing.Which.ALL else "No order needs a person."
@@ -78,10 +78,10 @@ def list_orders(
 def of_vehicle(*, as_json: Json = False) -> None:
     """List a vehicle's orders; the VIN comes on standard input, so that no shell history and no process list has it."""
     from console import listing, tables  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
 
     vin = typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()
-    found, remark = asyncio.run(listing.of_vehicle(settings_for("orders"), vin.strip().upper()))
+    found, remark = asyncio.run(listing.of_vehicle(settings_for(OrdersSettings), vin.strip().upper()))
     tables.print_orders(found, as_json=as_json, none="This vehicle has no order.", remark=remark)
 
 
@@ -94,10 +94,10 @@ def show(
 ) -> None:
     """Show where one order stands, what to do now, and what happened to it so far."""
     from console import runs, showing  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import RunsSettings, settings_for  # noqa: PLC0415 - heavy
 
     order_id = runs.order_id_from(order)
-    found = asyncio.run(showing.look(settings_for("doctor"), order_id))
+    found = asyncio.run(showing.look(settings_for(RunsSettings), order_id))
     showing.print_order(found, all_events=events, as_json=as_json)
     raise typer.Exit(Exit.OK if found.known else Exit.NOT_OK)
 
@@ -209,10 +209,10 @@ def reopen(
     The new run asks the carrier before it sends anything to it. Refused while a run is open or the order is settled.
     """
     from console import choosing, reopening  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
 
     choice = choosing.checked(orders, by_search=stranded, dry_run=dry_run, confirmed=yes)
-    raise typer.Exit(asyncio.run(reopening.reopen(settings_for("orders"), choice, as_json=as_json)))
+    raise typer.Exit(asyncio.run(reopening.reopen(settings_for(OrdersSettings), choice, as_json=as_json)))
 
 
 def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | None) -> "Choice":
@@ -256,9 +256,9 @@ def _act(
     """Connect with the settings of the environment and act on the chosen orders."""
     from console import acting, choosing, listing, runs  # noqa: PLC0415 - heavy
     from console.connecting import temporal_client  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import RunsSettings, settings_for  # noqa: PLC0415 - heavy
 
-    settings = settings_for("doctor")
+    settings = settings_for(RunsSettings)
 
     async def work() -> Exit:
         client = await temporal_client(settings)

@@ -17,11 +17,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from configuration.processes import SetupSettings
 from console.connecting import database_away, kafka_away, temporal_away
 from console.display import Step
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
-from runtime.settings import Settings
 from runtime.temporal import check, connect
 from workflows import steps, sweep
 
@@ -37,7 +37,7 @@ _TYPES: Final = {
 }
 
 
-Work = Callable[[Settings, list[str]], Awaitable[str]]
+Work = Callable[[SetupSettings, list[str]], Awaitable[str]]
 """Makes what a part lacks and adds it to the list, which lives over several tries; returns a sentence."""
 
 
@@ -45,7 +45,7 @@ class CannotMake(Exception):
     """Waiting would not help; the text is a sentence."""
 
 
-async def prepare(settings: Settings, wait_seconds: float) -> list[Step]:
+async def prepare(settings: SetupSettings, wait_seconds: float) -> list[Step]:
     """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order."""
     deadline = time.monotonic() + wait_seconds
     parts: list[tuple[str, Work, Callable[[BaseException], str]]] = [
@@ -60,7 +60,7 @@ async def _prepare(
     part: str,
     work: Work,
     away: Callable[[BaseException], str],
-    settings: Settings,
+    settings: SetupSettings,
     deadline: float,
 ) -> Step:
     made: list[str] = []
@@ -77,7 +77,7 @@ async def _prepare(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _database(settings: Settings, _made: list[str]) -> str:
+async def _database(settings: SetupSettings, _made: list[str]) -> str:
     # The schema holds no encrypted value, so `setup` needs no key of the vehicles' data.
     book = OrderBook.open(settings.database_url, FieldCipher(bytes(32)), SystemClock())
     try:
@@ -87,7 +87,7 @@ async def _database(settings: Settings, _made: list[str]) -> str:
     return "The order book's schema is up to date."
 
 
-async def _temporal(settings: Settings, made: list[str]) -> str:
+async def _temporal(settings: SetupSettings, made: list[str]) -> str:
     client = await connect(settings)
     await check(client)
     made += await _ensure_namespace(client)
@@ -152,7 +152,7 @@ async def _ensure_search_attributes(client: Client) -> list[str]:
     return [f"the search attributes {', '.join(missing)}"] if missing else []
 
 
-async def _ensure_schedule(client: Client, settings: Settings) -> list[str]:
+async def _ensure_schedule(client: Client, settings: SetupSettings) -> list[str]:
     """The sweep that finds orders whose run is gone (contracts §3); one with another pace or queue is corrected."""
     wanted = sweep.schedule(settings.task_queue, settings.time_scale)
     try:
@@ -175,7 +175,7 @@ def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
     return replace(there, action=wanted.action, spec=wanted.spec, policy=wanted.policy)
 
 
-async def _kafka(settings: Settings, made: list[str]) -> str:
+async def _kafka(settings: SetupSettings, made: list[str]) -> str:
     from bridge import topics  # noqa: PLC0415 - read when it is used
 
     try:

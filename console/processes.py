@@ -50,9 +50,9 @@ def setup(
     """
     from console import preparation  # noqa: PLC0415 - heavy
     from console.display import print_steps  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import SetupSettings, settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(preparation.prepare(settings_for("setup"), wait))
+    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
 
@@ -64,8 +64,8 @@ def doctor(
     """Say of each part whether it can be reached with these settings, and what to do where it can't."""
     from console import health  # noqa: PLC0415 - heavy
     from console.display import print_steps  # noqa: PLC0415 - heavy
-    from console.settings import settings_for  # noqa: PLC0415 - heavy
+    from console.settings import DoctorSettings, settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(health.examine(settings_for("doctor")))
+    steps = asyncio.run(health.examine(settings_for(DoctorSettings)))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)

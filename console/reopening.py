@@ -12,7 +12,7 @@ from console.connecting import order_book, temporal_client
 from console.exits import CommandFailed, Exit
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
-from runtime.settings import Settings
+from runtime.settings.groups import OrdersAccess
 
 _REFUSALS: Final = {
     Reopened.RUNNING: "Order {order} has an open run already: see `topup orders show {order}`; nothing was done.",
@@ -20,7 +20,7 @@ _REFUSALS: Final = {
 }
 
 
-async def reopen(settings: Settings, choice: Choice, *, as_json: bool) -> Exit:
+async def reopen(settings: OrdersAccess, choice: Choice, *, as_json: bool) -> Exit:
     """Start a run for each of the chosen orders, and print what became of each.
 
     Raises:
@@ -28,7 +28,7 @@ async def reopen(settings: Settings, choice: Choice, *, as_json: bool) -> Exit:
     """
     client = await temporal_client(settings)
     async with order_book(settings) as book:
-        assert book is not None, "settings_for('orders') has checked it"
+        assert book is not None, "OrdersSettings has checked it"
         reopening = Reopening(
             lambda: client, book, SystemClock(), _quiet, task_queue=settings.task_queue, scale=settings.time_scale
         )

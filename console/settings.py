@@ -2,14 +2,20 @@
 
 import logging
 import os
+from typing import TypeVar
 
+from configuration.processes import DlqSettings, DoctorSettings, OrdersSettings, RunsSettings, SetupSettings
 from console.exits import CommandFailed, Exit
-from runtime.settings import Process, Settings, SettingsError, load
+from runtime.settings import ProcessSettings, SettingsError, load
 from runtime.telemetry import configure_logging
 
+__all__ = ["DlqSettings", "DoctorSettings", "OrdersSettings", "RunsSettings", "SetupSettings", "settings_for"]
 
-def settings_for(process: Process) -> Settings:
-    """Load the settings that `process` needs out of the environment.
+S = TypeVar("S", bound=ProcessSettings)
+
+
+def settings_for(process: type[S]) -> S:
+    """Load the settings of `process` out of the environment.
 
     Raises:
         CommandFailed: a sentence for each fault; exit code 2.

@@ -20,7 +20,7 @@ from console.stranded import NOBODY
 from console.tables import status_markup
 from orders.errors import TopUpError
 from orders.state import OrderState
-from runtime.settings import Settings
+from runtime.settings.groups import OrdersAccess
 
 LAST_EVENTS: Final = 5
 _SHOWN_ELSEWHERE: Final = frozenset({"order_id", "status", "reason", "needs_operator", "first_pass", "body", "outcome"})
@@ -49,7 +49,7 @@ class Found:
         return bool(self.status or self.timeline)
 
 
-async def look(settings: Settings, order_id: str) -> Found:
+async def look(settings: OrdersAccess, order_id: str) -> Found:
     """Ask the run and the book; what one of them can't say stands in the remarks."""
     found = Found(order_id)
     entry = await _read_book(settings, found)
@@ -64,7 +64,7 @@ async def look(settings: Settings, order_id: str) -> Found:
     return found
 
 
-async def _ask_the_run(settings: Settings, found: Found) -> None:
+async def _ask_the_run(settings: OrdersAccess, found: Found) -> None:
     client = await temporal_client(settings)
     latest = await runs.latest_run(client, found.order_id)
     found.run = latest.run if latest else "none"
@@ -75,7 +75,7 @@ async def _ask_the_run(settings: Settings, found: Found) -> None:
         found.do_now = await runs.details(client, found.order_id) if latest.run == "running" else ""
 
 
-async def _read_book(settings: Settings, found: Found) -> OrderState | None:
+async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:
     async with order_book(settings) as book:
         if book is None:
             found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see what the order book has of it too.")

@@ -12,7 +12,7 @@ from adapters.order_book.book import OrderBook
 from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
-from runtime.settings import Settings
+from runtime.settings.groups import OrdersAccess
 from workflows.policies import scaled
 from workflows.sweep import GRACE_SECONDS
 
@@ -32,7 +32,7 @@ class Unsettled:
     stranded: list[Listed]
 
 
-async def unsettled(client: Client, book: OrderBook, settings: Settings) -> Unsettled:
+async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> Unsettled:
     """Compare the book's unsettled orders with Temporal's open runs. One claimed just now is still being started.
 
     Raises:

@@ -14,7 +14,8 @@ from starlette.routing import BaseRoute, Route
 
 from runtime.health import Health
 from runtime.metrics import CONTENT_TYPE, Metrics
-from runtime.settings import Settings, SettingsError
+from runtime.settings import SettingsError
+from runtime.settings.groups import ServerSettings
 
 STOP_SECONDS: Final = 5
 """What a request in hand has left at stop; a callback must be answered within 5 s anyway (contracts §7)."""
@@ -74,7 +75,7 @@ class HttpServer:
             await asyncio.wait((self._task,), timeout=STOP_SECONDS + 1)
 
 
-def bind(settings: Settings) -> socket.socket:
+def bind(settings: ServerSettings) -> socket.socket:
     """A listener on `TOPUP_HTTP_HOST`, `TOPUP_HTTP_PORT`; port 0 takes any free one.
 
     Raises:

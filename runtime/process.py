@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, NoReturn, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar
 
 from starlette.routing import BaseRoute
 
@@ -19,7 +19,8 @@ from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXI
 from runtime.health import Health, export_parts
 from runtime.http import HttpServer, bind
 from runtime.metrics import Metrics
-from runtime.settings import Process, Settings, SettingsError, load
+from runtime.settings import SettingsError, load
+from runtime.settings.groups import ServerSettings
 from runtime.telemetry import configure_logging, get_logger
 from runtime.waiting import ATTEMPT_SECONDS, Stopped, in_one_line, wait_for
 
@@ -28,11 +29,12 @@ GRACE_SECONDS: Final = 110.0
 CLEAN_UP_SECONDS: Final = 3.0
 
 T = TypeVar("T")
+S = TypeVar("S", bound=ServerSettings)
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessContext:
+class ProcessContext(Generic[S]):
     """What a process's main function works with.
 
     Attributes:
@@ -42,7 +44,7 @@ class ProcessContext:
         metrics: Behind `/metrics`.
     """
 
-    settings: Settings
+    settings: S
     stop: asyncio.Event
     health: Health
     metrics: Metrics
@@ -57,27 +59,28 @@ class ProcessContext:
         return result
 
 
-Main = Callable[[ProcessContext], Awaitable[int]]
-Routes = Callable[[ProcessContext], Sequence[BaseRoute]]
+Main = Callable[[ProcessContext[S]], Awaitable[int]]
+Routes = Callable[[ProcessContext[S]], Sequence[BaseRoute]]
 
 
 def run(
-    process: Process,
-    main: Main,
+    model: type[S],
+    main: Main[S],
     *,
     environ: Mapping[str, str] | None = None,
-    routes: Routes = lambda _context: (),
+    routes: Routes[S] = lambda _context: (),
     grace_seconds: float = GRACE_SECONDS,
 ) -> NoReturn:
-    """Run `main` until it returns, or is told to stop and has; then end the process with its code.
+    """Load the settings, run `main` until it returns, or is told to stop and has; then end the process with its code.
 
     Never returns and raises nothing: the process ends in `os._exit`, because the Temporal SDK sometimes aborts or hangs
     at interpreter exit (measured). `routes` are served beside `/healthz`, `/readyz` and `/metrics`.
     """
+    process = model.process
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(EXIT_OK))  # nothing is in hand yet
     configure_logging()
     try:
-        settings = load(os.environ if environ is None else environ, process)
+        settings = load(os.environ if environ is None else environ, model)
         listener = bind(settings)
     except SettingsError as error:
         for fault in error.faults:
@@ -108,7 +111,7 @@ def run(
     exit_now(code)
 
 
-async def _until_done(main: Main, context: ProcessContext, grace_seconds: float) -> int:
+async def _until_done(main: Main[S], context: ProcessContext[S], grace_seconds: float) -> int:
     """The code of `main`: its own, or what its error or its slowness stands for."""
     process = context.settings.process
     task = asyncio.ensure_future(main(context))
@@ -140,14 +143,14 @@ async def _until_done(main: Main, context: ProcessContext, grace_seconds: float)
         return EXIT_FAILED
 
 
-def _unexpected(process: Process) -> str:
+def _unexpected(process: str) -> str:
     return (
         f"The {process} ended on an error that nobody expected; nothing is lost, start it again, and report the "
         "traceback in this line."
     )
 
 
-def _stop_on_signals(context: ProcessContext) -> None:
+def _stop_on_signals(context: ProcessContext[S]) -> None:
     """SIGTERM and Ctrl-C set `stop`; a second Ctrl-C ends the process at once."""
     loop = asyncio.get_running_loop()
 

@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
-from runtime.settings import Settings
+from runtime.settings import ProcessSettings
 from runtime.waiting import in_one_line, wait_for
 
 CONNECT_SECONDS: Final = 10.0
@@ -70,7 +70,7 @@ class NotConnected(Exception):
     """Temporal can't be used now: away, frozen, or its namespace isn't there yet; the text says which."""
 
 
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+async def connect(settings: ProcessSettings, *, lazy: bool = False) -> Client:
     """A client for the server and namespace of the environment; `lazy` connects at the first call.
 
     Raises:
@@ -93,7 +93,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
 
 
 async def wait_for_temporal(
-    settings: Settings, stop: asyncio.Event, *, on_wait: Callable[[str], None] = lambda _sentence: None
+    settings: ProcessSettings, stop: asyncio.Event, *, on_wait: Callable[[str], None] = lambda _sentence: None
 ) -> Client:
     """A client whose server answers and whose namespace is there; waits for both as `wait_for` does.
 

@@ -42,12 +42,7 @@ kafka_name = matching(r"[0-9A-Za-z._-]{1,249}", "must be 1 to 249 characters of 
 api_v3_key = matching(r"[!-~]{32}", "must be the API v3 key: exactly 32 ASCII characters")
 
 
-def plain(text: str) -> str:
-    """Any text."""
-    return text
-
-
-def one_of(*allowed: str) -> Callable[[str], str]:
+def one_of(allowed: Collection[str]) -> Callable[[str], str]:
     """A parser of one of a few words."""
     rule = f"must be {' or '.join(allowed)}"
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from runtime.variables import configuration_table
+from configuration.table import configuration_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -10,9 +10,9 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from configuration.processes import WorkerSettings
 from runtime.alerts import Alerts
 from runtime.process import ProcessContext, run
-from runtime.settings import Settings
 from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, Dependencies, open_dependencies
 from workers.measuring import MeasuringInterceptor, is_unexpected
@@ -26,10 +26,10 @@ WORKFLOW_TASKS_AT_ONCE = 100
 
 def main(environ: Mapping[str, str] | None = None) -> NoReturn:
     """Run the worker; see `runtime.process.run` for exit codes."""
-    run("worker", work, environ=environ)
+    run(WorkerSettings, work, environ=environ)
 
 
-async def work(context: ProcessContext) -> int:
+async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
@@ -51,7 +51,7 @@ async def work(context: ProcessContext) -> int:
     return 0
 
 
-def _orders_worker(context: ProcessContext, client: Client, dependencies: Dependencies) -> Worker:
+def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> Worker:
     settings = context.settings
     return Worker(
         client,
@@ -68,7 +68,7 @@ def _orders_worker(context: ProcessContext, client: Client, dependencies: Depend
     )
 
 
-def _notices_worker(context: ProcessContext, client: Client, dependencies: Dependencies) -> Worker:
+def _notices_worker(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> Worker:
     settings = context.settings
     return Worker(
         client,
@@ -81,7 +81,7 @@ def _notices_worker(context: ProcessContext, client: Client, dependencies: Depen
     )
 
 
-def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+def _deployment(settings: WorkerSettings) -> WorkerDeploymentConfig | None:
     """Versioned where a build ID is set; AUTO_UPGRADE, because an order may wait for days (`docs/versions.md`)."""
     if not settings.worker_build_id:
         return None

@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from adapters.http import EndpointHealth
 from adapters.mqtt.notifier import MqttNotifier
+from configuration.processes import WorkerSettings
 from runtime.health import Check
 from runtime.process import ProcessContext
 from runtime.temporal import check
@@ -17,15 +18,14 @@ from workflows.policies import scaled
 _PORTS = {"http": 80, "https": 443}
 
 
-def watch(context: ProcessContext, client: Client, dependencies: Dependencies) -> None:
+def watch(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> None:
     """Register the checks. A carrier, provider or broker that is away makes no worker unready (contracts §8)."""
     settings, readiness = context.settings, context.health
     readiness.require("temporal", _temporal(client))
     readiness.require("database", dependencies.book.ping)
-    urls = {"carrier": settings.carrier_url, "wechat": settings.wechat_url, "alipay": settings.alipay_url}
     longest_seconds = scaled(policies.PLACE_ORDER.call_seconds, settings.time_scale)
     for name, endpoint in dependencies.endpoints.items():
-        readiness.name(name, reachable(urls[name], endpoint, longest_seconds))
+        readiness.name(name, reachable(endpoint.url, endpoint.health, longest_seconds))
     for name in dependencies.notifier.platforms:
         readiness.name(f"mqtt:{name}", _platform(dependencies.notifier, name))
 

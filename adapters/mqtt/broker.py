@@ -1,46 +1,49 @@
-"""An MQTT platform as the settings describe it, and the limits that hold for all of them (contracts §6, §9)."""
+"""What an MQTT broker is (one entry of `TOPUP_MQTT_BROKERS`), and the limits that hold for all (contracts §6, §9)."""
 
+import math
 import re
 import secrets
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Final, Literal, Self, cast
 from urllib.parse import unquote, urlsplit
 
 DEFAULT_TOPIC: Final = "vehicles/{vin}/topup"
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 LONGEST_CLIENT_ID: Final = 128
 """Characters, of `[0-9a-zA-Z-_]`: what Baidu IoT Core takes (facts: paho-mqtt)."""
+LONGEST_TOPIC_BYTES: Final = 512
+"""Leaves room for what the placeholders become; MQTT itself allows 65 535."""
 
 _LONGEST_KEEPALIVE_SECONDS: Final = 65_535
 _LONGEST_EXPIRY_SECONDS: Final = 2**32 - 1
 _PLACEHOLDER: Final = re.compile(r"\{(?:vin|vin_sha256|order_id)\}")
 _NOT_IN_A_TOPIC: Final = re.compile(r"[+#{}\x00-\x1f\ud800-\udfff]")
 _NOT_IN_A_CLIENT_ID: Final = re.compile(r"[^0-9a-zA-Z_-]+")
-_NAME: Final = re.compile(r"[0-9a-zA-Z_-]{1,64}")
+_NAME: Final = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
-    """One broker and how it wants to be spoken to. Credentials stay out of `repr`.
+class Broker:
+    """One broker and how it wants to be spoken to. Its address may hold credentials and stays out of `repr`.
 
     Attributes:
-        name: as in `TOPUP_MQTT_BROKERS`; stands in activity IDs, errors and logs.
+        name: stands in activity IDs, errors and logs.
+        url: `mqtt[s]://[user[:password]@]host[:port]`, user and password percent-encoded.
         version: the protocol, 5 or 3.1.1; there is no falling back from one to the other.
         topic: template; `{vin}`, `{vin_sha256}` and `{order_id}` are known.
         keepalive_seconds: of MQTT; a server's own value wins (MQTT 5 §3.2.2.3.14).
-        publishes_per_second: what the platform takes from one connection; None: as fast as it acknowledges.
+        publishes_per_second: what the broker takes from one connection; None: as fast as it acknowledges.
         cafile: PEM file of the authorities to trust instead of the system's.
-        certfile: PEM file of our certificate, with `keyfile`, for platforms that ask for one.
+        certfile: PEM file of our certificate, with `keyfile`, for brokers that ask for one.
+
+    Raises:
+        ValueError: a clause that names the member and what it must be, never a value.
     """
 
     name: str
-    host: str
-    port: int
-    tls: bool = False
-    username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    url: str = field(repr=False)
     version: Literal["5", "3.1.1"] = "5"
     topic: str = DEFAULT_TOPIC
     keepalive_seconds: int = 60
@@ -50,72 +53,109 @@ class Platform:
     keyfile: str | None = None
 
     def __post_init__(self) -> None:
-        faults = {
-            "a name of 1 to 64 letters, digits, `_` and `-`": not _NAME.fullmatch(self.name),
-            "a host": not self.host,
-            "a port from 1 to 65535": not 1 <= self.port <= 65_535,  # noqa: PLR2004 - TCP's own limit
-            'version "5" or "3.1.1"': self.version not in ("5", "3.1.1"),
-            "a topic with no braces but {vin}, {vin_sha256}, {order_id}, and no `+`, `#`": not _is_topic(self.topic),
-            "a keepalive of 1 to 65535 seconds": not 1 <= self.keepalive_seconds <= _LONGEST_KEEPALIVE_SECONDS,
-            "publishes per second above 0": self.publishes_per_second is not None and not self.publishes_per_second > 0,
-            "both certfile and keyfile, or neither": (self.certfile is None) != (self.keyfile is None),
-        }
-        for needed, broken in faults.items():
-            if broken:
-                raise ValueError(f"An MQTT platform needs {needed}: correct it in TOPUP_MQTT_BROKERS.")
+        for member in fields(self):
+            value: object = getattr(self, member.name)
+            valid, rule = _RULES[member.name]
+            if not (valid(value) or (value is None and member.default is None)):
+                raise ValueError(f"a wrong `{member.name}`, which must be {rule}")
+        if not self.tls and (self.cafile or self.certfile or self.keyfile):
+            raise ValueError("certificate files, and a url that must then start with mqtts://")
+        if (self.certfile is None) != (self.keyfile is None):
+            raise ValueError("one of `certfile` and `keyfile`, which must be both or neither")
 
-    @classmethod
-    def from_url(
-        cls,
-        name: str,
-        url: str,
-        *,
-        version: Literal["5", "3.1.1"] = "5",
-        topic: str = DEFAULT_TOPIC,
-        keepalive_seconds: int = 60,
-        publishes_per_second: float | None = None,
-        cafile: str | None = None,
-        certfile: str | None = None,
-        keyfile: str | None = None,
-    ) -> Self:
-        """The platform at `mqtt[s]://[user[:password]@]host[:port]`; user and password percent-decoded.
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted (`mqtts`)."""
+        return urlsplit(self.url).scheme == "mqtts"
 
-        Raises:
-            ValueError: a sentence that names the member, never a value of it.
-        """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"MQTT platform {name} needs a url such as mqtts://user:password@broker.example:8883.")
-        return cls(
-            name=name,
-            host=parts.hostname,
-            port=DEFAULT_PORTS[parts.scheme] if port is None else port,
-            tls=parts.scheme == "mqtts",
-            username=None if parts.username is None else unquote(parts.username),
-            password=None if parts.password is None else unquote(parts.password),
-            version=version,
-            topic=topic,
-            keepalive_seconds=keepalive_seconds,
-            publishes_per_second=publishes_per_second,
-            cafile=cafile,
-            certfile=certfile,
-            keyfile=keyfile,
-        )
+    @property
+    def host(self) -> str:
+        """Host name or address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """TCP port; 1883 or 8883 where the address names none."""
+        parts = urlsplit(self.url)
+        return parts.port or DEFAULT_PORTS[parts.scheme]
+
+    @property
+    def username(self) -> str | None:
+        """User, percent-decoded."""
+        user = urlsplit(self.url).username
+        return None if user is None else unquote(user)
+
+    @property
+    def password(self) -> str | None:
+        """Password, percent-decoded."""
+        password = urlsplit(self.url).password
+        return None if password is None else unquote(password)
 
     @property
     def whom(self) -> str:
-        """The platform in an operator's words: its name and where it is looked for."""
+        """The broker in an operator's words: its name and where it is looked for."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"MQTT platform {self.name} at {host}:{self.port}"
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str) or re.search(r"[\s\x00-\x20]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in DEFAULT_PORTS
+        and bool(parts.hostname)
+        and port != 0
+        and parts.path in ("", "/")
+        and not (parts.query or parts.fragment)
+    )
+
+
+def _is_topic(value: object) -> bool:
+    if not isinstance(value, str) or not 0 < len(value.encode(errors="replace")) <= LONGEST_TOPIC_BYTES:
+        return False
+    return value[0] != "$" and not _NOT_IN_A_TOPIC.search(_PLACEHOLDER.sub("", value))
+
+
+def _is_keepalive(value: object) -> bool:
+    return type(value) is int and 1 <= value <= _LONGEST_KEEPALIVE_SECONDS
+
+
+def _is_rate(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(cast("float", value)) and cast("float", value) > 0
+
+
+def _is_file_name(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\x00" not in value
+
+
+_RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "name": (_is_name, "1 to 64 characters of letters, digits, `_` and `-`"),
+    "url": (_is_url, "mqtt[s]://[user[:password]@]host:port"),
+    "version": (lambda value: value in ("5", "3.1.1"), 'the string "5" or "3.1.1"'),
+    "topic": (
+        _is_topic,
+        "a topic with no braces but {vin}, {vin_sha256} and {order_id}, and without `+`, `#` or a leading `$`",
+    ),
+    "keepalive_seconds": (_is_keepalive, "a whole number from 1 to 65535"),
+    "publishes_per_second": (_is_rate, "a number above 0"),
+    "cafile": (_is_file_name, "a file name"),
+    "certfile": (_is_file_name, "a file name"),
+    "keyfile": (_is_file_name, "a file name"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class MqttLimits:
-    """Limits of every platform, in seconds. All but the message expiry are scaled by `TOPUP_TIME_SCALE`.
+    """Limits of every broker, in seconds. All but the message expiry are scaled by `TOPUP_TIME_SCALE`.
 
     Attributes:
         connect_seconds: name look-up, TCP, TLS and CONNACK together.
@@ -123,7 +163,7 @@ class MqttLimits:
         back_off_first_seconds: the wait after the first failed connect; doubles, with jitter.
         back_off_longest_seconds: the most that wait grows to.
         message_expiry_seconds: how long a broker keeps a notice for a car that is offline; MQTT 5 only.
-        unacknowledged_most: publishes sent and not yet acknowledged, per platform; a server's Receive Maximum below
+        unacknowledged_most: publishes sent and not yet acknowledged, per broker; a server's Receive Maximum below
             it wins. Small enough that all of them fit into the kernel's buffers, so that no queue of ours holds one.
     """
 
@@ -159,14 +199,14 @@ class Login:
     password: str | None = field(default=None, repr=False)
 
 
-Credentials = Callable[[Platform], Login]
-"""Asked before each connect, on that platform's own connect thread, so it may block: the place where passwords that
+Credentials = Callable[[Broker], Login]
+"""Asked before each connect, on that broker's own connect thread, so it may block: the place where passwords that
 are recomputed from the time or fetched from a cipher come in."""
 
 
-def static_credentials(platform: Platform) -> Login:
+def static_credentials(broker: Broker) -> Login:
     """The user and password of the settings."""
-    return Login(platform.username, platform.password)
+    return Login(broker.username, broker.password)
 
 
 def client_id(service: str, process_id: int) -> str:
@@ -178,7 +218,3 @@ def client_id(service: str, process_id: int) -> str:
     tail = f"-{process_id}-{secrets.token_hex(4)}"
     words = _NOT_IN_A_CLIENT_ID.sub("-", f"{service}-{socket.gethostname()}")
     return words[: LONGEST_CLIENT_ID - len(tail)] + tail
-
-
-def _is_topic(template: str) -> bool:
-    return bool(template) and template[0] != "$" and not _NOT_IN_A_TOPIC.search(_PLACEHOLDER.sub("", template))

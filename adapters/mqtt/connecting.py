@@ -15,7 +15,7 @@ from typing import Final
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from adapters.mqtt.broker import Credentials, Platform
+from adapters.mqtt.broker import Broker, Credentials
 from adapters.mqtt.errors import no_certificates, no_connection
 from adapters.mqtt.socket_driver import socket_of
 
@@ -31,8 +31,8 @@ class NotConnected(Exception):
 class Connector:
     """Opens connections to one platform. Bound to one event loop."""
 
-    def __init__(self, platform: Platform, credentials: Credentials) -> None:
-        self._platform = platform
+    def __init__(self, broker: Broker, credentials: Credentials) -> None:
+        self._broker = broker
         self._credentials = credentials
         self._hung = 0
 
@@ -51,12 +51,12 @@ class Connector:
         """
         if self._hung >= _HUNG_MOST:
             raise NotConnected(
-                f"{self._platform.whom}: {self._hung} connects hang in the name look-up or the TLS handshake:"
+                f"{self._broker.whom}: {self._hung} connects hang in the name look-up or the TLS handshake:"
                 " check the name service and the broker."
             )
         opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         work = functools.partial(self._run, asyncio.get_running_loop(), opened, client_id, timeout_seconds)
-        threading.Thread(target=work, name=f"mqtt-connect-{self._platform.name}", daemon=True).start()
+        threading.Thread(target=work, name=f"mqtt-connect-{self._broker.name}", daemon=True).start()
         try:
             return await opened
         except asyncio.CancelledError:
@@ -92,12 +92,12 @@ class Connector:
     def _connect(self, client_id: str, timeout_seconds: float) -> Client:
         client = self._client(client_id, timeout_seconds)
         try:
-            client.connect(self._platform.host, self._platform.port, self._platform.keepalive_seconds)
+            client.connect(self._broker.host, self._broker.port, self._broker.keepalive_seconds)
         except Exception as error:
-            raise NotConnected(no_connection(self._platform, error)) from error
+            raise NotConnected(no_connection(self._broker, error)) from error
         opened = socket_of(client)
         if opened is None:  # the other side was gone before CONNECT could be written
-            raise NotConnected(no_connection(self._platform, ConnectionResetError()))
+            raise NotConnected(no_connection(self._broker, ConnectionResetError()))
         # Many small packets, each awaited: Nagle's algorithm would hold them back.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
@@ -106,35 +106,35 @@ class Connector:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._platform.version == "5" else MQTTProtocolVersion.MQTTv311,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._broker.version == "5" else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,  # else a refused 3.1.1 makes it connect again by itself, blocking, as 3.1
         )
         client.connect_timeout = timeout_seconds
         client.max_inflight_messages = 0  # the session has a window of its own, and paho never a queue
         try:
-            login = self._credentials(self._platform)
+            login = self._credentials(self._broker)
         except Exception as error:
             sentence = (
-                f"{self._platform.whom}: its credentials can't be had ({type(error).__name__}): check their source."
+                f"{self._broker.whom}: its credentials can't be had ({type(error).__name__}): check their source."
             )
             raise NotConnected(sentence) from error
         client.username_pw_set(login.username, login.password)
-        if self._platform.tls:
+        if self._broker.tls:
             try:
                 client.tls_set_context(self._tls_context())  # pyright: ignore[reportUnknownMemberType] - paho's is untyped
             except (OSError, ValueError) as error:
-                raise NotConnected(no_certificates(self._platform, error)) from error
+                raise NotConnected(no_certificates(self._broker, error)) from error
         return client
 
     def _tls_context(self) -> ssl.SSLContext:
         """Read anew for each connect, so that renewed certificates are taken up."""
-        context = ssl.create_default_context(cafile=self._platform.cafile)
+        context = ssl.create_default_context(cafile=self._broker.cafile)
         # On from Python 3.13: refuses authorities without RFC 5280's key identifiers, as private ones often are. Trust
         # is the same without it, and a new Python must not cut a platform off.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self._platform.certfile is not None:
+        if self._broker.certfile is not None:
             # Without a password, OpenSSL would ask for the key's passphrase on the terminal and wait.
-            context.load_cert_chain(self._platform.certfile, self._platform.keyfile, password="")
+            context.load_cert_chain(self._broker.certfile, self._broker.keyfile, password="")
         return context
 
 

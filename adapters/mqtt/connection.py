@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from adapters.mqtt.broker import MqttLimits, Platform
+from adapters.mqtt.broker import Broker, MqttLimits
 from adapters.mqtt.connecting import NotConnected
 from adapters.mqtt.errors import FIRST_ERROR, QOS_NOT_SUPPORTED, TOO_LARGE, not_let_in, thrown_off
 from adapters.mqtt.socket_driver import SocketDriver
@@ -64,14 +64,14 @@ class Connection:
         doubted: a caller has given up waiting, and nothing was acknowledged since.
     """
 
-    def __init__(self, client: Client, platform: Platform, limits: MqttLimits) -> None:
+    def __init__(self, client: Client, broker: Broker, limits: MqttLimits) -> None:
         self.ended: str | None = None
         self.proved = False
         self.missed = False
         self.doubted = False
         self.slots = asyncio.Semaphore(limits.unacknowledged_most)
         self._client = client
-        self._platform = platform
+        self._broker = broker
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._let_in: asyncio.Future[None] = self._loop.create_future()
@@ -79,7 +79,7 @@ class Connection:
         self._on_their_way: dict[int, _OnItsWay] = {}
         self._largest_packet_bytes: int | None = None
         self._overdue_timer: asyncio.TimerHandle | None = None
-        self._properties = _publish_properties(platform, limits)
+        self._properties = _publish_properties(broker, limits)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -159,7 +159,7 @@ class Connection:
         info = self._client.publish(topic, payload, qos=1, retain=False, properties=self._properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             # It now sits in a queue of paho's, which goes with the client.
-            sentence = f"{self._platform.whom} lost the connection: look whether the broker runs."
+            sentence = f"{self._broker.whom} lost the connection: look whether the broker runs."
             self.end(sentence, reset=True)
             raise ConnectionEnded(sentence)
         return info.mid
@@ -175,7 +175,7 @@ class Connection:
             return
         self.missed = True
         self.end(
-            f"{self._platform.whom} did not acknowledge within {self._limits.acknowledge_seconds:g} s:"
+            f"{self._broker.whom} did not acknowledge within {self._limits.acknowledge_seconds:g} s:"
             " look whether the broker hangs.",
             reset=True,
         )
@@ -186,10 +186,10 @@ class Connection:
         self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.value >= FIRST_ERROR:
-            self.end(not_let_in(self._platform, reason.value), reset=False)
+            self.end(not_let_in(self._broker, reason.value), reset=False)
             return
         if getattr(properties, "MaximumQoS", 1) == 0:
-            self.end(thrown_off(self._platform, QOS_NOT_SUPPORTED), reset=False)
+            self.end(thrown_off(self._broker, QOS_NOT_SUPPORTED), reset=False)
             return
         self._largest_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         receive_maximum = getattr(properties, "ReceiveMaximum", self._limits.unacknowledged_most)
@@ -203,15 +203,15 @@ class Connection:
     ) -> None:
         code = reason.value
         if flags.is_disconnect_packet_from_server:
-            self.end(thrown_off(self._platform, code), reset=False, too_large=code == TOO_LARGE)
+            self.end(thrown_off(self._broker, code), reset=False, too_large=code == TOO_LARGE)
         elif not self._let_in.done():
             self.end(
-                f"{self._platform.whom} closed the connection instead of letting us in:"
+                f"{self._broker.whom} closed the connection instead of letting us in:"
                 " check `version`, user and password in TOPUP_MQTT_BROKERS.",
                 reset=False,
             )
         else:
-            self.end(f"{self._platform.whom} lost the connection: look whether the broker runs.", reset=False)
+            self.end(f"{self._broker.whom} lost the connection: look whether the broker runs.", reset=False)
 
     def _on_publish(
         self, _client: Client, _data: Any, message_id: int, reason: ReasonCode, _properties: Properties | None
@@ -227,14 +227,14 @@ class Connection:
 
     def _on_broken(self, error: Exception) -> None:
         self.end(
-            f"{self._platform.whom} sent what is no MQTT {self._platform.version} ({type(error).__name__}):"
+            f"{self._broker.whom} sent what is no MQTT {self._broker.version} ({type(error).__name__}):"
             " check `url` and `version` in TOPUP_MQTT_BROKERS.",
             reset=True,
         )
 
 
-def _publish_properties(platform: Platform, limits: MqttLimits) -> Properties | None:
-    if platform.version != "5":
+def _publish_properties(broker: Broker, limits: MqttLimits) -> Properties | None:
+    if broker.version != "5":
         return None
     properties = Properties(PacketTypes.PUBLISH)
     properties.ContentType = CONTENT_TYPE

@@ -9,7 +9,7 @@ import socket
 import ssl
 from typing import Final
 
-from adapters.mqtt.broker import Platform
+from adapters.mqtt.broker import Broker
 from orders.errors import NotAcknowledged
 
 NO_SUBSCRIBER: Final = 0x10
@@ -56,7 +56,7 @@ _THROWN_OFF: Final = {
 }
 
 
-def no_connection(platform: Platform, error: Exception) -> str:
+def no_connection(broker: Broker, error: Exception) -> str:
     """Why the name look-up, the TCP connect or the TLS handshake failed."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -75,36 +75,36 @@ def no_connection(platform: Platform, error: Exception) -> str:
             why = f"no way there ({errno.errorcode.get(error.errno or 0, type(error).__name__)}): check the network"
         case _:
             why = f"the connect failed ({type(error).__name__}): check its url in TOPUP_MQTT_BROKERS"
-    return f"{platform.whom}: {why}."
+    return f"{broker.whom}: {why}."
 
 
-def no_certificates(platform: Platform, error: Exception) -> str:
+def no_certificates(broker: Broker, error: Exception) -> str:
     """Why `cafile`, `certfile` or `keyfile` can't be used."""
     why = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
     return (
-        f"{platform.whom}: `cafile`, `certfile` or `keyfile` can't be used ({why or type(error).__name__}):"
+        f"{broker.whom}: `cafile`, `certfile` or `keyfile` can't be used ({why or type(error).__name__}):"
         " give PEM files that this process may read, the key without a passphrase."
     )
 
 
-def not_let_in(platform: Platform, code: int) -> str:
+def not_let_in(broker: Broker, code: int) -> str:
     """Why the broker refused at CONNACK."""
     why = _NOT_LET_IN.get(code, f"refused the connection (reason 0x{code:02x}): look at its log")
-    return f"{platform.whom} {why}."
+    return f"{broker.whom} {why}."
 
 
-def thrown_off(platform: Platform, code: int) -> str:
+def thrown_off(broker: Broker, code: int) -> str:
     """Why the broker said DISCONNECT."""
     why = _THROWN_OFF.get(code, f"closed the connection (reason 0x{code:02x}): look at its log")
-    return f"{platform.whom} {why}."
+    return f"{broker.whom} {why}."
 
 
-def refusal(platform: Platform, code: int) -> NotAcknowledged:
+def refusal(broker: Broker, code: int) -> NotAcknowledged:
     """The error for a PUBACK with a reason of 0x80 or more."""
     if code in _PERSON_NEEDED:
-        return NotAcknowledged(f"{platform.whom} {_PERSON_NEEDED[code]}; then the notice goes out.", retryable=False)
+        return NotAcknowledged(f"{broker.whom} {_PERSON_NEEDED[code]}; then the notice goes out.", retryable=False)
     if code == QUOTA_EXCEEDED:
-        return NotAcknowledged(f"{platform.whom} {_THROWN_OFF[code]}; it will be tried again.")
+        return NotAcknowledged(f"{broker.whom} {_THROWN_OFF[code]}; it will be tried again.")
     return NotAcknowledged(
-        f"{platform.whom} did not accept the notice (reason 0x{code:02x}): look at its log; it will be tried again."
+        f"{broker.whom} did not accept the notice (reason 0x{code:02x}): look at its log; it will be tried again."
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from adapters.mqtt.broker import Credentials, MqttLimits, Platform, client_id
+from adapters.mqtt.broker import Broker, Credentials, MqttLimits, client_id
 from adapters.mqtt.connecting import Connector, NotConnected
 from adapters.mqtt.connection import Connection, ConnectionEnded, TooLarge
 from adapters.mqtt.errors import FIRST_ERROR, NO_SUBSCRIBER, QUOTA_EXCEEDED, TOO_LARGE, TOPIC_INVALID, refusal
@@ -32,14 +32,14 @@ class ManagedConnection:
     """
 
     def __init__(
-        self, platform: Platform, limits: MqttLimits, credentials: Credentials, *, service: str, process_id: int
+        self, broker: Broker, limits: MqttLimits, credentials: Credentials, *, service: str, process_id: int
     ) -> None:
-        self.platform = platform
+        self.broker = broker
         self._limits = limits
         self._service = service
         self._process_id = process_id
-        self._connector = Connector(platform, credentials)
-        self._rate_limiter = RateLimiter(platform.publishes_per_second)
+        self._connector = Connector(broker, credentials)
+        self._rate_limiter = RateLimiter(broker.publishes_per_second)
         self._changed = asyncio.Event()
         self._connection: Connection | None = None
         self._known_down = ""
@@ -53,7 +53,7 @@ class ManagedConnection:
     def start(self) -> None:
         """Begin to connect in the background, unless that has begun."""
         if self._keeper is None and not self._closing:
-            self._keeper = asyncio.create_task(self._keep_connected(), name=f"mqtt-{self.platform.name}")
+            self._keeper = asyncio.create_task(self._keep_connected(), name=f"mqtt-{self.broker.name}")
 
     @property
     def is_up(self) -> bool:
@@ -64,7 +64,7 @@ class ManagedConnection:
     @property
     def state(self) -> str:
         """Where it stands, one sentence."""
-        whom = self.platform.whom
+        whom = self.broker.whom
         connection = self._live()
         if connection is not None:
             return f"{whom} owes an acknowledgement." if connection.doubted else f"{whom} is connected."
@@ -82,15 +82,15 @@ class ManagedConnection:
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._slot(deadline)
-                answer = connection.publish(notice.topic(self.platform.topic), notice.payload)
+                answer = connection.publish(notice.topic(self.broker.topic), notice.payload)
         except TimeoutError:
             raise NotAcknowledged(self._not_sent(timeout_seconds)) from None
         except TooLarge:
-            raise refusal(self.platform, TOO_LARGE) from None
+            raise refusal(self.broker, TOO_LARGE) from None
         except ConnectionEnded as ended:
             raise NotAcknowledged(str(ended)) from None
         except ValueError:  # paho's, about the topic
-            raise refusal(self.platform, TOPIC_INVALID) from None
+            raise refusal(self.broker, TOPIC_INVALID) from None
         return self._judge(await self._answer(connection, answer, deadline, timeout_seconds))
 
     async def close(self, *, timeout_seconds: float) -> None:
@@ -126,7 +126,7 @@ class ManagedConnection:
     async def _connected(self) -> Connection:
         while True:
             if self._closing:
-                raise NotAcknowledged(_ENDING.format(self.platform.whom))
+                raise NotAcknowledged(_ENDING.format(self.broker.whom))
             if (connection := self._live()) is not None:
                 return connection
             if self._known_down:
@@ -142,11 +142,11 @@ class ManagedConnection:
         except TimeoutError:
             connection.doubted = answer.cancelled()  # it may have come in this very moment
             raise NotAcknowledged(
-                f"{self.platform.whom} did not acknowledge within {timeout_seconds:g} s: look whether the broker hangs."
+                f"{self.broker.whom} did not acknowledge within {timeout_seconds:g} s: look whether the broker hangs."
             ) from None
         except ConnectionEnded as ended:
             if ended.too_large:
-                raise refusal(self.platform, TOO_LARGE) from None
+                raise refusal(self.broker, TOO_LARGE) from None
             raise NotAcknowledged(str(ended)) from None
 
     def _judge(self, code: int) -> str:
@@ -158,12 +158,12 @@ class ManagedConnection:
         else:
             self._quota_refusals = 0
         if code >= FIRST_ERROR:
-            raise refusal(self.platform, code)
+            raise refusal(self.broker, code)
         return "no subscriber" if code == NO_SUBSCRIBER else ""
 
     def _not_sent(self, timeout_seconds: float) -> str:
         """Why the time was over before anything was sent."""
-        whom, within = self.platform.whom, f"within {timeout_seconds:g} s; nothing was sent, it will be tried again"
+        whom, within = self.broker.whom, f"within {timeout_seconds:g} s; nothing was sent, it will be tried again"
         connection = self._live()
         if connection is None:
             return f"{whom} was not connected {within}: look whether the broker answers."
@@ -171,7 +171,7 @@ class ManagedConnection:
             return f"{whom} acknowledges too slowly for all that is on its way, {within}: look at the broker's load."
         if self._quota_refusals:
             return f"{whom} has said that the quota is exceeded, so publishing pauses; no turn came {within}."
-        rate = self.platform.publishes_per_second
+        rate = self.broker.publishes_per_second
         if rate is None:
             return f"{whom} came back too late for this attempt, {within}."
         return f"{whom} takes {rate:g} publishes per second, and no turn came {within}."
@@ -188,7 +188,7 @@ class ManagedConnection:
                 await self._connected_once()
         finally:
             if self._connection is not None:
-                self._connection.end(_ENDING.format(self.platform.whom), reset=False)
+                self._connection.end(_ENDING.format(self.broker.whom), reset=False)
 
     async def _connected_once(self) -> None:
         """Connect, stay until that ends, and wait as long as is right before the next attempt."""
@@ -207,8 +207,8 @@ class ManagedConnection:
             sentence = str(error)
             self._failures += 1
         except Exception as error:  # noqa: BLE001 - or nobody would try any more
-            _log.exception("mqtt platform: unexpected failure", platform=self.platform.name)
-            sentence = f"{self.platform.whom}: unexpected {type(error).__name__}: report it with the log."
+            _log.exception("mqtt platform: unexpected failure", platform=self.broker.name)
+            sentence = f"{self.broker.whom}: unexpected {type(error).__name__}: report it with the log."
             self._failures += 1
         await self._down(sentence)
 
@@ -221,31 +221,31 @@ class ManagedConnection:
                 client = await self._connector.open(
                     client_id(self._service, self._process_id), timeout_seconds=limit_seconds
                 )
-                connection = Connection(client, self.platform, self._limits)
+                connection = Connection(client, self.broker, self._limits)
                 await connection.let_in()
         except TimeoutError:
             what = "no connection was made" if connection is None else "the broker accepted it and did not answer"
             sentence = (
-                f"{self.platform.whom}: {what} within {limit_seconds:g} s: look whether it hangs or a firewall drops."
+                f"{self.broker.whom}: {what} within {limit_seconds:g} s: look whether it hangs or a firewall drops."
             )
             if connection is not None:
                 connection.end(sentence, reset=True)
             raise NotConnected(sentence) from None
         except BaseException:
             if connection is not None:
-                connection.end(f"{self.platform.whom}: the connect was given up.", reset=True)
+                connection.end(f"{self.broker.whom}: the connect was given up.", reset=True)
             raise
         return connection
 
     def _up(self) -> None:
-        _log.info("mqtt platform up", platform=self.platform.name)
+        _log.info("mqtt platform up", platform=self.broker.name)
         self._known_down = ""
         self._announce()
 
     async def _down(self, sentence: str) -> None:
         """Say so where it is news, and wait before the next attempt; right after a good connection not at all."""
         if sentence != self._known_down:
-            _log.warning("mqtt platform down", platform=self.platform.name, why=sentence)
+            _log.warning("mqtt platform down", platform=self.broker.name, why=sentence)
         delay_seconds = self._back_off_seconds(self._failures)
         self._known_down = sentence if self._failures else ""
         now = asyncio.get_running_loop().time()

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from adapters.mqtt.broker import Credentials, Login, MqttLimits, Platform, static_credentials
+from adapters.mqtt.broker import Broker, Credentials, Login, MqttLimits, static_credentials
 from adapters.mqtt.managed_connection import ManagedConnection
 from orders.errors import NotAcknowledged
 from orders.notices import Notice
 
-__all__ = ["Credentials", "Login", "MqttLimits", "MqttNotifier", "Platform"]
+__all__ = ["Broker", "Credentials", "Login", "MqttLimits", "MqttNotifier"]
 
 _CLOSE_SECONDS: Final = 5.0
 
@@ -28,7 +28,7 @@ class MqttNotifier:
 
     def __init__(
         self,
-        platforms: Sequence[Platform],
+        brokers: Sequence[Broker],
         *,
         service: str = "topup",
         limits: MqttLimits | None = None,
@@ -37,21 +37,21 @@ class MqttNotifier:
         """Describe it; connects nothing.
 
         Args:
-            platforms: with names of their own.
+            brokers: with names of their own.
             service: first part of the client IDs.
             limits: already scaled by `TOPUP_TIME_SCALE`.
             credentials: asked at each connect; by default those of the settings.
 
         Raises:
-            ValueError: two platforms have one name.
+            ValueError: two brokers have one name.
         """
         self._links = {
-            platform.name: ManagedConnection(
-                platform, limits or MqttLimits(), credentials, service=service, process_id=os.getpid()
+            broker.name: ManagedConnection(
+                broker, limits or MqttLimits(), credentials, service=service, process_id=os.getpid()
             )
-            for platform in platforms
+            for broker in brokers
         }
-        if len(self._links) != len(platforms):
+        if len(self._links) != len(brokers):
             raise ValueError("Two MQTT platforms have one name: give each its own in TOPUP_MQTT_BROKERS.")
 
     async def start(self) -> None:

@@ -15,7 +15,7 @@ from devkit.demo.screen import Screen
 from devkit.demo.watching import lines
 from devkit.stack.local import LocalStack
 from devkit.stack.world import Entry, World
-from runtime.settings import Settings
+from runtime.settings.groups import Topics
 
 LOOK_SECONDS: Final = 0.5
 MINUTE_SECONDS: Final = 60.0
@@ -118,7 +118,7 @@ async def _with_last_words(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _send(settings: Settings, records: Sequence[PlannedRecord]) -> None:
+def _send(settings: Topics, records: Sequence[PlannedRecord]) -> None:
     sender = Sender(settings)
     for record in records:
         sender.send(record)

@@ -13,7 +13,7 @@ from console.connecting import kafka_arguments, kafka_away
 from console.exits import CommandFailed
 from devkit.demo.books import DeadLetter, SentRecord
 from devkit.demo.plan import PlannedRecord
-from runtime.settings import Settings
+from runtime.settings.groups import Topics
 
 ACKNOWLEDGED_SECONDS: Final = 20.0
 READ_SECONDS: Final = 10.0
@@ -27,7 +27,7 @@ class Sender:
         CommandFailed: Kafka does not answer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Topics) -> None:
         self._settings = settings
         try:
             self._producer: Any = KafkaProducer(**kafka_arguments(settings), acks="all", linger_ms=0)
@@ -76,7 +76,7 @@ def _where(record: PlannedRecord, metadata: Any) -> SentRecord:
     )
 
 
-def read_dead_letters(settings: Settings) -> list[DeadLetter]:
+def read_dead_letters(settings: Topics) -> list[DeadLetter]:
     """All that is in the dead-letter topic now.
 
     Raises:

@@ -11,7 +11,7 @@ from devkit.demo.books import Books
 from devkit.demo.kafka_records import read_dead_letters
 from devkit.demo.plan import PlannedOrder
 from devkit.stack.world import Entry, World
-from runtime.settings import Settings
+from runtime.settings.groups import Topics
 
 LOOK_SECONDS: Final = 0.5
 LETTERS_EACH_LOOKS: Final = 6
@@ -40,7 +40,7 @@ class Observer:
         on_news: told the new entries of each book.
     """
 
-    def __init__(self, world: World, settings: Settings, on_news: Callable[[dict[str, Sequence[Entry]]], None]) -> None:
+    def __init__(self, world: World, settings: Topics, on_news: Callable[[dict[str, Sequence[Entry]]], None]) -> None:
         self.books = Books()
         self.orders: list[PlannedOrder] = []
         self._world = world

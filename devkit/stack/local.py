@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from configuration.processes import SetupSettings
 from console import preparation
 from console.exits import CommandFailed
 from devkit.stack import ready
@@ -20,7 +21,7 @@ from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
 from devkit.stack.ports import LOOPBACK, Ports
 from devkit.stack.programs import temporal
 from devkit.stack.supervisor import Part, Supervisor
-from runtime.settings import Settings, load
+from runtime.settings import load
 from workflows.steps import SEARCH_ATTRIBUTES
 
 CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
@@ -92,9 +93,9 @@ class LocalStack:
         return (CARS, LEGACY) if self.choices.legacy_platform else (CARS,)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> SetupSettings:
         """The product's settings, as `topup setup` would load them."""
-        return load(self.environment, "setup")
+        return load(self.environment, SetupSettings)
 
     @property
     def addresses(self) -> list[Address]:

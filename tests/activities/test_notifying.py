@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from orders.book import OrderState, authorize_refund
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.notifying import NotifyingActivities
-from orders.book import OrderState, authorize_refund
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from tests.orders.entries import at, refused, sold

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.mqtt.notifier import MqttLimits, Platform
+from adapters.mqtt.notifier import Broker, MqttLimits
 from orders.notices import Notice, compose
 
 DISCONNECT = 14
@@ -85,8 +85,8 @@ class FakeBroker:
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
 
-    def platform(self, name: str = "fake", **members: object) -> Platform:
-        return Platform.from_url(name, self.url, **members)  # pyright: ignore[reportArgumentType] - tests only
+    def platform(self, name: str = "fake", **members: object) -> Broker:
+        return Broker(name, self.url, **members)  # pyright: ignore[reportArgumentType] - tests only
 
     def send(self, packet: bytes) -> None:
         """To whoever is connected."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orders.book import OrderState
 from sqlalchemy import text
 
 from adapters.order_book import key_rotation
@@ -17,7 +18,6 @@ from adapters.order_book.book import Claim, OrderBook, StoredOrder
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.key_rotation import Batch
 from devkit.servers.postgres import Postgres
-from orders.book import OrderState
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
 from tests.adapters.book_process import KEY, VIN, open_book, paid_order

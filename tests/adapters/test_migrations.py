@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from alembic import command
+from orders.book import OrderState
 from sqlalchemy import MetaData, Table, insert, select
 from sqlalchemy.engine import Connection
 
@@ -15,7 +16,6 @@ from adapters.order_book import migrations
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.postgres import Postgres
-from orders.book import OrderState
 from tests.adapters.book_process import KEY, open_book, paid_order
 
 SINCE_V0002 = {"proposal", "proposed_by", "proposed_at", "proposed_note", "confirmed_by", "confirmed_note"} | {

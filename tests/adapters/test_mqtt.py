@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from activities.ports import Notifier
-from adapters.mqtt.notifier import MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
@@ -33,7 +33,7 @@ VERSIONS: Sequence[Literal["5", "3.1.1"]] = ("5", "3.1.1")
 
 
 @asynccontextmanager
-async def notifier(*platforms: Platform, limits: MqttLimits | None = None) -> AsyncGenerator[MqttNotifier]:
+async def notifier(*platforms: Broker, limits: MqttLimits | None = None) -> AsyncGenerator[MqttNotifier]:
     async with MqttNotifier(platforms, limits=limits) as started:
         yield started
 
@@ -52,7 +52,7 @@ def topic(request: pytest.FixtureRequest) -> str:
 
 
 def test_it_is_a_notifier() -> None:
-    work: Notifier = MqttNotifier([Platform("new", "h", 1), Platform("old", "h", 2)])
+    work: Notifier = MqttNotifier([Broker("new", "mqtt://h:1"), Broker("old", "mqtt://h:2")])
     assert work.platforms == ("new", "old")
 
 
@@ -63,7 +63,7 @@ def test_it_is_a_notifier() -> None:
 async def test_the_head_unit_gets_the_notice_byte_for_byte(
     mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]
 ) -> None:
-    platform = Platform.from_url("new", mosquitto.url, version=version, topic=topic)
+    platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
         assert await work.publish("new", notice(), timeout_seconds=5) == ""
         (message,) = await car.take(1)
@@ -81,7 +81,7 @@ async def test_the_head_unit_gets_the_notice_byte_for_byte(
 async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitto, topic: str) -> None:
     async with HeadUnit(mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True):
         pass
-    async with notifier(Platform.from_url("new", mosquitto.url, topic=topic)) as work:
+    async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
         assert [await work.publish("new", notice(n), timeout_seconds=5) for n in range(3)] == [""] * 3
     async with HeadUnit(
         mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True
@@ -91,7 +91,7 @@ async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitt
 
 
 async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> None:
-    async with notifier(Platform.from_url("new", mosquitto.url, topic=topic)) as work:
+    async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
         assert await work.publish("new", notice(), timeout_seconds=5) == "no subscriber"
 
 
@@ -99,7 +99,7 @@ async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> Non
 async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
     mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]
 ) -> None:
-    platform = Platform.from_url("new", mosquitto.url, version=version, topic=topic)
+    platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
         outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=30) for n in range(500)))
         messages = await car.take(500)
@@ -114,7 +114,7 @@ async def test_amqtt_takes_notices_as_mqtt_3() -> None:
     port = free_port()
     async with (
         amqtt_broker(port),
-        notifier(Platform("old", "127.0.0.1", port, version="3.1.1", topic="a/{vin}")) as work,
+        notifier(Broker("old", f"mqtt://127.0.0.1:{port}", version="3.1.1", topic="a/{vin}")) as work,
         HeadUnit(port, f"a/{VIN}", version="3.1.1") as car,
     ):
         for number in range(20):
@@ -125,7 +125,7 @@ async def test_amqtt_takes_notices_as_mqtt_3() -> None:
 
 async def test_a_broker_that_speaks_only_mqtt_3_asks_for_the_setting() -> None:
     port = free_port()
-    async with amqtt_broker(port), notifier(Platform("old", "127.0.0.1", port), limits=QUICK) as work:
+    async with amqtt_broker(port), notifier(Broker("old", f"mqtt://127.0.0.1:{port}"), limits=QUICK) as work:
         with pytest.raises(NotAcknowledged, match="version"):
             await work.publish("old", notice(), timeout_seconds=5)
 
@@ -148,7 +148,7 @@ async def amqtt_broker(port: int) -> AsyncGenerator[None]:
 
 async def test_a_killed_broker_is_found_again(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as broker:
-        async with notifier(Platform.from_url("new", broker.url), limits=QUICK) as work:
+        async with notifier(Broker("new", broker.url), limits=QUICK) as work:
             await work.publish("new", notice(1), timeout_seconds=5)
             await asyncio.to_thread(broker.kill)
             await until(lambda: not work.is_up("new"))
@@ -166,7 +166,7 @@ async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_wa
     with own_broker(mosquitto) as broker:
         async with HeadUnit(broker.port, f"k/{VIN}", client_id="car", persistent=True):
             pass
-        platform = Platform.from_url("new", broker.url, topic="k/{vin}", publishes_per_second=400)
+        platform = Broker("new", broker.url, topic="k/{vin}", publishes_per_second=400)
         async with notifier(platform, limits=QUICK) as work:
             done: list[int] = []
 
@@ -201,8 +201,8 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
 ) -> None:
     """What the broker's own kernel had taken before may be delivered after the thaw, once; we send nothing again."""
     with own_broker(mosquitto) as frozen:
-        old = Platform.from_url("old", frozen.url, topic="f/{vin}")
-        new = Platform.from_url("new", mosquitto.url, topic=topic)
+        old = Broker("old", frozen.url, topic="f/{vin}")
+        new = Broker("new", mosquitto.url, topic=topic)
         async with HeadUnit(frozen.port, f"f/{VIN}") as car, notifier(old, new, limits=QUICK) as work:
             await work.publish("old", notice(0), timeout_seconds=5)
             frozen.freeze()
@@ -225,7 +225,7 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
 
 async def test_closing_is_bounded_with_a_frozen_broker(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as frozen:
-        work = MqttNotifier([Platform.from_url("old", frozen.url)])
+        work = MqttNotifier([Broker("old", frozen.url)])
         await work.publish("old", notice(), timeout_seconds=5)
         frozen.freeze()
         stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=60))
@@ -243,7 +243,7 @@ async def test_a_topic_that_the_brokers_rules_forbid_is_refused_for_good(mosquit
     rules = tmp_path / "rules"
     rules.write_text("topic read #\n")
     with own_broker(mosquitto, f"acl_file {rules}") as broker:
-        async with notifier(Platform.from_url("new", broker.url)) as work:
+        async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="access rules") as refused:
                 await work.publish("new", notice(), timeout_seconds=5)
     assert not refused.value.retryable
@@ -251,9 +251,9 @@ async def test_a_topic_that_the_brokers_rules_forbid_is_refused_for_good(mosquit
 
 async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitto: Mosquitto, tmp_path: Path) -> None:
     with own_broker(mosquitto, *password_file(tmp_path, "car", "right%/word")) as broker:
-        good = Platform.from_url("good", f"mqtt://car:right%25%2Fword@127.0.0.1:{broker.port}")
+        good = Broker("good", f"mqtt://car:right%25%2Fword@127.0.0.1:{broker.port}")
         bad = [
-            Platform.from_url(f"bad{version[0]}", f"mqtt://car:wrongword@127.0.0.1:{broker.port}", version=version)
+            Broker(f"bad{version[0]}", f"mqtt://car:wrongword@127.0.0.1:{broker.port}", version=version)
             for version in VERSIONS
         ]
         async with notifier(good, *bad, limits=QUICK) as work:
@@ -267,7 +267,7 @@ async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitt
 
 async def test_a_broker_with_a_size_limit_refuses_for_good_before_it_hangs_up(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto, "max_packet_size 200") as broker:
-        async with notifier(Platform.from_url("new", broker.url)) as work:
+        async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="size") as refused:
                 await work.publish("new", notice(), timeout_seconds=5)
             assert not refused.value.retryable
@@ -302,7 +302,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 async def test_tls_with_an_authority_of_our_own(mosquitto: Mosquitto, certificates: Certificates) -> None:
     with tls_broker(mosquitto, certificates) as (broker, url):
-        platform = Platform.from_url("new", url, cafile=certificates.authority, topic="s/{vin}")
+        platform = Broker("new", url, cafile=certificates.authority, topic="s/{vin}")
         async with notifier(platform) as work, HeadUnit(broker.port, f"s/{VIN}") as car:
             outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=20) for n in range(500)))
             messages = await car.take(500)
@@ -312,11 +312,9 @@ async def test_tls_with_an_authority_of_our_own(mosquitto: Mosquitto, certificat
 
 async def test_a_certificate_of_somebody_else_is_not_trusted(mosquitto: Mosquitto, certificates: Certificates) -> None:
     with tls_broker(mosquitto, certificates) as (_, url):
-        stranger = Platform.from_url("stranger", url, cafile=certificates.other_authority)
-        system = Platform.from_url("system", url)
-        other_name = Platform.from_url(
-            "othername", url.replace("127.0.0.1", "localhost"), cafile=certificates.authority
-        )
+        stranger = Broker("stranger", url, cafile=certificates.other_authority)
+        system = Broker("system", url)
+        other_name = Broker("othername", url.replace("127.0.0.1", "localhost"), cafile=certificates.authority)
         async with notifier(stranger, system, other_name, limits=QUICK) as work:
             for platform in (stranger, system, other_name):
                 with pytest.raises(NotAcknowledged, match=r"not trusted .* check `cafile`"):
@@ -326,8 +324,8 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(mosquitto: Mosquitt
 async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto, certificates: Certificates) -> None:
     with tls_broker(mosquitto, certificates, "require_certificate true") as (_, url):
         certfile, keyfile = certificates.client
-        with_it = Platform.from_url("with", url, cafile=certificates.authority, certfile=certfile, keyfile=keyfile)
-        without = Platform.from_url("without", url, cafile=certificates.authority)
+        with_it = Broker("with", url, cafile=certificates.authority, certfile=certfile, keyfile=keyfile)
+        without = Broker("without", url, cafile=certificates.authority)
         async with notifier(with_it, without, limits=QUICK) as work:
             await work.publish("with", notice(), timeout_seconds=5)
             with pytest.raises(NotAcknowledged, match="MQTT platform without"):
@@ -336,8 +334,8 @@ async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto,
 
 async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
-    absent = Platform.from_url("absent", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "none.pem"))
-    empty = Platform.from_url("empty", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "empty.pem"))
+    absent = Broker("absent", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "none.pem"))
+    empty = Broker("empty", f"mqtts://127.0.0.1:{mosquitto.port}", cafile=str(tmp_path / "empty.pem"))
     async with notifier(absent, empty, limits=QUICK) as work:
         for platform in (absent, empty):
             with pytest.raises(NotAcknowledged, match="`cafile`, `certfile` or `keyfile` can't be used"):
@@ -348,8 +346,8 @@ async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
     mosquitto: Mosquitto, certificates: Certificates
 ) -> None:
     with tls_broker(mosquitto, certificates) as (broker, url):
-        tls_to_plain = Platform.from_url("a", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
-        plain_to_tls = Platform.from_url("b", url.replace("mqtts", "mqtt"))
+        tls_to_plain = Broker("a", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
+        plain_to_tls = Broker("b", url.replace("mqtts", "mqtt"))
         async with notifier(tls_to_plain, plain_to_tls, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match=r"TLS|closed"):
                 await work.publish("a", notice(), timeout_seconds=5)
@@ -359,8 +357,8 @@ async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
 
 async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto: Mosquitto, topic: str) -> None:
     async with fake_broker(on_connect=None) as hung:
-        old = Platform.from_url("old", f"mqtts://127.0.0.1:{hung.port}")
-        new = Platform.from_url("new", mosquitto.url, topic=topic)
+        old = Broker("old", f"mqtts://127.0.0.1:{hung.port}")
+        new = Broker("new", mosquitto.url, topic=topic)
         async with notifier(old, new, limits=QUICK) as work:
             stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=10))
             for number in range(20):
@@ -374,7 +372,7 @@ async def test_packets_that_come_in_one_tls_record_are_all_read(certificates: Ce
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*certificates.server)
     async with fake_broker(tls=server, on_connect=connack() + disconnect(0x98)) as broker:
-        platform = Platform("new", "127.0.0.1", broker.port, tls=True, cafile=certificates.authority)
+        platform = Broker("new", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
         async with notifier(platform, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match="administrator"):
                 await work.publish("new", notice(), timeout_seconds=20)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 
-from adapters.mqtt.notifier import Login, MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.notifier import Broker, Login, MqttLimits, MqttNotifier
 from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import (
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def notifier(*platforms: Platform, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
+async def notifier(*platforms: Broker, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
     """Started, and closed at the end."""
     async with MqttNotifier(platforms, limits=limits) as started:
         yield started
@@ -242,7 +242,7 @@ async def test_a_hung_platform_does_not_delay_another() -> None:
 
 async def test_known_to_be_down_means_refused_at_once() -> None:
     limits = MqttLimits(connect_seconds=5, back_off_first_seconds=60, back_off_longest_seconds=60)
-    async with notifier(Platform("fake", "127.0.0.1", free_port()), limits=limits) as work:
+    async with notifier(Broker("fake", f"mqtt://127.0.0.1:{free_port()}"), limits=limits) as work:
         assert "refused" in str(await refused(work, timeout_seconds=10))
         since = time.monotonic()
         for _ in range(200):
@@ -254,7 +254,7 @@ async def test_known_to_be_down_means_refused_at_once() -> None:
 async def test_what_was_refused_while_down_is_not_delivered_later() -> None:
     """paho would queue it, say that it failed, and deliver it after the next connect."""
     port = free_port()
-    async with notifier(Platform("fake", "127.0.0.1", port)) as work:
+    async with notifier(Broker("fake", f"mqtt://127.0.0.1:{port}")) as work:
         for _ in range(10):
             await refused(work)
         async with fake_broker(port=port) as broker:
@@ -284,7 +284,7 @@ async def test_the_first_publish_waits_for_the_first_connect() -> None:
 
 async def test_a_broker_that_comes_later_is_found() -> None:
     port = free_port()
-    async with notifier(Platform("fake", "127.0.0.1", port)) as work:
+    async with notifier(Broker("fake", f"mqtt://127.0.0.1:{port}")) as work:
         await refused(work)
         async with fake_broker(port=port):
             await until(lambda: work.is_up("fake"))
@@ -436,12 +436,12 @@ async def test_credentials_are_asked_for_at_each_connect_off_the_loop() -> None:
     numbers = iter(range(10))
     threads: list[str] = []
 
-    def by_time(platform: Platform) -> Login:
+    def by_time(platform: Broker) -> Login:
         threads.append(threading.current_thread().name)
         return Login(f"{platform.username}-{next(numbers)}", "word")
 
     async with fake_broker() as broker:
-        platform = Platform.from_url("fake", f"mqtt://me@127.0.0.1:{broker.port}")
+        platform = Broker("fake", f"mqtt://me@127.0.0.1:{broker.port}")
         async with MqttNotifier([platform], limits=QUICK, credentials=by_time) as work:
             await work.publish("fake", notice(), timeout_seconds=5)
             broker.drop()
@@ -453,7 +453,7 @@ async def test_credentials_are_asked_for_at_each_connect_off_the_loop() -> None:
 async def test_credentials_that_cannot_be_had_are_a_sentence_not_an_end() -> None:
     faults: list[Exception] = [OSError("secret"), KeyError("secret")]
 
-    def flaky(_: Platform) -> Login:
+    def flaky(_: Broker) -> Login:
         if faults:
             raise faults.pop()
         return Login()
@@ -493,7 +493,7 @@ def hung_look_up(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
 
 
 async def test_a_hung_name_look_up_delays_neither_the_loop_nor_another_platform(hung_look_up: threading.Event) -> None:
-    async with fake_broker() as good, notifier(Platform("old", "broker.hung", 1883), good.platform("new")) as work:
+    async with fake_broker() as good, notifier(Broker("old", "mqtt://broker.hung:1883"), good.platform("new")) as work:
         longest = 0.0
         for number in range(100):
             since = time.monotonic()
@@ -512,7 +512,7 @@ async def test_hung_connects_do_not_pile_up_and_the_platform_comes_back(
     def threads() -> int:
         return sum(thread.name == "mqtt-connect-old" for thread in threading.enumerate())
 
-    async with notifier(Platform("old", "broker.hung", 1883), limits=limits) as work:
+    async with notifier(Broker("old", "mqtt://broker.hung:1883"), limits=limits) as work:
         await until(lambda: "connects hang" in work.state("old"))
         assert threads() == 4
         await asyncio.sleep(0.3)
@@ -523,14 +523,14 @@ async def test_hung_connects_do_not_pile_up_and_the_platform_comes_back(
 
 EXIT_SCRIPT = """
 import asyncio, socket, sys, time
-from adapters.mqtt.notifier import MqttNotifier, Platform
+from adapters.mqtt.notifier import Broker, MqttNotifier
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import QUICK, notice
 
 socket.getaddrinfo = lambda *_, **__: time.sleep(600)
 
 async def main():
-    work = MqttNotifier([Platform("old", "broker.example", 1883)], limits=QUICK)
+    work = MqttNotifier([Broker("old", "mqtt://broker.example:1883")], limits=QUICK)
     try:
         await work.publish("old", notice(), timeout_seconds=0.5)
     except NotAcknowledged as error:

@@ -8,14 +8,13 @@ import socket
 import pytest
 
 from adapters.mqtt.broker import client_id
-from adapters.mqtt.notifier import MqttLimits, MqttNotifier, Platform
+from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from adapters.mqtt.rate_limiter import RateLimiter
-from runtime.mqtt_brokers import mqtt_brokers
 from runtime.scale import scaled
 
 
 def test_a_url_gives_host_port_tls_and_percent_decoded_credentials() -> None:
-    platform = Platform.from_url("new", "mqtts://car%40fleet:p%3A%2Fs%25@broker.example")
+    platform = Broker("new", "mqtts://car%40fleet:p%3A%2Fs%25@broker.example")
     assert (platform.host, platform.port, platform.tls) == ("broker.example", 8883, True)
     assert (platform.username, platform.password) == ("car@fleet", "p:/s%")
 
@@ -30,12 +29,12 @@ def test_a_url_gives_host_port_tls_and_percent_decoded_credentials() -> None:
     ],
 )
 def test_ports_default_by_scheme_and_ipv6_is_understood(url: str, host: str, port: int, whom: str) -> None:
-    platform = Platform.from_url("p", url)
+    platform = Broker("p", url)
     assert (platform.host, platform.port, platform.whom) == (host, port, whom)
 
 
 def test_repr_shows_no_credentials() -> None:
-    assert "secret" not in repr(Platform.from_url("p", "mqtt://secretuser:secretword@h"))
+    assert "secret" not in repr(Broker("p", "mqtt://secretuser:secretword@h"))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +42,8 @@ def test_repr_shows_no_credentials() -> None:
     ["http://u:secret@h", "mqtt://", "h:1883", "mqtt://u:secret@h:0", "mqtt://u:secret@h:99999", "mqtt://[u:secret"],
 )
 def test_a_wrong_url_is_refused_without_quoting_it(url: str) -> None:
-    with pytest.raises(ValueError, match="MQTT platform") as refused:
-        Platform.from_url("p", url)
+    with pytest.raises(ValueError, match="`url`") as refused:
+        Broker("p", url)
     assert "secret" not in str(refused.value)
 
 
@@ -66,26 +65,13 @@ def test_a_wrong_url_is_refused_without_quoting_it(url: str) -> None:
     ],
 )
 def test_a_member_that_could_not_work_is_refused(member: str, value: object) -> None:
-    with pytest.raises(ValueError, match="TOPUP_MQTT_BROKERS"):
-        Platform.from_url(**{"name": "p", "url": "mqtt://h", member: value})
-
-
-def test_what_the_settings_accept_makes_a_platform() -> None:
-    (broker,) = mqtt_brokers(
-        """[{"name": "old", "url": "mqtts://u:p@[::1]", "version": "3.1.1", "topic": "v/{vin_sha256}/{order_id}",
-        "keepalive_seconds": 1, "publishes_per_second": 10, "cafile": "a", "certfile": "b", "keyfile": "c"}]"""
-    )
-    members = {key: getattr(broker, key) for key in broker.__slots__}
-    platform = Platform.from_url(**members)
-    assert (platform.host, platform.port) == (broker.host, broker.port)
-    assert {key: getattr(platform, key) for key in members.keys() - {"url"}} == {
-        key: value for key, value in members.items() if key != "url"
-    }
+    with pytest.raises(ValueError, match=f"`{member}`"):
+        Broker(**{"name": "p", "url": "mqtts://h", member: value})
 
 
 def test_two_platforms_with_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="one name"):
-        MqttNotifier([Platform("p", "h", 1), Platform("p", "i", 1)])
+        MqttNotifier([Broker("p", "mqtt://h:1"), Broker("p", "mqtt://i:1")])
 
 
 @pytest.mark.parametrize("host", ["worker-1", "Würfel.intern_7", "x" * 300, ""])

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from orders.book import CarrierTimes, OrderState, PostAuthorized
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -27,7 +28,6 @@ from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from devkit.servers.postgres import Postgres
 from orders import book as rules
-from orders.book import CarrierTimes, OrderState, PostAuthorized
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
 from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, count_up, open_book, paid_order

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 
 import pytest
+from orders.book import OrderState
 
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.postgres import Postgres
-from orders.book import OrderState
 from orders.paid_order import PaidOrder
 from orders.record import parse
 from runtime.clock import SystemClock

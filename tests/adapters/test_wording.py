@@ -55,8 +55,8 @@ def test_plain_words_stay(words: str) -> None:
     assert for_operator(words) == words
 
 
-@pytest.mark.parametrize("words", [None, 1, ["x"], {"a": 1}])
-def test_what_is_no_text_says_nothing(words: object) -> None:
+@pytest.mark.parametrize("words", [None, ["x"], {"a": 1}, float("nan")])
+def test_what_is_no_scalar_says_nothing(words: object) -> None:
     assert for_operator(words) == ""
     assert quoted(words) == ""
 
@@ -67,7 +67,16 @@ def test_a_quotation_stands_after_a_colon() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("PO0000000001", "PO0000000001"), ("", ""), ("a b", ""), ("x" * 129, ""), (7, ""), (None, ""), ("é", "")],
+    [
+        ("PO0000000001", "PO0000000001"),
+        ("", ""),
+        ("a b", ""),
+        ("x" * 129, ""),
+        (7, "7"),
+        ([7], ""),
+        (None, ""),
+        ("é", ""),
+    ],
 )
 def test_a_reference_stands_as_it_is_or_not_at_all(value: object, expected: str) -> None:
     assert reference(value) == expected

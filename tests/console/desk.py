@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from orders.book import OrderState
 from temporalio.client import Client
 
 from adapters.order_book.book import Event
 from devkit.servers.kafka import Kafka
 from devkit.servers.process import Program, free_port
-from orders.book import OrderState
 from orders.paid_order import PaidOrder
 from tests.reliability.lanes import Lane
 from tests.reliability.world import World

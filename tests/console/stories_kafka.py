@@ -8,9 +8,10 @@ from typing import Any
 from bridge.dead_letters import PREFIX
 from bridge.kafka_client import as_sent, reader, writer
 from bridge.kafka_types import Partition
+from configuration.processes import DlqSettings
 from devkit.servers.process import free_port
 from orders.paid_order import PaidOrder
-from runtime.settings import Settings, load
+from runtime.settings import load
 from tests.console.desk import Desk, until
 from tests.console.stories import story
 from tests.reliability.lanes import Lane
@@ -47,8 +48,8 @@ async def with_worker(desk: Desk, lane: Lane, name: str) -> None:
     await desk.once(f"worker of {name}", work)
 
 
-def settings_of(lane: Lane) -> Settings:
-    return load(lane.environment, "dlq")
+def settings_of(lane: Lane) -> DlqSettings:
+    return load(lane.environment, DlqSettings)
 
 
 def send(lane: Lane, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:

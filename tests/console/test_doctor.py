@@ -22,11 +22,12 @@ from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from bridge.dead_letters import PREFIX
 from bridge.kafka_client import as_sent, writer
+from configuration.processes import DoctorSettings, SetupSettings
 from console import health, health_temporal, preparation
 from console.display import Step
 from devkit.servers.process import unique
 from runtime.clock import SystemClock
-from runtime.settings import Settings, load
+from runtime.settings import load
 from tests.console.test_commands import said, topup
 from tests.workflows.conftest import paid_order
 from workers.composition import WORKFLOWS
@@ -54,13 +55,13 @@ async def prepared(temporal_server, kafka, tmp_path_factory) -> AsyncIterator[di
         "TOPUP_KAFKA_PARTITIONS": "2",
         "TOPUP_TIME_SCALE": "0.01",
     }
-    steps = await preparation.prepare(load(environment, "setup"), 30)
+    steps = await preparation.prepare(load(environment, SetupSettings), 30)
     assert all(step.ok for step in steps), steps
     return environment
 
 
-def settings(environment: dict[str, str]) -> Settings:
-    return load(environment, "doctor")
+def settings(environment: dict[str, str]) -> DoctorSettings:
+    return load(environment, DoctorSettings)
 
 
 async def found(environment: dict[str, str]) -> dict[str, Step]:

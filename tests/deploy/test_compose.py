@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from configuration.processes import PROCESSES as MODELS
+from configuration.processes import WorkerSettings
 from console.main import app
 from runtime.process import GRACE_SECONDS
-from runtime.settings import VARIABLES, load
+from runtime.settings import load, read_by, variables_of
 from simulators.arguments import parser as simulators_parser
 from tests.deploy.files import COMPOSE_FILE, PROCESSES, ROOT, compose, example_environment, interpolated, references
 
 SERVICES = compose()["services"]
-KNOWN = {variable.name: variable for variable in VARIABLES}
+MODEL = {model.process: model for model in MODELS}
+READS = {
+    model.process: {variable.name for group in read_by(model) for variable in variables_of(group)} for model in MODELS
+}
 TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_PROFILE"}
 
 
@@ -41,23 +46,22 @@ def test_every_variable_of_a_process_is_a_setting_that_it_uses(service):
     for name in SERVICES[service]["environment"]:
         if name in TEMPORAL:
             continue
-        assert service in KNOWN[name.removesuffix("_FILE")].used_by, name
+        assert name.removesuffix("_FILE") in READS[service], name
 
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_process_starts_with_the_example_settings_and_the_made_secrets(service, made_secrets):
-    settings = load(environment(service, made_secrets), service)
+    settings = load(environment(service, made_secrets), MODEL[service])
     assert settings.warnings == ()
     assert settings.temporal.address == "temporal:7233"
 
 
 def test_the_worker_is_given_all_it_needs(made_secrets):
-    settings = load(environment("worker", made_secrets), "worker")
-    assert settings.wechat_configured
-    assert settings.alipay_configured
+    settings = load(environment("worker", made_secrets), WorkerSettings)
+    assert settings.payments.keys() == {"wechat", "alipay"}
     assert settings.database_url.endswith("@postgres/topup")
     assert [broker.name for broker in settings.mqtt_brokers] == ["cars"]
-    (carrier, wechat, alipay) = (settings.carrier_url, settings.wechat_url, settings.alipay_url)
+    (carrier, wechat, alipay) = (settings.carrier.url, *(settings.payments[name].url for name in ("wechat", "alipay")))
     assert (carrier, wechat) == ("http://simulators:9001", "http://simulators:9002")
     assert alipay == "http://simulators:9003/gateway.do"
 

@@ -10,8 +10,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from adapters.mqtt.settings import parse_brokers
 from devkit.servers.mosquitto import Mosquitto
-from runtime.mqtt_brokers import mqtt_brokers
 from tests.deploy.files import ROOT
 
 pytestmark = pytest.mark.real
@@ -96,7 +96,7 @@ async def test_nobody_gets_in_without_the_password(broker):
 
 
 async def test_a_notice_of_the_product_reaches_the_vehicles_and_nobody_else_can_write_or_read(broker, made_secrets):
-    (product_settings,) = mqtt_brokers((made_secrets / "topup_mqtt_brokers").read_text())
+    (product_settings,) = parse_brokers((made_secrets / "topup_mqtt_brokers").read_text())
     vehicles_password = (made_secrets / "mosquitto_vehicles_password").read_text().strip()
     async with (
         Client(broker, product_settings.username, product_settings.password or "") as product,
@@ -117,5 +117,5 @@ async def test_a_notice_of_the_product_reaches_the_vehicles_and_nobody_else_can_
 
 
 def test_the_broker_of_the_settings_is_the_one_of_the_compose_file(made_secrets):
-    (settings,) = mqtt_brokers((made_secrets / "topup_mqtt_brokers").read_text())
+    (settings,) = parse_brokers((made_secrets / "topup_mqtt_brokers").read_text())
     assert (settings.host, settings.port, settings.tls) == ("mosquitto", 1883, False)

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from orders import book
 from orders.book import CarrierTimes, OrderState, PostAuthorized
+
+from orders import book
 from orders.outcomes import Completed, InDoubt, NotFound, RefundDenied, Refused
 
 START = datetime(2023, 8, 21, 10, 34, 6, tzinfo=UTC)

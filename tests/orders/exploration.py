@@ -29,8 +29,9 @@ from datetime import datetime
 from random import Random
 from typing import Any, NamedTuple
 
-from orders import book
 from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
+
+from orders import book
 from orders.outcomes import (
     Completed,
     InDoubt,

@@ -12,8 +12,9 @@ Invariants beside M1 to M3 and B5 of the other exploration:
 from collections.abc import Iterator
 from dataclasses import replace
 
-from orders import at_most_once, book
 from orders.book import PostAuthorized, RefundAuthorized
+
+from orders import at_most_once, book
 from orders.outcomes import InDoubt
 from tests.orders.entries import TIMES, at, body_of
 from tests.orders.exploration import (

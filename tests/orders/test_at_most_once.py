@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from orders.book import OrderState, PostAuthorized, RefundAuthorized, RefundForbidden
 
 from orders import at_most_once, book
-from orders.book import OrderState, PostAuthorized, RefundAuthorized, RefundForbidden
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from tests.orders.entries import (
     ANSWERED,

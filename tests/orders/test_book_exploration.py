@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 
 from orders import book
-from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 from orders.outcomes import InDoubt, NotFound, RefundAccepted, RefundClosed, RefundConfirmed, Refused
 from tests.orders.exploration import KINDS, TICKS_EARLY, Broken, Exploration
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from orders.book import CarrierTimes, OrderState
 
 from orders import book
-from orders.book import CarrierTimes, OrderState
 from tests.orders.exploration import KINDS, Broken, Exploration
 
 BURNING = ("place", "burn")

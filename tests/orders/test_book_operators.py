@@ -1,9 +1,9 @@
 """Contracts §3: an operator's word in the book. Nothing is refunded by a word alone."""
 
 import pytest
+from orders.book import BurnAuthorized, OrderState, RefundAuthorized, RefundForbidden
 
 from orders import book
-from orders.book import BurnAuthorized, OrderState, RefundAuthorized, RefundForbidden
 from orders.outcomes import InDoubt, Refused
 from tests.orders.entries import (
     BURNT,

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orders.book import BurnAuthorized, CarrierTimes, NotFoundAssessment, PostAuthorized
 
 from orders import book
-from orders.book import BurnAuthorized, CarrierTimes, NotFoundAssessment, PostAuthorized
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from tests.orders.entries import (
     ANSWERED,

@@ -1,9 +1,9 @@
 """Contracts §5 and rules of money 4 to 6: when a refund may start, and under which number."""
 
 import pytest
+from orders.book import OrderState, RefundAuthorized, RefundForbidden
 
 from orders import book
-from orders.book import OrderState, RefundAuthorized, RefundForbidden
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-
-from orders import book
 from orders.book import (
     BurnAuthorized,
     NotFoundAssessment,
@@ -14,6 +12,8 @@ from orders.book import (
     RefundAuthorized,
     RefundForbidden,
 )
+
+from orders import book
 from orders.outcomes import InDoubt, NotFound, RefundConfirmed
 from tests.orders.entries import (
     ANSWERED,

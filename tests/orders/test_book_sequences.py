@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 
 from orders import at_most_once, book
-from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
 from orders.lifecycle import TRANSITIONS
 from orders.outcomes import (
     NotFound,

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from orders.book import CarrierTimes, OrderState, PostAuthorized
 
 from orders import at_most_once, book
-from orders.book import CarrierTimes, OrderState, PostAuthorized
 from orders.outcomes import InDoubt, Refused
 from tests.orders.exploration import Broken
 from tests.orders.exploration_at_most_once import FLAT, OnePostExploration

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orders.book import OrderState
 
 from orders import four_eyes
-from orders.book import OrderState
 from orders.four_eyes import STANDS_FOR, Confirmed, Proposed, open_proposal, propose, withdraw
 from tests.orders.entries import START, posted, sold
 

@@ -12,12 +12,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import kafka as kafka_python
+from orders.book import OrderState
 
 from adapters.order_book.book import UnknownOrder
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import Program, free_port
-from orders.book import OrderState
 from orders.paid_order import PaidOrder
 from tests.reliability.audit import Paid, Seen
 from tests.reliability.cells import REFUSED

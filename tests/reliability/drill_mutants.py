@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import adapters.order_book.book
 import orders.book
+
+import adapters.order_book.book
 from adapters.order_book.book import Claim, ClaimResult
 from devkit.servers.kafka import Kafka
 from orders.outcomes import CarrierResult, NotFound

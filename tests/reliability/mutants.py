@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import activities.notifying
 import orders.book
+
+import activities.notifying
 from activities.notifying import NotifyingActivities
 from activities.recording import RecordingActivities
 from adapters.carriers.tmf622.client import Tmf622Carrier

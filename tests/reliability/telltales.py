@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orders.book import PostAuthorized
+
 import activities.telecom
 import adapters.carriers.tmf622.client
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book.book import OrderBook
-from orders.book import PostAuthorized
 from tests.reliability.traces import EVERY_CALL, NOTHING_PERSONAL
 from tests.reliability.trails import KINDS, Kind
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from configuration.processes import BridgeSettings
 from runtime.process import ProcessContext, run
 from runtime.settings import SettingsError
 from runtime.telemetry import get_logger
@@ -73,4 +74,4 @@ async def hello(_request: Request) -> PlainTextResponse:
 
 
 if __name__ == "__main__":
-    run("bridge", globals()[sys.argv[1]], routes=lambda _context: [Route("/hello", hello)], grace_seconds=1)
+    run(BridgeSettings, globals()[sys.argv[1]], routes=lambda _context: [Route("/hello", hello)], grace_seconds=1)

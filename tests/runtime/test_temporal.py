@@ -9,18 +9,19 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from configuration.processes import BridgeSettings
 from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from runtime import temporal as module
-from runtime.settings import Settings, load
+from runtime.settings import load
 from runtime.temporal import DATA_CONVERTER, NotConnected, check, connect, wait_for_temporal
 from runtime.waiting import Stopped
 from tests.runtime import environments
 
 
-def settings(address: str, namespace: str = "default") -> Settings:
+def settings(address: str, namespace: str = "default") -> BridgeSettings:
     temporal = {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": namespace}
-    return load({**environments.bridge(), **temporal}, "bridge")
+    return load({**environments.bridge(), **temporal}, BridgeSettings)
 
 
 async def failure(converter: DataConverter, error: BaseException) -> Failure:

@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 import httpx
 
 from adapters.http import EndpointHealth, Reply, always, client, origin, send
-from adapters.wording import for_operator, quoted, reference
+from adapters.wording import for_operator, quoted, reference, text_of
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
 
@@ -138,8 +138,8 @@ def _receipt(reply: Reply) -> Completed | Refused | InDoubt:
     if members is None:
         return InDoubt(cause="answered", why="The carrier answered with what is no receipt; nothing is known from it.")
     number = reference(members.get("orderNo"))
-    match members.get("resultCode"):
-        case _ if members.get("resultCode") == DONE:
+    match text_of(members.get("resultCode")):
+        case code if code == DONE:
             return Completed(carrier_order_id=number)
         case str(code) if code in REFUSALS:
             known_as, meaning = REFUSALS[code]

@@ -24,7 +24,7 @@ from adapters.http import (
     parse_json,
     send,
 )
-from adapters.wording import for_operator, quoted, reference
+from adapters.wording import for_operator, quoted, reference, text_of
 from orders.identities import carrier_serial
 from orders.outcomes import Completed, DoubtCause, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
@@ -203,7 +203,7 @@ def _stands(reply: Reply, order: dict[str, object] | None, serial: str) -> Compl
     """What `order` says, if it is an order and ours."""
     if order is None:
         return _malformed(reply)
-    if order.get("externalId") != serial:
+    if text_of(order.get("externalId")) != serial:
         return _doubt(reply, "The carrier answered about another order than the one asked for; ask the carrier.")
     return _state(reply, order)
 
@@ -233,17 +233,17 @@ def _state(reply: Reply, order: dict[str, object]) -> Completed | Refused | InDo
 
 def _code(order: dict[str, object], fallback: str) -> str:
     """The carrier's code where it may travel in a notice; another one stands in the text (`_reason`)."""
-    code = (as_object(order.get("rejectionReason")) or {}).get("code")
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else fallback
+    code = text_of((as_object(order.get("rejectionReason")) or {}).get("code"))
+    return code if code is not None and _CODE.fullmatch(code) else fallback
 
 
 def _reason(order: dict[str, object]) -> str:
     """The carrier's notes in the operator's words, after a code that is none of ours."""
-    code = (as_object(order.get("rejectionReason")) or {}).get("code")
+    code = text_of((as_object(order.get("rejectionReason")) or {}).get("code"))
     notes = order.get("note")
     texts = [as_object(note) for note in cast("list[object]", notes)] if isinstance(notes, list) else []
-    words = [code] if isinstance(code, str) and not _CODE.fullmatch(code) else []
-    words += [text for note in texts if note is not None and isinstance(text := note.get("text"), str)]
+    words = [code] if code is not None and not _CODE.fullmatch(code) else []
+    words += [text for note in texts if note is not None and (text := text_of(note.get("text"))) is not None]
     return for_operator("; ".join(words))
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from adapters.http import EndpointHealth, NoResponse, Reply, always, client, origin, send
 from adapters.payments.alipay.signing import Answer, fen, signed_parameters, split_answer, verify, yuan
 from adapters.payments.rsa import NotGenuine, load_private_key, load_public_key
-from adapters.wording import for_operator, quoted
+from adapters.wording import for_operator, quoted, text_of
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -70,13 +70,17 @@ class _Said:
     members: Mapping[str, object]
 
     @property
-    def code(self) -> object:
-        return self.members.get("code")
+    def code(self) -> str | None:
+        return self.text("code")
 
     @property
     def sub_code(self) -> str:
-        code = self.members.get("sub_code")
-        return code if isinstance(code, str) else ""
+        return self.text("sub_code") or ""
+
+    def text(self, member: str) -> str | None:
+        """A member's text, a number's too; None where it is absent, "" where it is an object or an array."""
+        value = self.members.get(member)
+        return None if value is None else text_of(value) or ""
 
     @property
     def is_busy(self) -> bool:
@@ -218,26 +222,30 @@ class Alipay:
 
 def _taken_in(said: _Said, request: RefundRequest) -> RefundAnswer:
     """10000 to a refund: taken in. `fund_change` says whether money moved by this call; the query confirms."""
-    if said.members.get("trade_no") != request.transaction_id:
+    if said.text("trade_no") not in (None, request.transaction_id):
         return _contradiction(said, "trade_no")
     moved = said.members.get("fund_change")
     return RefundAccepted(why=f"Alipay says fund_change={'Y' if moved == 'Y' else 'N'}.")
 
 
 def _found(said: _Said, request: RefundRequest) -> RefundAnswer:
-    """10000 to a query: the query succeeded, which says nothing of the refund by itself."""
-    members = said.members
-    status = members.get("refund_status")
-    absent = status in (None, "")
+    """10000 to a query: the query succeeded, which says nothing of the refund by itself.
+
+    A refund that is done is shown by its data: our number and our amount. Its `refund_status` is optional (Alipay's
+    documentation); without the data there is no such refund, or it has failed.
+    """
     for member, ours in (("out_request_no", request.refund_number), ("trade_no", request.transaction_id)):
-        if members.get(member, ours if absent else None) != ours:
+        if said.text(member) not in (None, ours):
             return _contradiction(said, member)
-    if absent:
-        return RefundUnknown()
-    if status != "REFUND_SUCCESS":
+    status = said.members.get("refund_status")
+    if status not in (None, "", "REFUND_SUCCESS"):
         why = f"Alipay answered with a refund status that isn't known{quoted(status)}: look the refund up at Alipay."
         return _doubt(said.reply, why, alert=True)
-    if fen(members.get("refund_amount")) != request.amount_fen:
+    if not status and (said.text("out_request_no") is None or said.text("refund_amount") is None):
+        return RefundUnknown()
+    if said.text("out_request_no") is None:
+        return _contradiction(said, "out_request_no")
+    if fen(said.text("refund_amount")) != request.amount_fen:
         return _contradiction(said, "refund_amount")
     return RefundConfirmed(amount_fen=request.amount_fen)
 

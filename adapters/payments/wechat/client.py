@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from adapters.http import EndpointHealth, NoResponse, Reply, always, as_object, client, json_object, origin, send
 from adapters.payments.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.payments.wechat.signing import authorization, verify
-from adapters.wording import for_operator, quoted, reference
+from adapters.wording import for_operator, quoted, reference, text_of
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -51,6 +51,8 @@ _DENIED: Final = {
 _MISCONFIGURED: Final = frozenset({"SIGN_ERROR", "NO_AUTH", "MCH_NOT_EXISTS"})
 """Answers to a query that speak of us and not of the refund."""
 
+_OURS: Final = "TOPUP_WECHAT_MCHID, TOPUP_WECHAT_SERIAL_NO and TOPUP_WECHAT_PRIVATE_KEY and this machine's clock"
+
 
 @dataclass(frozen=True, slots=True)
 class WeChatPayAccount:
@@ -72,8 +74,7 @@ class _Said:
 
     @property
     def code(self) -> str:
-        code = self.members.get("code")
-        return code if isinstance(code, str) else ""
+        return text_of(self.members.get("code")) or ""
 
     @property
     def words(self) -> str:
@@ -185,8 +186,7 @@ class WeChatPay:
                 now_seconds=now,
             )
         except NotGenuine as flaw:
-            if flaw.flaw != "unsigned" or not _may_be_unsigned(reply):
-                return _unbelieved(reply, flaw)
+            return _unbelieved(reply, flaw)
         members = json_object(reply.body)
         if reply.status == httpx.codes.TOO_MANY_REQUESTS.value or httpx.codes.is_server_error(reply.status):
             return _doubt(reply, f"WeChat Pay answered HTTP {reply.status} {_code_in(reply)}: it can't say now.")
@@ -242,14 +242,14 @@ def _refund_state(said: _Said, request: RefundRequest, *, queried: bool) -> Refu
 def _mismatch(members: dict[str, object], request: RefundRequest) -> str:
     """The first member that is not our refund's; "" if all are."""
     amount = as_object(members.get("amount")) or {}
-    if members.get("out_refund_no") != request.refund_number:
+    if text_of(members.get("out_refund_no")) != request.refund_number:
         return "out_refund_no"
-    if members.get("transaction_id") != request.transaction_id:
+    if text_of(members.get("transaction_id")) != request.transaction_id:
         return "transaction_id"
     refund = amount.get("refund")
-    if type(refund) is not int or refund != request.amount_fen:  # JSON's true is an int for Python
+    if isinstance(refund, bool) or text_of(refund) != str(request.amount_fen):
         return "amount.refund"
-    if amount.get("currency", request.currency) != request.currency:
+    if amount.get("currency") not in (None, request.currency):
         return "amount.currency"
     return ""
 
@@ -284,18 +284,14 @@ def _unclear(said: _Said) -> RefundInDoubt:
     return _doubt(said.reply, f"{why}, which settles nothing: look the refund up at WeChat Pay.", alert=True)
 
 
-def _may_be_unsigned(reply: Reply) -> bool:
-    """A refusal may come without a signature: WeChat's own libraries verify 2xx answers alone.
-
-    None moves money: "no such refund" sends the same number again, which WeChat knows for one refund; a denial waits
-    for an operator and is asked about on and on. What confirms a refund, or allows another number, is a 2xx.
-    """
-    return httpx.codes.is_client_error(reply.status) and json_object(reply.body) is not None
-
-
 def _unbelieved(reply: Reply, flaw: NotGenuine) -> RefundAnswer:
-    """An answer that isn't proven to be WeChat Pay's."""
+    """An answer that isn't proven to be WeChat Pay's: it settles nothing, a refusal neither (contracts §5).
+
+    WeChat Pay may not sign an answer to a request that it can't attribute; what it says then is a hint to the operator.
+    """
     why = f"WeChat Pay's answer (HTTP {reply.status} {_code_in(reply)}) is not believed: {flaw}."
+    if (for_operator((json_object(reply.body) or {}).get("code"))) in _MISCONFIGURED:
+        why = f"{why[:-1]}; if it is WeChat Pay's, check {_OURS}."
     # A proxy's unsigned 5xx or 429 passes, and a probe is meant to come; all else needs a person.
     passing = reply.status == httpx.codes.TOO_MANY_REQUESTS.value or httpx.codes.is_server_error(reply.status)
     alert = flaw.flaw != "probe" and not (flaw.flaw == "unsigned" and passing)
@@ -303,10 +299,7 @@ def _unbelieved(reply: Reply, flaw: NotGenuine) -> RefundAnswer:
 
 
 def _misconfigured(code: str, words: str) -> RefundHeld:
-    why = (
-        f"ALERT: WeChat Pay refuses our requests ({code}){words}, no refund can be sent: check TOPUP_WECHAT_MCHID, "
-        "TOPUP_WECHAT_SERIAL_NO and TOPUP_WECHAT_PRIVATE_KEY and this machine's clock."
-    )
+    why = f"ALERT: WeChat Pay refuses our requests ({code}){words}, no refund can be sent: check {_OURS}."
     return RefundHeld(code=code, why=why)
 
 

@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from runtime.mqtt_brokers import mqtt_brokers
+from adapters.mqtt.settings import parse_brokers
 
 PLAIN = {"name": "cars", "url": "mqtt://broker:1883"}
 
 
 def test_a_broker_needs_a_name_and_a_url_alone():
-    (broker,) = mqtt_brokers(json.dumps([PLAIN]))
+    (broker,) = parse_brokers(json.dumps([PLAIN]))
     assert (broker.name, broker.host, broker.port, broker.tls) == ("cars", "broker", 1883, False)
     assert (broker.version, broker.topic, broker.keepalive_seconds) == ("5", "vehicles/{vin}/topup", 60)
     assert (broker.publishes_per_second, broker.username, broker.password) == (None, None, None)
@@ -26,7 +26,7 @@ def test_every_member_is_taken():
         "certfile": "c.pem",
         "keyfile": "k.pem",
     }
-    (read,) = mqtt_brokers(json.dumps([broker]))
+    (read,) = parse_brokers(json.dumps([broker]))
     for member, value in broker.items():
         assert getattr(read, member) == value
     assert (read.username, read.password, read.port, read.tls) == ("us@er", "p:w", 8884, True)
@@ -34,12 +34,12 @@ def test_every_member_is_taken():
 
 
 def test_a_port_left_out_is_the_usual_one():
-    (broker,) = mqtt_brokers(json.dumps([{"name": "cars", "url": "mqtts://broker"}]))
+    (broker,) = parse_brokers(json.dumps([{"name": "cars", "url": "mqtts://broker"}]))
     assert broker.port == 8883
 
 
 def test_order_is_kept():
-    names = [b.name for b in mqtt_brokers(json.dumps([PLAIN | {"name": n} for n in ("b", "a", "c")]))]
+    names = [b.name for b in parse_brokers(json.dumps([PLAIN | {"name": n} for n in ("b", "a", "c")]))]
     assert names == ["b", "a", "c"]
 
 
@@ -57,7 +57,7 @@ def test_order_is_kept():
 )
 def test_what_is_no_array_of_distinct_brokers_is_refused(text):
     with pytest.raises(ValueError, match=r"^must "):
-        mqtt_brokers(text)
+        parse_brokers(text)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_what_is_no_array_of_distinct_brokers_is_refused(text):
 )
 def test_each_wrong_member_is_named_with_the_broker_it_stands_in(change, named):
     with pytest.raises(ValueError, match="broker 2") as raised:
-        mqtt_brokers(json.dumps([PLAIN | {"name": "first"}, PLAIN | change]))
+        parse_brokers(json.dumps([PLAIN | {"name": "first"}, PLAIN | change]))
     assert named in str(raised.value)
 
 
 def test_no_fault_shows_a_password():
     with pytest.raises(ValueError, match="`url`") as raised:
-        mqtt_brokers('[{"name": "a", "url": "mqtt://u:hunter2@h:0"}]')
+        parse_brokers('[{"name": "a", "url": "mqtt://u:hunter2@h:0"}]')
     assert "hunter2" not in str(raised.value)

@@ -1,0 +1,60 @@
+"""Alipay's variables, and the client that they open."""
+
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from adapters.payments.settings import ProviderGroup, RefundSettings
+from runtime import values
+from runtime.settings import parsed, setting
+
+if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
+    from adapters.payments.alipay.client import Alipay
+
+
+class AlipayIdentity(ProviderGroup):
+    """Who we are at Alipay, and the key by which its words are known."""
+
+    title: ClassVar[str] = "Alipay"
+    prefix: ClassVar[str] = "ALIPAY_"
+
+    app_id: Annotated[str, parsed(values.identifier)] = setting(
+        meaning="our app ID at Alipay", example="2021000117650139"
+    )
+    seller_id: Annotated[str, parsed(values.identifier)] = setting(
+        meaning="our seller ID at Alipay", example="2088102146225135"
+    )
+    public_key: Annotated[str, parsed(values.public_key)] = setting(
+        meaning="Alipay's public key (PEM)", example="'-----BEGIN PUBLIC KEY-----\\n…'", secret=True
+    )
+
+
+class AlipayRefunds(AlipayIdentity, RefundSettings):
+    """What refunds at Alipay need."""
+
+    real_domains: ClassVar[Collection[str]] = ("alipay.com", "alipaydev.com")
+
+    url: Annotated[str, parsed(values.http_url)] = setting(
+        "https://openapi.alipay.com/gateway.do",
+        meaning="Alipay's gateway, with its path",
+        example="https://openapi.alipay.com/gateway.do",
+    )
+    private_key: Annotated[str, parsed(values.private_key)] = setting(
+        meaning="our private key for Alipay (PEM)", example="'-----BEGIN PRIVATE KEY-----\\n…'", secret=True
+    )
+
+    def open(self) -> "AbstractAsyncContextManager[Alipay]":
+        """Its client."""
+        from adapters.payments.alipay.client import Alipay  # noqa: PLC0415 - heavy
+
+        return Alipay.open(
+            url=self.url,
+            app_id=self.app_id,
+            seller_id=self.seller_id,
+            private_key=self.private_key,
+            public_key=self.public_key,
+        )
+
+
+class AlipayNotifications(AlipayIdentity):
+    """What it takes to read Alipay's notifications."""

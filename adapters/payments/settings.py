@@ -1,0 +1,40 @@
+"""What the settings of every payment provider have in common."""
+
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, ClassVar
+
+from runtime.settings import Group
+
+if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
+    from adapters.payments.port import RefundClient
+
+
+class ProviderGroup(Group):
+    """Variables of one provider: configured as a whole, or not at all.
+
+    Attributes:
+        title: The provider, as people know it.
+    """
+
+    title: ClassVar[str]
+
+
+class RefundSettings(ProviderGroup):
+    """What a process needs to refund at one provider.
+
+    Attributes:
+        real_domains: Where real money moves: never asked in scaled time. A sandbox whose clock isn't scaled counts too.
+        url: Where it is asked, and what `/readyz` watches.
+    """
+
+    real_domains: ClassVar[Collection[str]]
+    url: str
+
+    def open(self) -> "AbstractAsyncContextManager[RefundClient]":
+        """Its client, closed at the end; connects when it is asked.
+
+        Raises:
+            ValueError: an address or a key can't be one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} opens no client")

@@ -1,0 +1,114 @@
+"""The settings of each process: the groups that it reads, and nothing else.
+
+A variable that no process reads isn't known: `runtime.settings.load` warns of it.
+"""
+
+from typing import ClassVar
+
+from adapters.carriers.registry import Carrier, dialect_groups
+from adapters.mqtt.settings import Vehicles
+from adapters.payments.registry import (
+    Notifications,
+    Refunds,
+    notification_groups,
+    refund_groups,
+    scaled_at_real_providers,
+)
+from runtime import values
+from runtime.settings import Environment, Group, ProcessSettings
+from runtime.settings.groups import (
+    Admission,
+    ConsumerGroup,
+    Database,
+    OrdersAccess,
+    Port,
+    Rules,
+    ServerSettings,
+    TaskQueue,
+    TopicCreation,
+    Topics,
+    Working,
+    http_port,
+)
+
+
+class _Process(ProcessSettings):
+    """With the rule that holds in each: time isn't scaled where real money moves."""
+
+    @classmethod
+    def other_faults(cls, environment: Environment) -> list[str]:
+        """Scaled time with a provider's real address."""
+        try:
+            time_scale = values.time_scale(environment.environ.get("TOPUP_TIME_SCALE") or "1")
+        except ValueError:
+            return []  # it has a sentence of its own
+        return scaled_at_real_providers(environment, time_scale)
+
+
+class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Rules):
+    """`topup worker`."""
+
+    process: ClassVar[str] = "worker"
+    http_port: Port = http_port(8081)
+
+    @classmethod
+    def groups(cls) -> tuple[type[Group], ...]:
+        """The carrier's and the providers'."""
+        return (*dialect_groups(), *refund_groups())
+
+    def cautions(self) -> list[str]:
+        """Also: that the order book came from a backup."""
+        if self.restored_at is None:
+            return super().cautions()
+        sentence = (
+            f"TOPUP_RESTORED_AT is {self.restored_at.isoformat()}: every order asks carrier and provider before it "
+            "sends anything; unset it when docs/restore.md says so."
+        )
+        return [*super().cautions(), sentence]
+
+
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission):
+    """`topup bridge`."""
+
+    process: ClassVar[str] = "bridge"
+    http_port: Port = http_port(8082)
+
+
+class SetupSettings(_Process, TaskQueue, Database, TopicCreation):
+    """`topup setup`."""
+
+    process: ClassVar[str] = "setup"
+
+
+class OrdersSettings(_Process, OrdersAccess):
+    """`topup orders` and `topup keys`, where they need the order book."""
+
+    process: ClassVar[str] = "orders"
+
+
+class RunsSettings(OrdersSettings):
+    """`topup orders` where Temporal is enough; the order book is looked at where it is configured."""
+
+    demands: ClassVar[bool] = False
+
+
+class DlqSettings(_Process, Topics):
+    """`topup dlq`."""
+
+    process: ClassVar[str] = "dlq"
+
+
+class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
+    """`topup doctor`: whatever it looks at may be set, and nothing needs to be."""
+
+    process: ClassVar[str] = "doctor"
+    demands: ClassVar[bool] = False
+
+    @classmethod
+    def groups(cls) -> tuple[type[Group], ...]:
+        """The carrier's and the providers'."""
+        return (*dialect_groups(), *refund_groups(), *notification_groups())
+
+
+PROCESSES = (WorkerSettings, BridgeSettings, SetupSettings, OrdersSettings, DlqSettings, DoctorSettings)
+"""As the README lists them."""

@@ -1,0 +1,221 @@
+"""The groups of settings that belong to no adapter of their own: the product's parts that several processes share."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from runtime import values
+from runtime.settings.faults import fault_of
+from runtime.settings.model import Group, ProcessSettings
+from runtime.settings.variable import parsed, setting
+
+_NO_BLANKS: Final = "ASCII characters without blanks"
+Port = Annotated[int, parsed(values.whole(0, values.LARGEST_PORT))]
+
+
+class TaskQueue(Group):
+    """Where the saga's work is queued in Temporal."""
+
+    task_queue: Annotated[str, parsed(values.matching(r"[!-~]{1,200}", f"must be 1 to 200 {_NO_BLANKS}"))] = setting(
+        "topup-orders", meaning="Temporal task queue", example="topup-orders"
+    )
+
+
+class Database(Group):
+    """Where the order book is."""
+
+    database_url: Annotated[str, parsed(values.database_url)] = setting(
+        meaning="order book: `sqlite:///…` (all processes on one host) or `postgresql://user:password@host/name`",
+        example="sqlite:///topup.db",
+        secret=True,
+    )
+
+
+class OrderBookAccess(Database):
+    """The order book and the keys of its encrypted columns."""
+
+    pii_key: Annotated[bytes, parsed(values.pii_key)] = setting(
+        meaning="32 bytes in base64: key of the keyed hash and of encrypted columns",
+        example='"$(openssl rand -base64 32)"',
+        secret=True,
+        unset=b"",
+    )
+    pii_old_keys: Annotated[tuple[bytes, ...], parsed(values.pii_keys)] = setting(
+        (),
+        meaning="other keys that decrypt, base64, separated by commas: see docs/keys.md",
+        example='"$OLD_KEY"',
+        secret=True,
+    )
+
+    @property
+    def pii_keys(self) -> tuple[bytes, ...]:
+        """The key that encrypts, then the others that decrypt."""
+        return (self.pii_key, *self.pii_old_keys)
+
+
+class OrdersAccess(ProcessSettings, TaskQueue, OrderBookAccess):
+    """What every process reads that works on orders: Temporal, its task queue, the order book."""
+
+
+class KafkaConnection(Group):
+    """How Kafka is reached."""
+
+    kafka_bootstrap_servers: Annotated[str, parsed(values.bootstrap_servers)] = setting(
+        meaning="Kafka's addresses, `host:port`, separated by commas", example="127.0.0.1:9092"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "PLAINTEXT", meaning="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`", example="SASL_SSL"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(
+        None,
+        meaning="`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`",
+        example="SCRAM-SHA-512",
+    )
+    kafka_sasl_username: str | None = setting(None, meaning="user at Kafka", example="topup")
+    kafka_sasl_password: str | None = setting(
+        None, meaning="password at Kafka", example="'a long password'", secret=True
+    )
+    kafka_ssl_cafile: str | None = setting(
+        None, meaning="file with the CA of Kafka (PEM)", example="/run/secrets/kafka-ca.pem"
+    )
+    kafka_ssl_certfile: str | None = setting(
+        None, meaning="file with our certificate for Kafka (PEM)", example="/run/secrets/kafka.pem"
+    )
+    kafka_ssl_keyfile: str | None = setting(
+        None,
+        meaning="file with the key of that certificate (PEM)",
+        example="/run/secrets/kafka.key",
+    )
+    kafka_api_version: Annotated[tuple[int, ...] | None, parsed(values.api_version)] = setting(
+        None, meaning="unset = negotiate; `2.3` for the embedded broker", example="2.3"
+    )
+
+    @field_validator("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password", mode="after")
+    @classmethod
+    def _needed_with_sasl(cls, value: str | None, info: ValidationInfo) -> str | None:
+        protocol = str(info.data.get("kafka_security_protocol", ""))
+        if value is None and protocol.startswith("SASL_"):
+            raise ValueError(f"is not set and TOPUP_KAFKA_SECURITY_PROTOCOL={protocol} needs it")
+        return value
+
+    @field_validator("kafka_ssl_keyfile", mode="after")
+    @classmethod
+    def _usable_files_of_kafka(cls, keyfile: str | None, info: ValidationInfo) -> str | None:
+        cafile, certfile = info.data.get("kafka_ssl_cafile"), info.data.get("kafka_ssl_certfile")
+        if (certfile is None) != (keyfile is None):
+            missing = "keyfile" if keyfile is None else "certfile"
+            raise fault_of(f"kafka_ssl_{missing}", "is not set, and certificate and key belong together")
+        files = (cafile, certfile, keyfile)
+        if any(files) and (wrong := values.unusable(*files)):
+            raise fault_of(f"kafka_ssl_{wrong[0]}", f"names a file that {wrong[1]}")
+        return keyfile
+
+
+class PaidOrdersTopic(KafkaConnection):
+    """Kafka and the topic of the paid orders."""
+
+    kafka_topic: Annotated[str, parsed(values.kafka_name)] = setting(
+        "topup.paid-orders", meaning="topic of the paid orders", example="topup.paid-orders"
+    )
+
+
+class Topics(PaidOrdersTopic):
+    """Kafka and both topics."""
+
+    kafka_dlq_topic: Annotated[str, parsed(values.kafka_name)] = setting(
+        "topup.paid-orders.dlq",
+        meaning="topic of the dead letters",
+        example="topup.paid-orders.dlq",
+    )
+
+    @field_validator("kafka_dlq_topic", mode="after")
+    @classmethod
+    def _another_topic(cls, name: str, info: ValidationInfo) -> str:
+        if name == info.data.get("kafka_topic"):
+            raise ValueError("must be another topic than TOPUP_KAFKA_TOPIC")
+        return name
+
+
+class ConsumerGroup(Topics):
+    """Kafka, both topics, and the group that reads."""
+
+    kafka_group: Annotated[str, parsed(values.matching(r"[!-~]{1,249}", f"must be 1 to 249 {_NO_BLANKS}"))] = setting(
+        "topup-bridge", meaning="consumer group", example="topup-bridge"
+    )
+
+
+class TopicCreation(Topics):
+    """Kafka, both topics, and how they are created."""
+
+    kafka_partitions: Annotated[int, parsed(values.whole(1, 10_000))] = setting(
+        12, meaning="partitions of a topic that `topup setup` creates", example="12"
+    )
+
+
+def http_port(default: int) -> Any:
+    """The port of a process; each has a default of its own."""
+    return setting(
+        default,
+        meaning="port of `/healthz`, `/readyz`, `/metrics`; 0 = any free one",
+        example=str(default),
+    )
+
+
+class HttpServer(Group):
+    """Where a process serves its health and metrics. Each process gives the port its own default."""
+
+    http_port: Port = http_port(0)
+    http_host: Annotated[
+        str, parsed(values.matching(r"[0-9A-Za-z.:_-]{1,253}", "must be a host name or an address"))
+    ] = setting("127.0.0.1", meaning="address that port is opened on", example="127.0.0.1")
+
+
+class ServerSettings(ProcessSettings, HttpServer):
+    """What every process reads that runs for long and says how it is."""
+
+
+class Admission(Group):
+    """How much the bridge takes on at once."""
+
+    bridge_max_first_pass: Annotated[int, parsed(values.whole(1, 1_000_000))] = setting(
+        100, meaning="orders in their first pass at which the bridge stops taking more", example="100"
+    )
+
+
+class Working(Group):
+    """How a worker works, and as what it is known to Temporal."""
+
+    local_first: Annotated[bool, parsed(values.boolean)] = setting(
+        True,
+        meaning="try each step as a local activity first; `false` only to compare throughput",
+        example="true",
+    )
+    worker_build_id: Annotated[str, parsed(values.identifier)] = setting(
+        "",
+        meaning="version of this worker's code, for worker deployment versioning (`docs/versions.md`); none: "
+        "unversioned",
+        example="2026-11-23.1",
+    )
+    worker_deployment: Annotated[str, parsed(values.identifier)] = setting(
+        "topup", meaning="name of the worker deployment that the build ID belongs to", example="topup"
+    )
+    worker_max_activities: Annotated[int, parsed(values.whole(1, 10_000))] = setting(
+        200, meaning="activities one worker runs at once, of each kind", example="200"
+    )
+
+
+class Rules(Group):
+    """What the operators have decided about how orders are handled."""
+
+    two_persons: Annotated[bool, parsed(values.boolean)] = setting(
+        False,
+        meaning="`resolve` and `refund_now` take effect when a second operator sends the same within 1 h",
+        example="true",
+    )
+    restored_at: Annotated[datetime | None, parsed(values.moment)] = setting(
+        None,
+        meaning="when an order book from a backup was put in service (RFC 3339): every order asks before it sends; "
+        "see docs/restore.md",
+        example="2026-11-23T10:00:00Z",
+    )
