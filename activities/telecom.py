@@ -24,7 +24,6 @@ from workflows.policies import LOCAL_ANSWER_SECONDS, scaled
 from workflows.steps import OrderRequest, Progress
 
 _log = logging.getLogger(__name__)
-_LISTENING = "The carrier has not answered yet; a worker waits for it."
 
 
 class TelecomActivities:
@@ -164,18 +163,21 @@ class TelecomActivities:
 
     async def _listen(self, request: OrderRequest) -> Progress:
         """What the book says of an order that can't be asked about; waits while its POST's answer may come."""
+        noted = await self._note_listening(request.order_id)
+        if is_local() or noted.progress.mark != request.seen:
+            return noted.progress
         here = [post for post, of_order in self._posts.items() if of_order == request.order_id]
         if here:
-            await asyncio.wait(here, timeout=LOCAL_ANSWER_SECONDS if is_local() else None)
-        read = await self._desk.read(request.order_id)
-        calls = isinstance(read.progress.next, AskPerson) and read.state.attention != read.progress.next.why
-        if calls or read.state.in_doubt_since is None:
+            await asyncio.wait(here)
             noted = await self._note_listening(request.order_id)
-            return unless_seen(request, noted, "CarrierSlow", _LISTENING)
-        return unless_seen(request, read, "CarrierSlow", _LISTENING)
+        return unless_seen(request, noted, "CarrierSlow", carrier_rules.LISTENING)
 
     async def _note_listening(self, order_id: str) -> Decided[None]:
         """A slow carrier is doubt; where it is sure that no answer comes any more, a person is called."""
+        read = await self._desk.read(order_id)
+        calls = isinstance(read.progress.next, AskPerson) and read.state.attention != read.progress.next.why
+        if not calls and (read.state.in_doubt_since is not None or read.state.carrier_outcome is not None):
+            return Decided(None, read.state, read.progress)
         return await self._desk.decide(
             order_id, lambda stored, now: carrier_rules.note_listening(stored.state, now), kind="status"
         )
