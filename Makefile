@@ -6,10 +6,10 @@ COMPILE_LOCK := pip compile --quiet --universal --python-version 3.11 --generate
 UV := uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check lock parts clean
+.PHONY: help demo dev test test-long check lock parts clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.demo ## the incident and a load with faults, replayed on this machine; ends with an audited table
 	@$(PYTHON_IN_VENV) -m console demo
@@ -17,8 +17,11 @@ demo: .venv/.demo ## the incident and a load with faults, replayed on this machi
 dev: .venv/.demo ## the whole product with simulators on this machine, until Ctrl-C
 	@$(PYTHON_IN_VENV) -m console dev
 
-test: .venv/.dev parts ## all tests, on real PostgreSQL, Kafka, mosquitto and Temporal
-	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+test: .venv/.dev parts ## within minutes: every property, on real PostgreSQL, Kafka, mosquitto and Temporal
+	@$(PYTHON_IN_VENV) -m pytest -m "not long" $(ARGS)
+
+test-long: .venv/.dev parts ## the same at length: plans, matrices, storms, walks through every state, wrong products
+	@$(PYTHON_IN_VENV) -m pytest -m long $(ARGS)
 
 check: .venv/.dev ## static checks: lint, format, types, import contracts
 	$(PYTHON_IN_VENV) -m ruff check .
