@@ -22,9 +22,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book import book as order_book
 from adapters.order_book import tables
 from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder
+from adapters.order_book.engine import open_engine
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from devkit.servers.postgres import Postgres
 from orders import book as rules
@@ -58,7 +58,7 @@ async def book(url: str) -> AsyncGenerator[OrderBook]:
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncGenerator[AsyncConnection]:
     """A transaction beside the book."""
-    engine = order_book._engine(url)
+    engine = open_engine(url)
     try:
         async with engine.begin() as connection:
             yield connection
