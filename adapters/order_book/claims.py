@@ -4,7 +4,6 @@ An order that another process is just claiming, and is slow or frozen over, hold
 """
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.order_book.decisions import EVENT
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
 from adapters.order_book.field_cipher import FieldCipher
-from adapters.order_book.rows import ORDERS
+from adapters.order_book.rows import ORDERS, STATE_FIELDS
 from adapters.order_book.transactions import RowLocked, Transactions
 from orders.book import OrderState
 from orders.clock import Clock
@@ -204,9 +203,9 @@ class Claims:
         """A new order's row."""
         payment = order.payment
         vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
-        state = dataclasses.asdict(OrderState(order_id=order.order_id, claimed_at=now))
+        state = OrderState(order_id=order.order_id, claimed_at=now)
         return {
-            **state,
+            **{name: getattr(state, name) for name in STATE_FIELDS},
             "content_digest": order.content_digest(),
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,

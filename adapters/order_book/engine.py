@@ -23,7 +23,8 @@ SERVER_LIMITS: Final[Mapping[str, str]] = {
     # Below our own limit: what the server still answers in time is an answer, and only silence is silence.
     "statement_timeout": "4500",
     "lock_timeout": str(int(LOCK_SECONDS * 1000)),
-    "idle_in_transaction_session_timeout": "5000",  # a client that froze between two statements
+    # A client that froze between two statements; whoever waits for its rows meanwhile still gets them in time.
+    "idle_in_transaction_session_timeout": "3000",
     "tcp_user_timeout": "5000",  # a client whose machine is gone, while an answer is on its way
     "tcp_keepalives_idle": "5",  # … and while none is
     "tcp_keepalives_interval": "2",

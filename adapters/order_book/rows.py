@@ -57,6 +57,11 @@ class StoredOrder:
         return self._row.order_id
 
     @property
+    def claimed_at(self) -> datetime:
+        """Readable under any key."""
+        return self._row.claimed_at
+
+    @property
     def state(self) -> OrderState:
         """The money part.
 
@@ -158,10 +163,11 @@ def check_texts(values: Mapping[str, Any]) -> None:
         Unstorable: a text holds U+0000 or half of a surrogate pair.
     """
     for name, value in values.items():
-        if isinstance(value, str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise Unstorable(f"{name} holds half of a character: write it again without.") from None
-        if isinstance(value, str) and "\x00" in value:
+        if not isinstance(value, str) or value.isprintable():
+            continue
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Unstorable(f"{name} holds half of a character: write it again without.") from None
+        if "\x00" in value:
             raise Unstorable(f"{name} holds the character U+0000, which no database keeps: write it without.")

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import tables
-from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder
+from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder, Unreadable
 from adapters.order_book.engine import open_engine
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from devkit.servers.postgres import Postgres
@@ -449,6 +449,27 @@ async def test_another_key_is_named_as_the_fault(url: str, book: OrderBook):
         _ = record.order
 
     assert (await stranger.claim([paid_order("T00001")]))[0].outcome is Claim.UNSETTLED  # the digest has no key
+    await stranger.close()
+
+
+async def test_one_order_that_no_key_opens_is_named_among_the_others_and_stops_none(url: str, book: OrderBook):
+    stranger = OrderBook.open(url, FieldCipher(bytes(32)), SystemClock())
+    await book.claim([paid_order(f"T{number:05}") for number in (1, 2, 3, 5)])
+    await stranger.claim([paid_order("T00004")])
+    await count_up(book, "T00004")  # its state needs no key as long as it has no body
+    body = (await stranger.read("T00004")).state
+    await stranger.decide("T00004", lambda _: (replace(body, body=b"{}"), None), kind="test", detail=lambda _: {})
+
+    page = await book.unsettled(claimed_before=datetime.now(UTC) + timedelta(hours=1), limit=4)
+
+    assert [one.order_id for one in page] == ["T00001", "T00002", "T00003", "T00004"]
+    assert [one.order_id for one in page if one.unreadable is None] == ["T00001", "T00002", "T00003"]
+    for ask in (lambda: page[3].order, lambda: page[3].state):
+        with pytest.raises(Unreadable, match=r"T00004.*TOPUP_PII_KEY") as why:
+            ask()
+        assert why.value.order_id == "T00004"
+    answers = await asyncio.gather(*(count_up(book, f"T{number:05}") for number in range(1, 6)), return_exceptions=True)
+    assert [type(one) for one in answers] == [int, int, int, Unreadable, int]
     await stranger.close()
 
 
