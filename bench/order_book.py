@@ -23,8 +23,8 @@ import asyncpg.prepared_stmt  # pyright: ignore[reportMissingTypeStubs] - the pa
 from adapters.order_book.book import OrderBook, StoredOrder
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.postgres import Postgres
-from orders.book import OrderState
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 
 BODY = b'{"externalId":"%s","productOrderItem":[{"id":"1"}]}' + b" " * 600
 CLAIMED_TOGETHER = 25
@@ -94,8 +94,10 @@ async def one_order(book: OrderBook, order_id: str, think_seconds: float) -> Non
     await book.read(order_id)
     await decide("post_intent", posts=1, body=BODY, completion_date=now, last_post_at=now)
     await asyncio.sleep(think_seconds)
-    await decide("carrier_answer", fact_code="C", fact_at=now, last_post_answered_at=now, carrier_order_id="C-1")
-    await decide("settle", first_pass=False, outcome="delivered", settled_at=now)
+    await decide(
+        "carrier_answer", carrier_code="C", carrier_outcome_at=now, last_post_answered_at=now, carrier_order_id="C-1"
+    )
+    await decide("settle", carrier_outcome="completed", outcome="delivered", settled_at=now)
     await book.read_with_notices(order_id)
     await asyncio.sleep(think_seconds)
     await book.write_notices(order_id, "delivered", {"old": ("acknowledged", ""), "new": ("acknowledged", "")})

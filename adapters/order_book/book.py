@@ -18,11 +18,11 @@ from adapters.order_book.queries import Look, Queries
 from adapters.order_book.reads import Reads
 from adapters.order_book.rows import ORDERS, Event, StoredOrder, UnknownOrder, Unreadable, Unstorable
 from adapters.order_book.transactions import Transactions
-from orders.book import OrderState
 from orders.clock import Clock
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 
 __all__ = [
     "TRANSACTION_SECONDS",
@@ -134,7 +134,7 @@ class OrderBook:
         kind: str,
         detail: Callable[[T], Mapping[str, Any]],
     ) -> T:
-        """Run a rule of `orders.book` as one compare-and-set, with its line in the audit trail.
+        """Run a rule of `orders` as one compare-and-set, with its line in the audit trail.
 
         Raises:
             UnknownOrder: the book has no such order.

@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.order_book.decisions import EVENT
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
 from adapters.order_book.field_cipher import FieldCipher
-from adapters.order_book.rows import ORDERS, STATE_FIELDS
+from adapters.order_book.rows import ORDERS, STATE_COLUMNS
 from adapters.order_book.transactions import RowLocked, Transactions
-from orders.book import OrderState
 from orders.clock import Clock
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 
 AT_ONCE: Final = 4
 """Claims that go alone, side by side."""
@@ -205,7 +205,7 @@ class Claims:
         vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
         state = OrderState(order_id=order.order_id, claimed_at=now)
         return {
-            **{name: getattr(state, name) for name in STATE_FIELDS},
+            **{name: getattr(state, name) for name in STATE_COLUMNS},
             "content_digest": order.content_digest(),
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,

@@ -18,9 +18,10 @@ from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.rows import EVENTS, NOTICES, ORDERS, StoredOrder, UnknownOrder, check_texts
 from adapters.order_book.together import Together, Waiter
 from adapters.order_book.transactions import RowRefused, Transactions
-from orders.book import OrderState
+from orders import lifecycle
 from orders.clock import Clock
 from orders.identities import NoticeResult
+from orders.state import OrderState
 
 MOST: Final = 200
 """Changes in one transaction: some 20 ms of the event loop."""
@@ -191,6 +192,7 @@ def _apply(kept: _Kept, decision: Decision, now: datetime) -> object:
     """All of it or nothing: what is kept is touched once nothing can raise any more."""
     before = kept.orders[decision.order_id]
     state, answer = decision.rule(before)
+    lifecycle.move(before.state.status, state.status)
     detail, after, values = dict(decision.detail(answer)), before, None
     if state != before.state:
         after = before.after(state)

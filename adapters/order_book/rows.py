@@ -11,12 +11,13 @@ from sqlalchemy import Row
 
 from adapters.order_book import tables
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
-from orders.book import OrderState
 from orders.errors import TopUpError
 from orders.paid_order import SCHEMA, PaidOrder
+from orders.state import DERIVED, OrderState
 
 ORDERS, EVENTS, NOTICES = (tables.SQLModel.metadata.tables[name] for name in ("orders", "order_events", "notices"))
-STATE_FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
+STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
 
 
 class UnknownOrder(TopUpError):
@@ -106,7 +107,7 @@ class StoredOrder:
     def values(self) -> dict[str, Any]:
         """The state as columns; a body that is as it was read keeps its ciphertext."""
         state = self.state
-        values: dict[str, Any] = {name: getattr(state, name) for name in STATE_FIELDS}
+        values: dict[str, Any] = {name: getattr(state, name) for name in STATE_COLUMNS}
         if state.body is not None:
             stored: bytes | None = self._row.body
             same = stored is not None and self._decrypt(stored, "body") == state.body
@@ -120,7 +121,7 @@ class StoredOrder:
             raise Unreadable(self.order_id, why) from why
 
     def _read_state(self) -> OrderState:
-        values: dict[str, Any] = {name: getattr(self._row, name) for name in STATE_FIELDS}
+        values: dict[str, Any] = {name: getattr(self._row, name) for name in _FIELDS}
         if values["body"] is not None:
             values["body"] = self._decrypt(values["body"], "body")
         return OrderState(**values)

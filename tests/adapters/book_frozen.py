@@ -14,8 +14,8 @@ from dataclasses import replace
 from sqlalchemy import event
 
 from adapters.order_book.book import OrderBook, StoredOrder
-from orders.book import OrderState
 from orders.errors import Unavailable
+from orders.state import OrderState
 from tests.adapters.book_process import open_book, paid_order
 
 

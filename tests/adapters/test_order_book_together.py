@@ -19,8 +19,8 @@ from adapters.order_book import decisions, reads
 from adapters.order_book.book import Claim, ClaimsHeld, OrderBook, StoredOrder, UnknownOrder, Unstorable
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from devkit.servers.postgres import Postgres
-from orders.book import OrderState
 from orders.errors import Unavailable
+from orders.state import OrderState
 from tests.adapters.book_process import count_up, open_book, paid_order
 
 MANY = 40
