@@ -9,8 +9,6 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from orders.book import OrderState
-
 from adapters.order_book.book import OrderBook, StoredOrder
 from adapters.order_book.field_cipher import FieldCipher
 from orders.paid_order import PaidOrder

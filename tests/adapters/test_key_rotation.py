@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders.book import OrderState
 from sqlalchemy import text
 
 from adapters.order_book import key_rotation

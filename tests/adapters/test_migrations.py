@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from alembic import command
-from orders.state import OrderState
 from sqlalchemy import MetaData, Table, insert, select
 from sqlalchemy.engine import Connection
 

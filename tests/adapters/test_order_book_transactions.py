@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 
 import pytest
-from orders.book import OrderState
 
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
