@@ -7,8 +7,7 @@ from typing import Final
 
 from temporalio.client import Client
 
-from activities.ports import StoredOrder
-from adapters.order_book.book import OrderBook
+from adapters.order_book.book import OrderBook, StoredOrder
 from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
@@ -46,17 +45,17 @@ async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> 
 
     async def look(record: StoredOrder) -> Listed | None:
         async with places:
-            latest = await runs.latest_run(client, record.state.order_id)
+            latest = await runs.latest_run(client, record.order_id)
         if latest is not None and latest.run == "running":  # the list lags what was started just now
             return None
         return _as_listed(record, latest)
 
-    without = [record for record in records if record.state.order_id not in opened]
+    without = [record for record in records if record.order_id not in opened]
     looked = await asyncio.gather(*(look(record) for record in without))
     return Unsettled(
         count=len(records),
-        oldest=min((record.state.claimed_at for record in records), default=None),
-        need_an_operator=sum(record.state.needs_operator for record in records),
+        oldest=min((record.claimed_at for record in records), default=None),
+        need_an_operator=sum(record.unreadable is not None or record.state.needs_operator for record in records),
         stranded=[one for one in looked if one is not None],
     )
 
@@ -80,11 +79,23 @@ async def _pages(book: OrderBook, claimed_before: datetime) -> list[StoredOrder]
     after = ""
     while page := await book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
         found += page
-        after = page[-1].state.order_id
+        after = page[-1].order_id
     return found
 
 
 def _as_listed(record: StoredOrder, latest: Listed | None) -> Listed:
+    if (unreadable := record.unreadable) is not None:
+        return Listed(
+            order_id=record.order_id,
+            status="unreadable",
+            needs_operator=True,
+            run=latest.run if latest else "none",
+            package="",
+            provider="",
+            started_at=record.claimed_at,
+            reason=str(unreadable),
+            stranded=True,
+        )
     entry, order = record.state, record.order
     return Listed(
         order_id=entry.order_id,

@@ -9,11 +9,10 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from orders.book import OrderState
-
 from adapters.order_book.book import OrderBook, StoredOrder
 from adapters.order_book.field_cipher import FieldCipher
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 from runtime.clock import SystemClock
 
 KEY = bytes(range(32))

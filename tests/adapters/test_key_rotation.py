@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders.book import OrderState
 from sqlalchemy import text
 
 from adapters.order_book import key_rotation
@@ -19,6 +18,7 @@ from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.key_rotation import Batch
 from devkit.servers.postgres import Postgres
 from orders.errors import Unavailable
+from orders.state import OrderState
 from runtime.clock import SystemClock
 from tests.adapters.book_process import KEY, VIN, open_book, paid_order
 

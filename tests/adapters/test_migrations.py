@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 from alembic import command
-from orders.book import OrderState
 from sqlalchemy import MetaData, Table, insert, select
 from sqlalchemy.engine import Connection
 
-from adapters.order_book import book as order_book
 from adapters.order_book import migrations
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.rows import EVENTS, ORDERS
 from devkit.servers.postgres import Postgres
+from orders.state import OrderState
+from runtime.clock import SystemClock
 from tests.adapters.book_process import KEY, open_book, paid_order
 
 SINCE_V0002 = {"proposal", "proposed_by", "proposed_at", "proposed_note", "confirmed_by", "confirmed_note"} | {
@@ -41,19 +42,20 @@ def to_v0001(connection: Connection) -> None:
 def insert_as_v0001(connection: Connection, values: dict[str, Any]) -> None:
     """As a process of that version does: it knows the columns of v0001 alone."""
     row = {name: value for name, value in values.items() if name not in SINCE_V0002}
-    connection.execute(insert(order_book._ORDERS).values(row))
+    connection.execute(insert(ORDERS).values(row))
 
 
 async def filled_v0001(url: str) -> OrderBook:
     """A book of v0001 with an order in doubt, its body and its trail."""
     book = open_book(url)
     sealed = FieldCipher(KEY).encrypt(b"{}", bound_to=("T00001", "body"))
-    now = book._clock.now()
-    values = {**book._values(paid_order("T00001"), now), "posts": 1, "body": sealed, "status": "in_doubt"}
+    now = SystemClock().now()
+    values = {**book._claims.values(paid_order("T00001"), now), "posts": 1, "body": sealed, "status": "in_doubt"}
     async with book._transaction(write=True) as connection:
         await connection.run_sync(to_v0001)
         await connection.run_sync(insert_as_v0001, values)
-        await book._append(connection, "T00001", "claimed", {})
+        line = {"order_id": "T00001", "at": now, "kind": "claimed", "detail": {}}
+        await connection.execute(insert(EVENTS), line)
     return book
 
 
@@ -76,7 +78,7 @@ async def test_a_filled_book_of_v0001_keeps_every_order_and_its_trail(url: str):
 async def test_a_process_of_v0001_goes_on_after_the_upgrade(url: str):
     book = await filled_v0001(url)
     await book.migrate()
-    values = book._values(paid_order("T00002"), book._clock.now())
+    values = book._claims.values(paid_order("T00002"), SystemClock().now())
 
     async with book._transaction(write=True) as connection:
         await connection.run_sync(insert_as_v0001, values)
@@ -89,6 +91,6 @@ async def test_the_test_knows_every_column_since_v0001(url: str):
     book = await filled_v0001(url)
     async with book._transaction(write=False) as connection:
         old: Table = await connection.run_sync(lambda sync: Table("orders", MetaData(), autoload_with=sync))
-        assert {column.name for column in order_book._ORDERS.c} - {column.name for column in old.c} == SINCE_V0002
+        assert {column.name for column in ORDERS.c} - {column.name for column in old.c} == SINCE_V0002
         assert (await connection.execute(select(old.c.order_id))).scalar_one() == "T00001"
     await book.close()

@@ -8,27 +8,29 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from orders.book import CarrierTimes, OrderState, PostAuthorized
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book import book as order_book
 from adapters.order_book import tables
-from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder
+from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder, Unreadable
+from adapters.order_book.engine import open_engine
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from devkit.servers.postgres import Postgres
-from orders import book as rules
+from orders import carrier_rules, lifecycle
+from orders.carrier_rules import PostAuthorized
 from orders.errors import Unavailable
+from orders.state import CarrierTimes, OrderState
 from runtime.clock import SystemClock
 from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, count_up, open_book, paid_order
 
@@ -58,7 +60,7 @@ async def book(url: str) -> AsyncGenerator[OrderBook]:
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncGenerator[AsyncConnection]:
     """A transaction beside the book."""
-    engine = order_book._engine(url)
+    engine = open_engine(url)
     try:
         async with engine.begin() as connection:
             yield connection
@@ -84,7 +86,7 @@ async def test_a_claim_is_new_once_then_unsettled_then_settled(book: OrderBook):
     assert (await book.claim([order]))[0].outcome is Claim.UNSETTLED
     await book.decide(
         "T00001",
-        lambda record: (replace(record.state, outcome="delivered", status="delivered"), None),
+        lambda record: (replace(record.state, outcome="delivered"), None),
         kind="settle",
         detail=lambda _: {},
     )
@@ -228,8 +230,8 @@ async def test_fifty_callers_over_two_engines_get_one_right_to_post(url: str, bo
     other = open_book(url)
 
     def rule(record: StoredOrder) -> tuple[OrderState, object]:
-        return rules.authorize_post(
-            record.state, datetime.now(UTC), TIMES, lambda date: date.isoformat().encode(), None
+        return carrier_rules.authorize_post(
+            record.state, datetime.now(UTC), TIMES, lambda date: date.isoformat().encode()
         )
 
     async def ask(one: OrderBook) -> object:
@@ -303,9 +305,9 @@ async def test_a_rule_that_raises_changes_nothing(book: OrderBook):
     await book.claim([paid_order("T00001")])
 
     def rule(record: StoredOrder) -> tuple[OrderState, None]:
-        raise rules.lifecycle.IllegalTransition("no")
+        raise lifecycle.IllegalTransition("no")
 
-    with pytest.raises(rules.lifecycle.IllegalTransition):
+    with pytest.raises(lifecycle.IllegalTransition):
         await book.decide("T00001", rule, kind="test", detail=lambda _: {})
 
     assert [event.kind for event in await book.events("T00001")] == ["claimed"]
@@ -354,51 +356,24 @@ async def test_moments_come_back_aware_in_utc_to_the_microsecond(book: OrderBook
         assert event.at.utcoffset() == timedelta(0)
 
 
-async def test_every_field_of_an_entry_comes_back_as_it_was_written(book: OrderBook):
+def _plain(hint: Any) -> type:
+    """`datetime` of `datetime | None`."""
+    inside = [one for one in get_args(hint) if one is not NoneType]
+    return inside[0] if inside and isinstance(inside[0], type) else hint
+
+
+async def test_every_field_of_a_state_comes_back_as_it_was_written(book: OrderBook):
     await book.claim([paid_order("T00001")])
     at = datetime(2023, 8, 21, 10, 34, 6, 1, tzinfo=UTC)
+    given: dict[type, Any] = {str: "why 为何", bytes: b"\x00body", datetime: at, int: 2, bool: True}
+    choices = {"attention": "refund_denied", "carrier_outcome": "rejected", "refund_answered": "held"}
+    choices["outcome"] = "delivered"
+    kinds = {name: _plain(hint) for name, hint in get_type_hints(OrderState).items()}
     full = OrderState(
-        order_id="T00001",
-        claimed_at=at,
-        status="parked",
-        first_pass=False,
-        needs_operator=True,
-        reason="why 为何",
-        posts=2,
-        body=b"\x00body",
-        completion_date=at,
-        last_post_at=at,
-        last_post_answered_at=at,
-        carrier_not_before=at,
-        cancel_reason="CANCELLED",
-        resolution_note="note",
-        burn_at=at,
-        burn_reason="CANCELLED",
-        fact="refused",
-        fact_code="CODE",
-        fact_at=at,
-        carrier_order_id="C-1",
-        contradicted=True,
-        refund_sequence=2,
-        refund_at=at,
-        refund_sent_at=at,
-        refund_denied="ABNORMAL",
-        refund_word="bank",
-        refund_confirmed_at=at,
-        provider_refund_id="P-1",
-        outcome="refunded",
-        settled_at=at,
-        restored_at=at,
-        proposal="refunded",
-        proposed_by="Ann",
-        proposed_at=at,
-        proposed_note="bank",
-        confirmed_by="Bob",
-        confirmed_note="yes",
-    )
-    assert all(
-        getattr(full, name) != getattr(OrderState("T00001", at), name)
-        for name in [field.name for field in fields(OrderState)][2:]
+        **{
+            name: choices[name] if name in choices else given[kinds[name]] if name != "order_id" else "T00001"
+            for name in kinds
+        }
     )
 
     await book.decide("T00001", lambda _: (full, None), kind="test", detail=lambda _: {})
@@ -449,6 +424,27 @@ async def test_another_key_is_named_as_the_fault(url: str, book: OrderBook):
         _ = record.order
 
     assert (await stranger.claim([paid_order("T00001")]))[0].outcome is Claim.UNSETTLED  # the digest has no key
+    await stranger.close()
+
+
+async def test_one_order_that_no_key_opens_is_named_among_the_others_and_stops_none(url: str, book: OrderBook):
+    stranger = OrderBook.open(url, FieldCipher(bytes(32)), SystemClock())
+    await book.claim([paid_order(f"T{number:05}") for number in (1, 2, 3, 5)])
+    await stranger.claim([paid_order("T00004")])
+    await count_up(book, "T00004")  # its state needs no key as long as it has no body
+    body = (await stranger.read("T00004")).state
+    await stranger.decide("T00004", lambda _: (replace(body, body=b"{}"), None), kind="test", detail=lambda _: {})
+
+    page = await book.unsettled(claimed_before=datetime.now(UTC) + timedelta(hours=1), limit=4)
+
+    assert [one.order_id for one in page] == ["T00001", "T00002", "T00003", "T00004"]
+    assert [one.order_id for one in page if one.unreadable is None] == ["T00001", "T00002", "T00003"]
+    for ask in (lambda: page[3].order, lambda: page[3].state):
+        with pytest.raises(Unreadable, match=r"T00004.*TOPUP_PII_KEY") as why:
+            ask()
+        assert why.value.order_id == "T00004"
+    answers = await asyncio.gather(*(count_up(book, f"T{number:05}") for number in range(1, 6)), return_exceptions=True)
+    assert [type(one) for one in answers] == [int, int, int, Unreadable, int]
     await stranger.close()
 
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 
 import pytest
-from orders.book import OrderState
 
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.postgres import Postgres
 from orders.paid_order import PaidOrder
 from orders.record import parse
+from orders.state import OrderState
 from runtime.clock import SystemClock
 
 ORDERS_AT_ONCE = 30
@@ -86,7 +86,7 @@ async def test_each_field_that_a_rule_changes_is_kept_and_no_other(book: OrderBo
     now = SystemClock().now()
 
     def rule(entry: OrderState) -> tuple[OrderState, None]:
-        return replace(entry, body=b"what is sent", completion_date=now, reason="why", needs_operator=True), None
+        return replace(entry, body=b"what is sent", completion_date=now, reason="why", attention="partial"), None
 
     before = (await book.read(paid.order_id)).state
     await book.decide(paid.order_id, lambda record: rule(record.state), kind="test", detail=lambda _: {})

@@ -25,7 +25,7 @@ from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from adapters.carriers.tmf622.client import Tmf622Carrier
-from adapters.order_book import book as order_book
+from adapters.order_book import claims
 from adapters.order_book.book import Claim, ClaimResult, OrderBook
 from orders import book as rules
 from orders.outcomes import Completed, InDoubt, RefundAccepted, RefundClosed, RefundDenied, Refused
@@ -508,7 +508,7 @@ def _no_conflict(patch: Patch) -> None:
     def compare(self: Any, order: Any) -> ClaimResult:
         return ClaimResult(order.order_id, Claim.UNSETTLED)
 
-    patch.setattr(order_book._Known, "compare", compare)
+    patch.setattr(claims.Known, "compare", compare)
 
 
 @_mutant("the trail holds what was sent", judge.NO_PII)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orders.book
 
-import adapters.order_book.book
+import adapters.order_book.claims
 from adapters.order_book.book import Claim, ClaimResult
 from devkit.servers.kafka import Kafka
 from orders.outcomes import CarrierResult, NotFound
@@ -53,7 +53,7 @@ def _reopens_without_asking() -> None:
 
 
 def _forgets_that_orders_are_settled() -> None:
-    known: Any = adapters.order_book.book._Known  # pyright: ignore[reportPrivateUsage] - what it replaces
+    known: Any = adapters.order_book.claims.Known
     compare = known.compare
 
     def forgetful(self: Any, order: Any) -> ClaimResult:

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
-from adapters.order_book import book as order_book
+from adapters.order_book.rows import ORDERS
 from tests.workflows.fakes import UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
@@ -19,7 +19,9 @@ LONG_AGO = timedelta(days=3)
 async def backup(world: World) -> Mapping[str, Any]:
     """The order's row as it stands."""
     async with world.book._transaction(write=False) as connection:
-        return (await connection.execute(order_book._ORDER, {"of_order": world.order.order_id})).one()._asdict()
+        return (
+            (await connection.execute(select(ORDERS).where(ORDERS.c.order_id == world.order.order_id))).one()._asdict()
+        )
 
 
 async def restore(world: World, row: Mapping[str, Any]) -> None:
@@ -28,7 +30,7 @@ async def restore(world: World, row: Mapping[str, Any]) -> None:
     async with world.book._transaction(write=True) as connection:
         await connection.execute(text("DELETE FROM orders"))
         await connection.execute(text("DELETE FROM notices"))
-        await connection.execute(insert(order_book._ORDERS), dict(row))
+        await connection.execute(insert(ORDERS), dict(row))
     world.restored_at = world.clock.now()
     await world.work()
 

@@ -1,0 +1,255 @@
+"""Claims of paid orders: inserted once for ever, or compared with what stands.
+
+An order that another process is just claiming, and is slow or frozen over, holds up no other for long.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import CursorResult, func, or_, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.order_book.decisions import EVENT
+from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
+from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.rows import ORDERS, STATE_COLUMNS
+from adapters.order_book.transactions import RowLocked, Transactions
+from orders.clock import Clock
+from orders.errors import Unavailable
+from orders.paid_order import PaidOrder
+from orders.state import OrderState
+
+AT_ONCE: Final = 4
+"""Claims that go alone, side by side."""
+
+
+class Claim(StrEnum):
+    """What the book says to a record's claim."""
+
+    NEW = "new"
+    UNSETTLED = "unsettled"
+    SETTLED = "settled"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """The claim of one record. `conflict` is a sentence without personal data, else empty."""
+
+    order_id: str
+    outcome: Claim
+    conflict: str = ""
+
+
+class ClaimsHeld(Unavailable):
+    """Some orders of a batch are held by another process; the others were claimed. Claim the batch, or those, again.
+
+    Attributes:
+        results: by the batch's order; None where the order is held.
+    """
+
+    def __init__(self, results: Sequence[ClaimResult | None], held: str) -> None:
+        super().__init__(f"Order {held} is just being claimed by another process: it lets go within seconds.")
+        self.results = tuple(results)
+
+
+class Known:
+    """The orders and payments that the book has, for comparing a batch."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, tuple[str, bool]] = {}
+        self.payments: dict[tuple[str, str], str] = {}
+
+    def add(self, order: PaidOrder, *, settled: bool) -> None:
+        """Now it has this one too."""
+        self.orders[order.order_id] = (order.content_digest(), settled)
+        self.payments[_payment(order)] = order.order_id
+
+    def compare(self, order: PaidOrder) -> ClaimResult:
+        """What it says to an order that isn't new."""
+        there = self.orders.get(order.order_id)
+        if there is not None:
+            digest, settled = there
+            if digest == order.content_digest():
+                return ClaimResult(order.order_id, Claim.SETTLED if settled else Claim.UNSETTLED)
+            return ClaimResult(
+                order.order_id, Claim.CONFLICT, "An order with this order_id and other content was accepted before."
+            )
+        other = self.payments.get(_payment(order), "another order")
+        return ClaimResult(order.order_id, Claim.CONFLICT, f"This payment was accepted before, for order {other}.")
+
+
+class Claims:
+    """The bridge's questions to the order book."""
+
+    def __init__(self, transactions: Transactions, cipher: FieldCipher, clock: Clock) -> None:
+        self._transaction = transactions
+        self._cipher = cipher
+        self._clock = clock
+        dialect = sqlite if transactions.sqlite else postgresql
+        self._statement = dialect.insert(ORDERS).on_conflict_do_nothing().returning(ORDERS.c.order_id)
+
+    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+        """Insert or compare, in the given order: of two that conflict the first stands (contracts §1).
+
+        Raises:
+            ClaimsHeld: some are held by another process; the others were claimed.
+        """
+        ends_at = asyncio.get_running_loop().time() + TRANSACTION_SECONDS - LOCK_SECONDS
+        try:
+            return await self._claim(orders)
+        except RowLocked:
+            return await self._claim_apart(orders, ends_at)
+
+    async def first_pass_count(self) -> int:
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
+        async with self._transaction(write=False) as connection:
+            query = select(func.count()).select_from(ORDERS).where(ORDERS.c.first_pass.is_(True))
+            return int(await connection.scalar(query) or 0)
+
+    async def known(self, order_ids: Sequence[str]) -> set[str]:
+        """Those of the orders that were claimed before, settled or not."""
+        async with self._transaction(write=False) as connection:
+            rows = await connection.execute(select(ORDERS.c.order_id).where(ORDERS.c.order_id.in_(order_ids)))
+            return set(rows.scalars())
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    async def _claim_apart(self, orders: Sequence[PaidOrder], ends_at: float) -> list[ClaimResult]:
+        """Each in a transaction of its own, but for those that may conflict with each other: they keep their order."""
+        results: list[ClaimResult | None] = [None] * len(orders)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def claim(numbers: Sequence[int]) -> None:
+            async with places:
+                if asyncio.get_running_loop().time() >= ends_at:
+                    return
+                try:
+                    claimed = await self._claim([orders[number] for number in numbers])
+                except RowLocked:
+                    return
+            for number, result in zip(numbers, claimed, strict=True):
+                results[number] = result
+
+        done = await asyncio.gather(*(claim(numbers) for numbers in _related(orders)), return_exceptions=True)
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+        whole = [result for result in results if result is not None]
+        if len(whole) < len(orders):
+            raise ClaimsHeld(results, orders[results.index(None)].order_id)
+        return whole
+
+    async def _claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+        if not orders:
+            return []
+        async with self._transaction(write=True) as connection:
+            known = await self._already_there(connection, orders)
+            new: set[int] = set()
+            while fresh := _first_of_each(orders, known):
+                inserted = await self._insert(connection, fresh)
+                new |= {id(order) for order in fresh if order.order_id in inserted}
+                if len(inserted) == len(fresh):
+                    break
+                # Another bridge was faster with some: what waited behind those in this batch may be free now.
+                known = await self._already_there(connection, orders)
+        results: list[ClaimResult] = []
+        for order in orders:
+            if id(order) in new:
+                new.discard(id(order))  # the same record once more is a duplicate
+                results.append(ClaimResult(order.order_id, Claim.NEW))
+                known.add(order, settled=False)
+            else:
+                results.append(known.compare(order))
+        return results
+
+    async def _already_there(self, connection: AsyncConnection, orders: Sequence[PaidOrder]) -> Known:
+        query = select(
+            ORDERS.c.order_id,
+            ORDERS.c.content_digest,
+            ORDERS.c.provider,
+            ORDERS.c.transaction_id,
+            ORDERS.c.outcome,
+        ).where(
+            or_(
+                ORDERS.c.order_id.in_([order.order_id for order in orders]),
+                tuple_(ORDERS.c.provider, ORDERS.c.transaction_id).in_([_payment(order) for order in orders]),
+            )
+        )
+        known = Known()
+        for row in await connection.execute(query):
+            known.orders[row.order_id] = (row.content_digest, row.outcome is not None)
+            known.payments[(row.provider, row.transaction_id)] = row.order_id
+        return known
+
+    async def _insert(self, connection: AsyncConnection, fresh: Sequence[PaidOrder]) -> set[str]:
+        now = self._clock.now()
+        rows = [self.values(order, now) for order in sorted(fresh, key=lambda order: order.order_id)]
+        result: CursorResult[Any] = await connection.execute(self._statement, rows)
+        inserted = {str(row[0]) for row in result}
+        if inserted:
+            events: list[dict[str, Any]] = [
+                {"order_id": name, "at": now, "kind": "claimed", "detail": {}} for name in inserted
+            ]
+            await connection.execute(EVENT, events)
+        return inserted
+
+    def values(self, order: PaidOrder, now: datetime) -> dict[str, Any]:
+        """A new order's row."""
+        payment = order.payment
+        vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
+        state = OrderState(order_id=order.order_id, claimed_at=now)
+        return {
+            **{name: getattr(state, name) for name in STATE_COLUMNS},
+            "content_digest": order.content_digest(),
+            "package_id": order.package_id,
+            "amount_fen": order.amount_fen,
+            "currency": order.currency,
+            "provider": payment.provider,
+            "merchant_id": payment.merchant_id,
+            "out_trade_no": payment.out_trade_no,
+            "transaction_id": payment.transaction_id,
+            "paid_at": payment.paid_at,
+            "vehicle": self._cipher.encrypt(vehicle, bound_to=(order.order_id, "vehicle")),
+            "vehicle_hash": self._cipher.vehicle_hash(order.vehicle.vin),
+        }
+
+
+def _payment(order: PaidOrder) -> tuple[str, str]:
+    return (order.payment.provider, order.payment.transaction_id)
+
+
+def _first_of_each(orders: Sequence[PaidOrder], known: Known) -> list[PaidOrder]:
+    """Those that neither the book nor an earlier one of the batch has, by order ID and by payment."""
+    seen_orders, seen_payments = set(known.orders), set(known.payments)
+    fresh: list[PaidOrder] = []
+    for order in orders:
+        if order.order_id not in seen_orders and _payment(order) not in seen_payments:
+            fresh.append(order)
+            seen_orders.add(order.order_id)
+            seen_payments.add(_payment(order))
+    return fresh
+
+
+def _related(orders: Sequence[PaidOrder]) -> list[list[int]]:
+    """The batch's numbers in groups that share an order ID or a payment, directly or through others of the group."""
+    groups: list[list[int]] = []
+    of: dict[object, list[int]] = {}
+    for number, order in enumerate(orders):
+        keys = (("order", order.order_id), ("payment", *_payment(order)))
+        mine = [number]
+        for group in {id(of[key]): of[key] for key in keys if key in of}.values():
+            mine = [*group, *mine]
+            groups.remove(group)
+        mine.sort()
+        groups.append(mine)
+        for one in mine:
+            of[("order", orders[one].order_id)] = of[("payment", *_payment(orders[one]))] = mine
+        for key in keys:
+            of[key] = mine
+    return groups

@@ -1,0 +1,71 @@
+"""What operators, the sweep and `topup doctor` ask of the order book."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, text
+
+from adapters.order_book import migrations
+from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.rows import EVENTS, ORDERS, Event, StoredOrder
+from adapters.order_book.transactions import Transactions
+from orders.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the database shows. `clock_ahead_seconds`: how far its clock is ahead of ours."""
+
+    version: str
+    newest_version: str
+    clock_ahead_seconds: float
+
+
+class Queries:
+    """Lists and counts, without locks."""
+
+    def __init__(self, transactions: Transactions, cipher: FieldCipher, clock: Clock) -> None:
+        self._transaction = transactions
+        self._cipher = cipher
+        self._clock = clock
+
+    async def events(self, order_id: str) -> list[Event]:
+        """The order's audit trail, oldest first."""
+        query = select(EVENTS).where(EVENTS.c.order_id == order_id).order_by(EVENTS.c.id)
+        async with self._transaction(write=False) as connection:
+            return [Event(row.at, row.kind, row.detail) for row in await connection.execute(query)]
+
+    async def unsettled(self, *, claimed_before: datetime, after: str, limit: int) -> list[StoredOrder]:
+        """Orders without an end that were claimed before, by order ID, a page at a time."""
+        query = (
+            select(ORDERS)
+            .where(ORDERS.c.outcome.is_(None), ORDERS.c.claimed_at < claimed_before, ORDERS.c.order_id > after)
+            .order_by(ORDERS.c.order_id)
+            .limit(limit)
+        )
+        async with self._transaction(write=False) as connection:
+            return [StoredOrder(row, self._cipher) for row in await connection.execute(query)]
+
+    async def look(self) -> Look:
+        """The database's clock and the schema's version."""
+        clock = "strftime('%Y-%m-%d %H:%M:%f', 'now')" if self._transaction.sqlite else "clock_timestamp()"
+        async with self._transaction(write=False) as connection:
+            asked_at = self._clock.now()
+            read: str | datetime = (await connection.execute(select(text(clock)))).scalar_one()
+            answered_at = self._clock.now()
+            found, newest = await connection.run_sync(migrations.versions)
+        at = datetime.fromisoformat(read).replace(tzinfo=UTC) if isinstance(read, str) else read
+        ahead = at - (asked_at + (answered_at - asked_at) / 2)
+        return Look(version=found, newest_version=newest, clock_ahead_seconds=ahead.total_seconds())
+
+    async def of_vehicle(self, vin: str) -> list[str]:
+        """The IDs of a vehicle's orders, newest first, whichever key they are filed under."""
+        query = select(ORDERS.c.order_id).where(ORDERS.c.vehicle_hash.in_(self._cipher.vehicle_hashes(vin)))
+        async with self._transaction(write=False) as connection:
+            return list((await connection.execute(query.order_by(ORDERS.c.claimed_at.desc()))).scalars())
+
+    async def counts(self) -> dict[str, int]:
+        """How many orders stand where, by status."""
+        query = select(ORDERS.c.status, func.count()).group_by(ORDERS.c.status)
+        async with self._transaction(write=False) as connection:
+            return {row[0]: int(row[1]) for row in await connection.execute(query)}
