@@ -1,20 +1,16 @@
 """Temporal, the database or the dead-letter topic away: what is in hand waits, tries again, and never gives up."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
+from bridge import policies
 from orders.errors import Unavailable
+from runtime.backoff import Backoff
 from runtime.telemetry import get_logger
-
-FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 5.0
-"""What is back is noticed within this."""
-LINE_EVERY_SECONDS: Final = 60.0
 
 Part = Literal["temporal", "database", "dead_letters"]
 T = TypeVar("T")
@@ -24,7 +20,9 @@ _log = get_logger(__name__)
 @dataclass(slots=True)
 class _State:
     sentence: str = ""
-    pause_seconds: float = FIRST_PAUSE_SECONDS
+    backoff: Backoff = field(
+        default_factory=lambda: Backoff(policies.RETRY_FIRST_PAUSE_SECONDS, policies.RETRY_LONGEST_PAUSE_SECONDS)
+    )
     next_line_at: float = 0.0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -52,7 +50,7 @@ class Outages:
         """What is wrong with the part; empty when its last call went well."""
         return self._parts[part].sentence
 
-    async def persist(self, part: Part, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def retry_while_unavailable(self, part: Part, attempt: Callable[[], Awaitable[T]]) -> T:
         """Call `attempt` until it does not raise `Unavailable`; its result. Anything else it raises passes."""
         state = self._parts[part]
         while True:
@@ -61,8 +59,7 @@ class Outages:
                     result = await attempt()
                 except Unavailable as error:
                     self._away(part, state, str(error))
-                    await asyncio.sleep(state.pause_seconds * random.uniform(0.5, 1))  # noqa: S311 - jitter, no key
-                    state.pause_seconds = min(LONGEST_PAUSE_SECONDS, state.pause_seconds * 2)
+                    await asyncio.sleep(state.backoff.next_seconds())
                 else:
                     self._back(part, state)
                     return result
@@ -82,10 +79,11 @@ class Outages:
         now = time.monotonic()
         if now >= state.next_line_at:
             _log.warning("waiting", part=part, sentence=sentence)
-            state.next_line_at = now + LINE_EVERY_SECONDS
+            state.next_line_at = now + policies.LINE_EVERY_SECONDS
 
     def _back(self, part: Part, state: _State) -> None:
         if state.sentence:
             _log.info("back", part=part)
-            state.sentence, state.pause_seconds, state.next_line_at = "", FIRST_PAUSE_SECONDS, 0.0
+            state.sentence, state.next_line_at = "", 0.0
+            state.backoff.reset()
             self._on_back(part)

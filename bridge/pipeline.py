@@ -8,40 +8,33 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from adapters.kafka.assignments import Record
 from adapters.order_book.book import Claim, ClaimResult
+from bridge import policies
+from bridge.admission import AdmissionLimit
 from bridge.dead_letters import Reason
-from bridge.gate import Gate
-from bridge.leases import Record
 from bridge.outages import Outages, Part
 from bridge.ports import ClaimBook
-from bridge.tally import Result, Tally
+from bridge.record_metrics import RecordMetrics, Result
 from orders.paid_order import PaidOrder
 from orders.record import PoisonRecord, parse
 from runtime.alerts import Alerts
 from runtime.metrics import Metrics
 from runtime.waiting import in_one_line
 
-BATCH: Final = 100
-"""Records parsed at a stretch (a few ms of the event loop), orders claimed in one call."""
-STARTS_AT_ONCE: Final = 50
-CLOSED_PAUSE_SECONDS: Final = 0.1
-STUCK_SECONDS: Final = 2.0
-"""A gate closed for so long may be closed by orders of this very queue: claimed, and not started before a crash."""
-BUG_PAUSE_SECONDS: Final = 30.0
-
 T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A record that is an order, and waits for room."""
+    """A record that is an order, and waits for capacity."""
 
     record: Record
     order: PaidOrder
     asked: bool = False
-    """Whether the book was asked if it knows the order, while the gate was closed."""
+    """Whether the book was asked if it knows the order, while there was no capacity."""
 
 
 class DeadLetterSink(Protocol):
@@ -57,35 +50,35 @@ class Pipeline:
 
     Args:
         book: the order book.
-        gate: room for new orders.
+        admission: capacity for new orders.
         start: starts an order's run; False where there was one (`Starter.start`).
         dead_letters: the dead-letter topic.
         outages: carries calls through outages.
-        metrics: `topup_records_total`, alerts, the gate.
+        metrics: `topup_records_total`, alerts, admission.
     """
 
     def __init__(
         self,
         *,
         book: ClaimBook,
-        gate: Gate,
+        admission: AdmissionLimit,
         start: Callable[[PaidOrder], Awaitable[bool]],
         dead_letters: DeadLetterSink,
         outages: Outages,
         metrics: Metrics,
     ) -> None:
         self._book = book
-        self._gate = gate
+        self._admission = admission
         self._start = start
         self._dead_letters = dead_letters
         self._outages = outages
         self._metrics = metrics
-        self._tally = Tally(metrics)
+        self._record_metrics = RecordMetrics(metrics)
         self._alert = Alerts(metrics.counter("topup_alerts_total"))
         self._inbox: deque[Record] = deque()
         self._waiting: deque[Waiting] = deque()
         self._something = asyncio.Event()
-        self._slots = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._slots = asyncio.Semaphore(policies.STARTS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: dict[str, asyncio.Task[None]] = {}
 
@@ -118,40 +111,42 @@ class Pipeline:
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _parse(self) -> None:
-        """Up to a batch of records into orders; poison goes to the dead letters and waits for no gate."""
-        for _ in range(min(BATCH, len(self._inbox))):
+        """Up to a batch of records into orders; poison goes to the dead letters and waits for no capacity."""
+        for _ in range(min(policies.BATCH, len(self._inbox))):
             record = self._inbox.popleft()
-            if record.lease.read_again:
+            if record.assignment.read_again:
                 continue
             try:
                 self._waiting.append(Waiting(record, parse(record.key, record.value)))
             except PoisonRecord as poison:
-                self._spawn(self._bury(record, poison.reason, poison.error))
+                self._spawn(self._dead_letter(record, poison.reason, poison.error))
 
     async def _admit(self) -> None:
-        """Claim as many orders as there is room for, and let each go on by what the book says."""
-        self._waiting = deque(entry for entry in self._waiting if not entry.record.lease.read_again)
+        """Claim as many orders as there is capacity for, and let each go on by what the book says."""
+        self._waiting = deque(entry for entry in self._waiting if not entry.record.assignment.read_again)
         if not self._waiting:
             return
-        room = await self._outages.persist("database", self._gate.room)
-        self._metrics.gauge("topup_bridge_first_pass_orders").set(self._gate.at_most)
-        self._metrics.gauge("topup_bridge_paused").labels("gate").set(0 if room else 1)
-        if room:
-            await self._claim([self._waiting.popleft() for _ in range(min(room, BATCH, len(self._waiting)))])
+        capacity = await self._outages.retry_while_unavailable("database", self._admission.capacity)
+        self._metrics.gauge("topup_bridge_first_pass_orders").set(self._admission.at_most)
+        self._metrics.gauge("topup_bridge_paused").labels("gate").set(0 if capacity else 1)
+        if capacity:
+            await self._claim(
+                [self._waiting.popleft() for _ in range(min(capacity, policies.BATCH, len(self._waiting)))]
+            )
             return
-        if self._gate.closed_seconds >= STUCK_SECONDS:
+        if self._admission.full_seconds >= policies.FULL_SECONDS:
             await self._admit_known()
-        await asyncio.sleep(CLOSED_PAUSE_SECONDS)
+        await asyncio.sleep(policies.FULL_PAUSE_SECONDS)
 
     async def _admit_known(self) -> None:
-        """Let orders pass that are counted already: claimed before a crash, they would keep the gate closed for ever.
+        """Let orders pass that are counted already: claimed before a crash, they would take the capacity up for ever.
 
-        All that is in memory is looked at, each once: they may stand behind what waits for room.
+        All that is in memory is looked at, each once: they may stand behind what waits for capacity.
         """
-        new = [entry for entry in self._waiting if not entry.asked][:BATCH]
+        new = [entry for entry in self._waiting if not entry.asked][: policies.BATCH]
         if not new:
             return
-        known = await self._outages.persist(
+        known = await self._outages.retry_while_unavailable(
             "database", lambda: self._book.known([entry.order.order_id for entry in new])
         )
         for entry in new:
@@ -163,8 +158,8 @@ class Pipeline:
 
     async def _claim(self, batch: Sequence[Waiting]) -> None:
         orders = [entry.order for entry in batch]
-        results = await self._outages.persist("database", lambda: self._book.claim(orders))
-        self._gate.let_in(sum(result.outcome is Claim.NEW for result in results))
+        results = await self._outages.retry_while_unavailable("database", lambda: self._book.claim(orders))
+        self._admission.admit(sum(result.outcome is Claim.NEW for result in results))
         for entry, result in zip(batch, results, strict=True):
             self._go_on(entry.record, entry.order, result)
 
@@ -188,7 +183,7 @@ class Pipeline:
                     offset=record.offset,
                     sentence=f"{result.conflict} The record is in the dead letters: compare both (`topup dlq list`).",
                 )
-                self._spawn(self._bury(record, "conflict", result.conflict))
+                self._spawn(self._dead_letter(record, "conflict", result.conflict))
 
     async def _bring_to_temporal(self, record: Record, order: PaidOrder, *, new: bool) -> None:
         attempts = 0
@@ -199,7 +194,7 @@ class Pipeline:
             async with self._slots:
                 return await self._start(order)
 
-        started = await self._persist("temporal", attempt, order.order_id)
+        started = await self._carry_through("temporal", attempt, order.order_id)
         # A start whose answer was lost did start the run: the next attempt finds it there.
         mine = started or (new and attempts > 1)
         self._complete(record, "started" if mine else "duplicate")
@@ -210,8 +205,8 @@ class Pipeline:
             return  # not complete: it comes again
         self._complete(record, "duplicate")
 
-    async def _bury(self, record: Record, reason: Reason, error: str) -> None:
-        await self._persist("dead_letters", lambda: self._dead_letters.send(record, reason, error), "")
+    async def _dead_letter(self, record: Record, reason: Reason, error: str) -> None:
+        await self._carry_through("dead_letters", lambda: self._dead_letters.send(record, reason, error), "")
         if reason != "conflict":
             self._alert(
                 "poison",
@@ -223,16 +218,16 @@ class Pipeline:
         self._complete(record, reason)
 
     def _complete(self, record: Record, result: Result) -> None:
-        self._tally.count(record, result)
+        self._record_metrics.count(record, result)
         record.complete()
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    async def _persist(self, part: Part, attempt: Callable[[], Awaitable[T]], order_id: str) -> T:
-        """`Outages.persist`, which a bug of ours doesn't end either: it holds one record back, and is heard."""
+    async def _carry_through(self, part: Part, attempt: Callable[[], Awaitable[T]], order_id: str) -> T:
+        """Retry while unavailable; a bug of ours doesn't end it either: it holds one record back, and is heard."""
         while True:
             try:
-                return await self._outages.persist(part, attempt)
+                return await self._outages.retry_while_unavailable(part, attempt)
             except Exception as error:  # noqa: BLE001 - see above
                 self._alert(
                     "bug",
@@ -241,7 +236,7 @@ class Pipeline:
                     sentence="A record can't be brought on its way and is tried again; report this line.",
                     exc_info=error,
                 )
-                await asyncio.sleep(BUG_PAUSE_SECONDS)
+                await asyncio.sleep(policies.BUG_PAUSE_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,20 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from temporalio.client import Client
 
+from adapters.kafka.assignments import Record
+from adapters.kafka.broker_watch import BrokerWatch
+from adapters.kafka.consumer_loop import ConsumerLoop
+from adapters.kafka.producer import AcknowledgedProducer
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from bridge.broker_watch import BrokerWatch
-from bridge.consumer import Intake
+from bridge import policies
+from bridge.admission import AdmissionLimit
 from bridge.dead_letters import DeadLetters
-from bridge.gate import Gate
-from bridge.leases import Record
 from bridge.outages import Outages, Part
 from bridge.pipeline import Pipeline
-from bridge.starter import START_SECONDS, Starter
+from bridge.starter import Starter
 from configuration.processes import BridgeSettings
 from orders.errors import Unavailable
 from runtime.clock import SystemClock
@@ -25,15 +27,6 @@ from runtime.process import ProcessContext
 from runtime.process import run as run_process
 from runtime.telemetry import get_logger
 from runtime.temporal import check, wait_for_temporal
-
-SETTLE_SECONDS: Final = 15.0
-"""What was claimed gets so long at stop; the rest is read again by whoever comes next."""
-LEAVE_SECONDS: Final = 15.0
-"""Poll, commit and close, each bounded (`bridge.consumer`)."""
-WATCH_EVERY_SECONDS: Final = 1.0
-LINE_EVERY_SECONDS: Final = 60.0
-
-assert START_SECONDS < SETTLE_SECONDS
 
 _log = get_logger(__name__)
 
@@ -71,16 +64,18 @@ class Bridge:
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._limit = settings.bridge_max_first_pass
-        self._intake = Intake(settings, self._deliver, context.metrics)
-        self._broker = BrokerWatch(settings)
-        self._outages = Outages(on_away=self._hold, on_back=self._intake.release)
-        self._dead_letters = DeadLetters(settings, SystemClock().now)
-        self._gate = Gate(book.first_pass_count, self._limit)
+        self._consumer = ConsumerLoop(settings, self._deliver, context.metrics)
+        self._broker = BrokerWatch(
+            settings, (settings.kafka_topic, settings.kafka_dlq_topic), on_snapshot=self._consumer.observe
+        )
+        self._outages = Outages(on_away=self._pause, on_back=self._consumer.resume)
+        self._producer = AcknowledgedProducer(settings)
+        self._admission = AdmissionLimit(book.first_pass_count, self._limit)
         self._pipeline = Pipeline(
             book=book,
-            gate=self._gate,
+            admission=self._admission,
             start=Starter(client, settings.task_queue, cipher.vehicle_hash, time_scale=settings.time_scale).start,
-            dead_letters=self._dead_letters,
+            dead_letters=DeadLetters(settings, self._producer, SystemClock().now),
             outages=self._outages,
             metrics=context.metrics,
         )
@@ -92,8 +87,8 @@ class Bridge:
         health.require("temporal", self._check_temporal)
         health.require("database", self._check_database)
         health.require("dead_letters", self._check_dead_letters)
-        health.name("gate", self._check_gate)
-        self._intake.start()
+        health.name("gate", self._check_admission)
+        self._consumer.start()
         working = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
             asyncio.create_task(self._watch(), name="watch"),
@@ -111,28 +106,28 @@ class Bridge:
                 raise error
 
     async def _leave(self) -> None:
-        self._intake.hold("stopping")
-        settled = await self._pipeline.settle(SETTLE_SECONDS)
-        left = await asyncio.to_thread(self._intake.stop, LEAVE_SECONDS)
-        await self._dead_letters.close()
-        _log.info("intake ended", all_settled=settled, left_the_group=left)
+        self._consumer.pause("stopping")
+        settled = await self._pipeline.settle(policies.SETTLE_SECONDS)
+        left = await asyncio.to_thread(self._consumer.stop, policies.LEAVE_SECONDS)
+        await self._producer.close()
+        _log.info("consumer ended", all_settled=settled, left_the_group=left)
 
     def _deliver(self, records: Sequence[Record]) -> None:
         """On the poll thread."""
         self._loop.call_soon_threadsafe(self._pipeline.offer, records)
 
-    def _hold(self, part: Part) -> None:
+    def _pause(self, part: Part) -> None:
         if part != "dead_letters":  # orders go on where only the place for poison is away
-            self._intake.hold(part)
+            self._consumer.pause(part)
 
     async def _check_kafka(self) -> str:
         trouble = self._trouble_with_kafka()
         if trouble is not None:
             raise Unavailable(trouble)
-        return self._intake.remark()
+        return self._consumer.summary()
 
     def _trouble_with_kafka(self) -> str | None:
-        return self._broker.trouble or self._intake.trouble()
+        return self._broker.trouble or self._consumer.trouble()
 
     async def _check_temporal(self) -> None:
         self._raise_if_away("temporal")
@@ -145,8 +140,8 @@ class Bridge:
     async def _check_dead_letters(self) -> None:
         self._raise_if_away("dead_letters")
 
-    async def _check_gate(self) -> str:
-        return f"{self._gate.at_most} of {self._limit} orders are in their first pass."
+    async def _check_admission(self) -> str:
+        return f"{self._admission.at_most} of {self._limit} orders are in their first pass."
 
     def _raise_if_away(self, part: Part) -> None:
         sentence = self._outages.sentence(part)
@@ -157,11 +152,13 @@ class Bridge:
         was_well: bool | None = None
         said_at = 0.0
         while True:
-            self._intake.watch_once()
+            self._consumer.watch_once()
             trouble = self._trouble_with_kafka()
             well = trouble is None
             now = self._loop.time()
-            if well is not was_well or (not well and now - said_at > LINE_EVERY_SECONDS):
-                _log.log(logging.INFO if well else logging.WARNING, "intake", sentence=trouble or self._intake.remark())
+            if well is not was_well or (not well and now - said_at > policies.LINE_EVERY_SECONDS):
+                _log.log(
+                    logging.INFO if well else logging.WARNING, "consumer", sentence=trouble or self._consumer.summary()
+                )
                 was_well, said_at = well, now
-            await asyncio.sleep(WATCH_EVERY_SECONDS)
+            await asyncio.sleep(policies.WATCH_EVERY_SECONDS)

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
 
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from bridge import policies
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from runtime.waiting import in_one_line
 from workflows.steps import Start, TopUpInput
-
-START_SECONDS: Final = 10.0
-"""Limit of one call: a frozen Temporal accepts connections and answers nothing. Not scaled."""
 
 
 class Starter:
@@ -53,7 +50,7 @@ class Starter:
         )
         try:
             await self._client.start_workflow(
-                **start.arguments(self._task_queue), rpc_timeout=timedelta(seconds=START_SECONDS)
+                **start.arguments(self._task_queue), rpc_timeout=timedelta(seconds=policies.START_SECONDS)
             )
         except WorkflowAlreadyStartedError:
             return False

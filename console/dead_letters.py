@@ -8,7 +8,7 @@ import typer
 from console.exits import CommandFailed
 
 if TYPE_CHECKING:
-    from bridge.dead_letters import DeadLetter
+    from adapters.kafka.dead_letters import DeadLetter
     from configuration.processes import DlqSettings
 
 app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
@@ -82,8 +82,8 @@ def redrive(
     as_json: Json = False,
 ) -> None:
     """Send dead letters to the source topic again, as they were; one that is still wrong becomes a new dead letter."""
-    from bridge.dead_letters import distinct  # noqa: PLC0415 - heavy
-    from bridge.dead_letters import redrive as send_again  # noqa: PLC0415 - heavy
+    from adapters.kafka.dead_letters import distinct  # noqa: PLC0415 - heavy
+    from adapters.kafka.dead_letters import redrive as send_again  # noqa: PLC0415 - heavy
     from console.display import out, print_json  # noqa: PLC0415 - heavy
 
     if bool(places) == bool(reason):
@@ -111,7 +111,7 @@ def _settings() -> "DlqSettings":
 
 
 def _read(settings: "DlqSettings") -> "list[DeadLetter]":
-    from bridge.dead_letters import read_dead_letters  # noqa: PLC0415 - heavy
+    from adapters.kafka.dead_letters import read_dead_letters  # noqa: PLC0415 - heavy
 
     return _or_sentence(lambda: list(read_dead_letters(settings)))
 

@@ -8,10 +8,10 @@ from typing import Any, Final, cast
 
 from kafka.errors import CoordinatorNotAvailableError
 
-from bridge.dead_letters import DeadLetter, read_dead_letters
-from bridge.kafka_client import EMBEDDED_API_VERSION, administrator, reader
-from bridge.kafka_types import Partition
-from bridge.topics import dead_letter_limit
+from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator, reader
+from adapters.kafka.dead_letters import DeadLetter, read_dead_letters
+from adapters.kafka.protocols import Partition
+from adapters.kafka.topics import dead_letter_limit
 from console.display import Step
 from runtime.settings.groups import ConsumerGroup
 

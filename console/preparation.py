@@ -176,7 +176,7 @@ def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
 
 
 async def _kafka(settings: SetupSettings, made: list[str]) -> str:
-    from bridge import topics  # noqa: PLC0415 - read when it is used
+    from adapters.kafka import topics  # noqa: PLC0415 - read when it is used
 
     try:
         made += await asyncio.to_thread(topics.ensure_topics, settings)

@@ -1,21 +1,13 @@
-"""Fakes with honest state: a book that remembers, a Temporal that knows its runs, a broker with a log and a group."""
+"""Fakes with honest state: a book that remembers, a Temporal that knows its runs."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from kafka.errors import KafkaTimeoutError
-from kafka.structs import MemberState
-from kafka.structs import TopicPartition as Partition
-
+from adapters.kafka.assignments import Record
+from adapters.kafka.watermark import PartitionAssignment
 from adapters.order_book.book import Claim, ClaimResult
-from bridge.leases import Record
-from bridge.offsets import Lease
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
-
-__all__ = ["FakeBook", "FakeConsumer", "FakeDeadLetters", "FakeTemporal", "Partition", "records"]
 
 
 class FakeBook:
@@ -101,153 +93,10 @@ class FakeDeadLetters:
         self.letters.append((record.offset, reason, error))
 
 
-def records(lease: Lease, values: Sequence[bytes | None], *, first: int = 0) -> list[Record]:
+def records(assignment: PartitionAssignment, values: Sequence[bytes | None], *, first: int = 0) -> list[Record]:
     """Delivered records of one partition, at offsets that rise from `first`."""
     made: list[Record] = []
     for offset, value in enumerate(values, first):
-        lease.deliver(offset, len(value or b""))
-        made.append(Record(lease, offset, 1692614035000, None, value, []))
+        assignment.deliver(offset, len(value or b""))
+        made.append(Record(assignment, offset, 1692614035000, None, value, []))
     return made
-
-
-@dataclass
-class FakeMessage:
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int = 0
-    key: bytes | None = None
-    value: bytes | None = b"{}"
-    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
-
-
-@dataclass
-class FakeGroup:
-    state: str
-
-
-class FakeConsumer:
-    """One member that has joined: `logs` are the partitions, `raises` comes from the next poll."""
-
-    def __init__(self, topic: str, partitions: int = 2) -> None:
-        self.topic = topic
-        self.logs: dict[Partition, list[FakeMessage]] = {Partition(topic, n): [] for n in range(partitions)}
-        self.positions: dict[Partition, int] = dict.fromkeys(self.logs, 0)
-        self.first: dict[Partition, int] = dict.fromkeys(self.logs, 0)
-        self.commits: list[dict[Partition, int]] = []
-        self.committed: dict[Partition, int] = {}
-        self.commit_answer: object = None
-        self.answers_commits = True
-        self.raises: Exception | None = None
-        self.state = MemberState.STABLE
-        self.paused_now: set[Partition] = set()
-        self.owned: set[Partition] = set()
-        self.closed = False
-        self.listener: Any = None
-        self.timeouts_ms: list[int] = []
-        self._callbacks: list[tuple[Callable[..., None], Mapping[Partition, Any]]] = []
-
-    def append(self, partition: int, *offsets: int) -> None:
-        self.logs[Partition(self.topic, partition)] += [FakeMessage(self.topic, partition, n) for n in offsets]
-
-    # --- the group ---
-
-    def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
-        assert topics == [self.topic]
-        self.listener = listener
-
-    def topics(self) -> set[str]:
-        return {self.topic} if self.logs else set()
-
-    def partitions_for_topic(self, topic: str) -> set[int]:
-        return {partition.partition for partition in self.logs}
-
-    def rebalance(self, *partitions: int) -> None:
-        """As kafka-python does it with an eager assignor: all are revoked, and what comes back keeps its position."""
-        new = {Partition(self.topic, n) for n in partitions}
-        self.listener.on_partitions_revoked(set(self.owned))
-        self._hold(new)
-
-    def lose(self) -> None:
-        self.listener.on_partitions_lost(set(self.owned))
-        self.owned, self.paused_now = set(), set()
-
-    def _hold(self, new: set[Partition]) -> None:
-        for partition in new - self.owned:
-            self.positions[partition] = self.committed.get(partition, self.first[partition])
-        self.owned = new
-        self.paused_now &= new
-        self.listener.on_partitions_assigned(new)
-
-    def assignment(self) -> set[Partition]:
-        return set(self.owned)
-
-    def group_metadata(self) -> FakeGroup:
-        return FakeGroup(self.state)
-
-    # --- records ---
-
-    def poll(self, timeout_ms: int, max_records: int | None = None) -> dict[Partition, list[FakeMessage]]:
-        self.timeouts_ms.append(timeout_ms)
-        for callback, offsets in self._callbacks if self.answers_commits else ():
-            callback(offsets, self.commit_answer)
-        if self.answers_commits:
-            self._callbacks.clear()
-        if self.raises is not None:
-            error, self.raises = self.raises, None
-            raise error
-        found: dict[Partition, list[FakeMessage]] = {}
-        for partition in sorted(self.owned - self.paused_now):
-            messages = [m for m in self.logs[partition] if m.offset >= self.positions[partition]]
-            if messages:
-                found[partition] = messages
-                self.positions[partition] = messages[-1].offset + 1
-        return found
-
-    def pause(self, *partitions: Partition) -> None:
-        self.paused_now |= set(partitions)
-
-    def resume(self, *partitions: Partition) -> None:
-        self.paused_now -= set(partitions)
-
-    def paused(self) -> set[Partition]:
-        return set(self.paused_now)
-
-    def position(self, partition: Partition, timeout_ms: int | None = None) -> int:
-        return self.positions[partition]
-
-    def highwater(self, partition: Partition) -> int:
-        return self.logs[partition][-1].offset + 1 if self.logs[partition] else 0
-
-    def seek(self, partition: Partition, offset: int) -> None:
-        self.positions[partition] = offset
-
-    def seek_to_beginning(self, *partitions: Partition) -> None:
-        for partition in partitions:
-            self.positions[partition] = self.first[partition]
-
-    def beginning_offsets(self, partitions: Collection[Partition], timeout_ms: int) -> dict[Partition, int]:
-        return {partition: self.first[partition] for partition in partitions}
-
-    def end_offsets(self, partitions: Collection[Partition], timeout_ms: int) -> dict[Partition, int]:
-        return {partition: self.highwater(partition) for partition in partitions}
-
-    # --- commits ---
-
-    def commit_async(self, offsets: Mapping[Partition, Any], callback: Callable[..., None]) -> None:
-        self._note(offsets)
-        self._callbacks.append((callback, offsets))
-
-    def commit(self, offsets: Mapping[Partition, Any], timeout_ms: int) -> None:
-        if not self.answers_commits:
-            raise KafkaTimeoutError
-        self._note(offsets)
-
-    def _note(self, offsets: Mapping[Partition, Any]) -> None:
-        self.commits.append({partition: committed.offset for partition, committed in offsets.items()})
-        if not isinstance(self.commit_answer, BaseException):
-            self.committed.update(self.commits[-1])
-
-    def close(self, *, autocommit: bool, timeout_ms: int) -> None:
-        assert not autocommit
-        self.closed = True

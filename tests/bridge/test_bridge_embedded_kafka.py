@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge import topics
-from bridge.topics import CannotCreate
+from adapters.kafka import topics
+from adapters.kafka.topics import CannotCreate
 from devkit.servers.process import Program
 from tests.bridge.conftest import Lane, Sent
 from tests.bridge.test_bridge_delivery import ids

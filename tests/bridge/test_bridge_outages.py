@@ -63,7 +63,7 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
     killed.send(killed.orders(100))
     await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal", 30)
     await lane.until(
-        lambda: lane.metrics(bridge, "topup_bridge_paused").get("temporal") == 1, "the intake is paused", 30
+        lambda: lane.metrics(bridge, "topup_bridge_paused").get("temporal") == 1, "the consumer is paused", 30
     )
     lane.send(lane.orders(100, first=700))
     await killed.until(
@@ -88,7 +88,7 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
     await stopped.until_started(700)
     assert await stopped.started() == ids(stopped, 700)
 
-    # A gate closed by what a killed bridge claimed lets exactly that pass, else it would stay closed for ever.
+    # Capacity that a killed bridge's claims take up lets exactly these pass, else it would be taken up for ever.
     await killed.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")
     await killed.until_started(20)
     await asyncio.sleep(1)
@@ -195,7 +195,7 @@ async def test_a_bridge_whose_kafka_is_away_waits_unready_and_ends_with_0(lane: 
     assert "Traceback" not in bridge.log_tail(1000)
 
 
-async def test_no_more_orders_come_in_than_the_gate_has_room_for(lane: Lane) -> None:
+async def test_no_more_orders_come_in_than_there_is_capacity_for(lane: Lane) -> None:
     lane.send(lane.orders(200))
     bridge = await lane.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")
     await lane.until_started(20)

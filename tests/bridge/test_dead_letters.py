@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import MessageSizeTooLargeError
 
-from bridge.dead_letters import DeadLetters, distinct, letter_headers, read_dead_letters, redrive
-from bridge.leases import Record
-from bridge.offsets import Lease
+from adapters.kafka.assignments import Record
+from adapters.kafka.dead_letters import distinct, read_dead_letters, redrive
+from adapters.kafka.producer import AcknowledgedProducer
+from adapters.kafka.watermark import PartitionAssignment
+from bridge.dead_letters import DeadLetters, letter_headers
 from orders.errors import Unavailable
+from tests.adapters.kafka.fakes import FakeProducer
 from tests.bridge.conftest import Sent
 
 AT = datetime(2023, 8, 21, 18, 33, 55, 120000, tzinfo=timezone(timedelta(hours=8)))
+SETTINGS: Any = SimpleNamespace(kafka_dlq_topic="orders.dlq", kafka_group="topup-bridge")
 OURS = [
     ("topup-dlq-reason", b"invalid"),
     ("topup-dlq-error", "amount_fen: é".encode()),
@@ -28,7 +33,7 @@ OURS = [
 
 
 def record(headers: list[tuple[str, bytes | None]], key: bytes | None = b"k", value: bytes | None = b"v") -> Record:
-    return Record(Lease("orders", 7), 42, 1692614035000, key, value, headers)
+    return Record(PartitionAssignment("orders", 7), 42, 1692614035000, key, value, headers)
 
 
 def written(headers: list[tuple[str, bytes | None]], error: str = "amount_fen: é") -> list[tuple[str, bytes]]:
@@ -60,47 +65,11 @@ def test_the_error_is_at_most_512_characters() -> None:
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 
-class FakeFuture:
-    def __init__(self, error: Exception | None) -> None:
-        self.error = error
-
-    def add_callback(self, function: Any) -> None:
-        if self.error is None:
-            function(object())
-
-    def add_errback(self, function: Any) -> None:
-        if self.error is not None:
-            function(self.error)
-
-
-class FakeProducer:
-    """Each send has the next of the outcomes; the last one stays."""
-
-    def __init__(self, *outcomes: Exception | None) -> None:
-        self.outcomes = list(outcomes)
-        self.sent: list[dict[str, Any]] = []
-        self.closed = False
-
-    def send(self, topic: str, **members: Any) -> FakeFuture:
-        self.sent.append({"topic": topic, **members})
-        return FakeFuture(self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0])
-
-    def close(self, timeout: float) -> None:
-        self.closed = True
-        raise KafkaTimeoutError("a record was pending")
-
-
-class FakeSettings:
-    kafka_dlq_topic = "orders.dlq"
-    kafka_group = "topup-bridge"
-
-
 @contextlib.asynccontextmanager
-async def letters_on(*producers: FakeProducer) -> Any:
-    waiting = list(producers)
-    letters = DeadLetters(FakeSettings(), lambda: datetime.now(UTC), make_producer=lambda _: waiting.pop(0))
-    yield letters
-    await letters.close()
+async def letters_on(producer: FakeProducer) -> Any:
+    sends = AcknowledgedProducer(SETTINGS, make_producer=lambda _: producer)
+    yield DeadLetters(SETTINGS, sends, lambda: datetime.now(UTC))
+    await sends.close()
 
 
 async def test_a_dead_letter_is_written_to_a_partition_of_the_producers_choice() -> None:
@@ -109,25 +78,14 @@ async def test_a_dead_letter_is_written_to_a_partition_of_the_producers_choice()
         await letters.send(record([]), "invalid", "x")
     assert producer.sent[0]["topic"] == "orders.dlq"
     assert "partition" not in producer.sent[0]
-    assert producer.closed
 
 
-async def test_an_expired_dead_letter_is_not_known_to_be_written() -> None:
-    producer = FakeProducer(KafkaTimeoutError("Expiring 1 record(s)"), None)
-    async with letters_on(producer) as letters:
-        with pytest.raises(Unavailable, match="topup setup"):
-            await letters.send(record([]), "invalid", "x")
-        await letters.send(record([]), "invalid", "x")
-    assert len(producer.sent) == 2
-
-
-async def test_a_producer_that_refused_is_replaced() -> None:
-    broken, sound = FakeProducer(MessageSizeTooLargeError()), FakeProducer(None)
-    async with letters_on(broken, sound) as letters:
-        with pytest.raises(Unavailable, match=r"raise that topic's max\.message\.bytes to \d{4}"):
+async def test_a_dead_letter_that_is_too_large_names_its_record_and_the_size_that_its_topic_needs() -> None:
+    async with letters_on(FakeProducer(MessageSizeTooLargeError())) as letters:
+        with pytest.raises(
+            Unavailable, match=r"letter of orders:7:42 is too large for orders\.dlq: raise .*bytes to \d{4};"
+        ):
             await letters.send(record([]), "oversize", "x")
-        await letters.send(record([]), "oversize", "x")
-    assert len(sound.sent) == 1
 
 
 # --- reading and sending again, on a real broker ---------------------------------------------------------------------
@@ -142,14 +100,15 @@ async def test_dead_letters_are_read_and_sent_again_as_the_originals_were(lane: 
         (b"\xff", b"{}", [("topup-dlq-reason", b"an older one")]),
         (None, b"[]", [("empty", b"")]),
     ]
-    letters = DeadLetters(settings, lambda: datetime.now(UTC))
+    producer = AcknowledgedProducer(settings)
+    letters = DeadLetters(settings, producer, lambda: datetime.now(UTC))
     for offset, (key, value, headers) in enumerate(originals):
         await letters.send(
-            Record(Lease(lane.topic, 2), offset, 1692614035000 + offset, key, value, headers),
+            Record(PartitionAssignment(lane.topic, 2), offset, 1692614035000 + offset, key, value, headers),
             "invalid",
             f"no. {offset}",
         )
-    await letters.close()
+    await producer.close()
 
     found = sorted(await asyncio.to_thread(lambda: list(read_dead_letters(settings))), key=lambda letter: letter.source)
     assert [letter.source for letter in found] == [(lane.topic, "2", str(n)) for n in range(4)]

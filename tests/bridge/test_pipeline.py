@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import bridge.outages
-from bridge.gate import Gate
-from bridge.leases import Record
-from bridge.offsets import Lease
+from adapters.kafka.assignments import Record
+from adapters.kafka.watermark import PartitionAssignment
+from bridge import policies
+from bridge.admission import AdmissionLimit
 from bridge.outages import Outages
-from bridge.pipeline import STARTS_AT_ONCE, Pipeline
+from bridge.pipeline import Pipeline
 from runtime.metrics import Metrics
 from tests.bridge.conftest import paid_order
 from tests.bridge.fakes import FakeBook, FakeDeadLetters, FakeTemporal, records
@@ -27,11 +27,11 @@ class Bench:
         self.book, self.temporal, self.dead_letters = FakeBook(), FakeTemporal(), FakeDeadLetters()
         self.metrics = Metrics()
         self.held: list[str] = []
-        self.gate = Gate(self.book.first_pass_count, limit)
+        self.admission = AdmissionLimit(self.book.first_pass_count, limit)
         self.outages = Outages(on_away=self.held.append, on_back=self.held.remove)
         self.pipeline = Pipeline(
             book=self.book,
-            gate=self.gate,
+            admission=self.admission,
             start=self.temporal.start,
             dead_letters=self.dead_letters,
             outages=self.outages,
@@ -65,75 +65,75 @@ async def running(bench: Bench) -> AsyncIterator[Bench]:
 
 @pytest.fixture(autouse=True)
 def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.outages, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(bridge.outages, "LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(policies, "RETRY_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(policies, "RETRY_LONGEST_PAUSE_SECONDS", 0.05)
 
 
 def value(number: int, **members: Any) -> bytes:
     return json.dumps({**paid_order(f"T{number:08}"), **members}).encode()
 
 
-async def settled(bench: Bench, lease: Lease, taken: Sequence[Record]) -> None:
+async def settled(bench: Bench, assignment: PartitionAssignment, taken: Sequence[Record]) -> None:
     bench.pipeline.offer(taken)
-    await bench.until(lambda: not lease.in_flight)
+    await bench.until(lambda: not assignment.in_flight)
 
 
 async def test_each_order_gets_one_run_and_its_offset_is_complete() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [value(n) for n in range(250)]))
+        await settled(bench, assignment, records(assignment, [value(n) for n in range(250)]))
     assert sorted(bench.temporal.runs) == [f"T{n:08}" for n in range(250)]
-    assert lease.committable() == 250
+    assert assignment.committable() == 250
     assert bench.counts() == {"started": 250}
-    assert bench.temporal.most_at_once <= STARTS_AT_ONCE
+    assert bench.temporal.most_at_once <= policies.STARTS_AT_ONCE
     assert bench.book.calls == 3
 
 
 async def test_a_duplicate_starts_nothing_and_is_counted() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [value(1), value(1), value(2), value(1)]))
-        await settled(bench, lease, records(lease, [value(1)], first=4))
+        await settled(bench, assignment, records(assignment, [value(1), value(1), value(2), value(1)]))
+        await settled(bench, assignment, records(assignment, [value(1)], first=4))
     assert sorted(bench.temporal.runs) == ["T00000001", "T00000002"]
     assert bench.counts() == {"started": 2, "duplicate": 3}
-    assert lease.committable() == 5
+    assert assignment.committable() == 5
 
 
 async def test_a_settled_order_is_not_even_offered_to_temporal() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [value(1)]))
+        await settled(bench, assignment, records(assignment, [value(1)]))
         bench.book.settled.add("T00000001")
         calls = bench.temporal.calls
-        await settled(bench, lease, records(lease, [value(1)], first=1))
+        await settled(bench, assignment, records(assignment, [value(1)], first=1))
     assert bench.temporal.calls == calls
     assert bench.counts() == {"started": 1, "duplicate": 1}
 
 
 async def test_of_two_that_conflict_the_lower_offset_stands_and_the_other_is_a_dead_letter() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [value(1), value(1, amount_fen=1), value(1)]))
+        await settled(bench, assignment, records(assignment, [value(1), value(1, amount_fen=1), value(1)]))
     assert bench.temporal.runs == ["T00000001"]
     assert bench.dead_letters.letters == [(1, "conflict", "other content")]
     assert bench.counts() == {"started": 1, "conflict": 1, "duplicate": 1}
-    assert lease.committable() == 3
+    assert assignment.committable() == 3
 
 
 async def test_one_payment_under_two_order_ids_is_a_conflict() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     payment = paid_order("T00000001")["payment"]
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [value(1), value(2, payment=payment)]))
+        await settled(bench, assignment, records(assignment, [value(1), value(2, payment=payment)]))
     assert bench.temporal.runs == ["T00000001"]
     assert [reason for _, reason, _ in bench.dead_letters.letters] == ["conflict"]
 
 
 async def test_poison_is_a_dead_letter_and_claims_nothing() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     poison = [None, b"", b"{}", b"x" * 70_000, value(1, amount_fen=0)]
     async with running(Bench()) as bench:
-        await settled(bench, lease, records(lease, [*poison, value(1)]))
+        await settled(bench, assignment, records(assignment, [*poison, value(1)]))
     assert {(offset, reason) for offset, reason, _ in bench.dead_letters.letters} == {
         (0, "invalid"),
         (1, "invalid"),
@@ -142,34 +142,34 @@ async def test_poison_is_a_dead_letter_and_claims_nothing() -> None:
         (4, "invalid"),
     }
     assert bench.counts() == {"invalid": 4, "oversize": 1, "started": 1}
-    assert lease.committable() == 6
+    assert assignment.committable() == 6
 
 
 async def test_an_offset_is_not_complete_before_its_dead_letter_is_acknowledged() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.dead_letters.away = True
-        bench.pipeline.offer(records(lease, [b"{}", value(1)]))
+        bench.pipeline.offer(records(assignment, [b"{}", value(1)]))
         await bench.until(lambda: bench.temporal.runs)
         await asyncio.sleep(0.05)
-        assert lease.committable() == 0
+        assert assignment.committable() == 0
         assert bench.counts() == {"started": 1}
         assert bench.outages.sentence("dead_letters")
         bench.dead_letters.away = False
-        await bench.until(lambda: not lease.in_flight)
-    assert lease.committable() == 2
+        await bench.until(lambda: not assignment.in_flight)
+    assert assignment.committable() == 2
 
 
-async def test_temporal_away_holds_the_intake_back_and_makes_no_dead_letter() -> None:
-    lease = Lease("orders", 0)
+async def test_temporal_away_holds_the_consumer_back_and_makes_no_dead_letter() -> None:
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.temporal.away = True
-        bench.pipeline.offer(records(lease, [value(n) for n in range(120)]))
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(120)]))
         await bench.until(lambda: bench.held == ["temporal"])
         await asyncio.sleep(0.2)
-        assert lease.committable() == 0
+        assert assignment.committable() == 0
         bench.temporal.away = False
-        await bench.until(lambda: not lease.in_flight)
+        await bench.until(lambda: not assignment.in_flight)
     assert Counter(bench.temporal.runs) == Counter(f"T{n:08}" for n in range(120))
     assert bench.held == []
     assert bench.dead_letters.letters == []
@@ -177,42 +177,42 @@ async def test_temporal_away_holds_the_intake_back_and_makes_no_dead_letter() ->
 
 
 async def test_while_temporal_is_away_one_call_at_a_time_tries_it() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.temporal.away = True
-        bench.pipeline.offer(records(lease, [value(n) for n in range(50)]))
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(50)]))
         await bench.until(lambda: bench.temporal.calls == 51)
         bench.temporal.most_at_once = 0
         await asyncio.sleep(0.3)
         assert bench.temporal.most_at_once == 1
         bench.temporal.away = False
-        await bench.until(lambda: not lease.in_flight)
+        await bench.until(lambda: not assignment.in_flight)
 
 
-async def test_the_book_away_holds_the_intake_back_and_loses_nothing() -> None:
-    lease = Lease("orders", 0)
+async def test_the_book_away_holds_the_consumer_back_and_loses_nothing() -> None:
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.book.away = True
-        bench.pipeline.offer(records(lease, [value(1)]))
+        bench.pipeline.offer(records(assignment, [value(1)]))
         await bench.until(lambda: bench.held == ["database"])
         assert bench.temporal.calls == 0
         bench.book.away = False
-        await bench.until(lambda: not lease.in_flight)
+        await bench.until(lambda: not assignment.in_flight)
     assert bench.temporal.runs == ["T00000001"]
     assert bench.held == []
 
 
 async def test_a_start_whose_answer_was_lost_counts_as_started() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.temporal.loses_answers = 1
-        await settled(bench, lease, records(lease, [value(1)]))
+        await settled(bench, assignment, records(assignment, [value(1)]))
     assert bench.temporal.runs == ["T00000001"]
     assert bench.counts() == {"started": 1}
 
 
 async def test_an_order_claimed_before_a_crash_and_never_started_is_started() -> None:
-    first, again = Lease("orders", 0), Lease("orders", 0)
+    first, again = PartitionAssignment("orders", 0), PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.temporal.away = True
         bench.pipeline.offer(records(first, [value(1)]))
@@ -227,10 +227,10 @@ async def test_an_order_claimed_before_a_crash_and_never_started_is_started() ->
 
 
 async def test_what_a_rebalance_takes_away_is_not_begun_and_what_was_begun_moves_no_watermark() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        taken = records(lease, [value(1), b"{}"])
-        lease.end()
+        taken = records(assignment, [value(1), b"{}"])
+        assignment.end()
         bench.pipeline.offer(taken)
         await asyncio.sleep(0.05)
         assert bench.book.calls == 0
@@ -239,16 +239,16 @@ async def test_what_a_rebalance_takes_away_is_not_begun_and_what_was_begun_moves
 
 
 async def test_records_that_no_one_will_read_again_are_done_also_after_their_lease() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
-        taken = records(lease, [value(1)])
-        lease.end(read_again=False)
+        taken = records(assignment, [value(1)])
+        assignment.end(read_again=False)
         bench.pipeline.offer(taken)
         await bench.until(lambda: bench.temporal.runs)
 
 
 async def test_a_record_that_comes_twice_to_one_process_is_counted_once() -> None:
-    first, second = Lease("orders", 0), Lease("orders", 0)
+    first, second = PartitionAssignment("orders", 0), PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         bench.pipeline.offer(records(first, [value(1), b"{}"]))
         await bench.until(lambda: bench.counts().total() == 2)
@@ -258,7 +258,7 @@ async def test_a_record_that_comes_twice_to_one_process_is_counted_once() -> Non
 
 
 async def test_a_bug_with_one_record_holds_back_that_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         start = bench.temporal.start
 
@@ -268,48 +268,48 @@ async def test_a_bug_with_one_record_holds_back_that_record_alone(monkeypatch: p
             return await start(order)
 
         bench.pipeline._start = broken
-        bench.pipeline.offer(records(lease, [value(0), value(1), value(2)]))
-        await bench.until(lambda: lease.in_flight == 1)
-        assert lease.committable() == 1
+        bench.pipeline.offer(records(assignment, [value(0), value(1), value(2)]))
+        await bench.until(lambda: assignment.in_flight == 1)
+        assert assignment.committable() == 1
         assert bench.held == []
         assert b'topup_alerts_total{alert="bug"} 1.0' in bench.metrics.exposition()
 
 
-# --- the gate --------------------------------------------------------------------------------------------------------
+# --- admission ------------------------------------------------------------------------------------------------------
 
 
-async def test_no_more_orders_are_claimed_than_the_gate_has_room_for() -> None:
-    lease = Lease("orders", 0)
+async def test_no_more_orders_are_claimed_than_there_is_capacity_for() -> None:
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench(limit=10)) as bench:
-        bench.pipeline.offer(records(lease, [value(n) for n in range(35)]))
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(35)]))
         for done in (0, 10, 20):
             await bench.until(lambda: len(bench.temporal.runs) == done + 10)  # noqa: B023 - awaited here
             await asyncio.sleep(0.25)
             assert len(bench.book.content) == done + 10
             bench.book.settled.update(bench.temporal.runs)
-        await bench.until(lambda: not lease.in_flight)
+        await bench.until(lambda: not assignment.in_flight)
     assert Counter(bench.temporal.runs) == Counter(f"T{n:08}" for n in range(35))
 
 
-async def test_poison_does_not_wait_for_the_gate() -> None:
-    lease = Lease("orders", 0)
+async def test_poison_does_not_wait_for_capacity() -> None:
+    assignment = PartitionAssignment("orders", 0)
     async with running(Bench(limit=1)) as bench:
-        bench.pipeline.offer(records(lease, [value(0), value(1), b"{}", value(2), b"[]"]))
+        bench.pipeline.offer(records(assignment, [value(0), value(1), b"{}", value(2), b"[]"]))
         await bench.until(lambda: len(bench.dead_letters.letters) == 2)
-        assert bench.temporal.runs == ["T00000000"]
+        await bench.until(lambda: bench.temporal.runs == ["T00000000"])
 
 
-async def test_a_gate_closed_by_orders_of_a_crash_lets_these_orders_pass() -> None:
-    crashed, lease = Lease("orders", 0), Lease("orders", 0)
+async def test_capacity_taken_up_by_orders_of_a_crash_lets_these_orders_pass() -> None:
+    crashed, assignment = PartitionAssignment("orders", 0), PartitionAssignment("orders", 0)
     async with running(Bench(limit=5)) as bench:
         bench.temporal.away = True
         bench.pipeline.offer(records(crashed, [value(n) for n in range(100, 105)]))
         await bench.until(lambda: len(bench.book.content) == 5)
     reborn = Bench(limit=5)
     reborn.book = reborn.pipeline._book = bench.book
-    reborn.pipeline._gate = Gate(bench.book.first_pass_count, 5)
-    async with running(reborn):  # what closes the gate stands behind 300 others
-        reborn.pipeline.offer(records(lease, [value(n) for n in [*range(300, 600), *range(100, 105)]]))
+    reborn.pipeline._admission = AdmissionLimit(bench.book.first_pass_count, 5)
+    async with running(reborn):  # what takes it up stands behind 300 others
+        reborn.pipeline.offer(records(assignment, [value(n) for n in [*range(300, 600), *range(100, 105)]]))
         await reborn.until(lambda: len(reborn.temporal.runs) == 5)
     assert sorted(reborn.temporal.runs) == [f"T{n:08}" for n in range(100, 105)]
 
@@ -321,7 +321,7 @@ class Clock:
         return self.now
 
 
-async def test_the_gate_asks_the_book_only_when_it_must() -> None:
+async def test_the_limit_asks_the_book_only_when_it_must() -> None:
     clock = Clock()
     counts = [0, 8, 3]
     asked = 0
@@ -331,68 +331,68 @@ async def test_the_gate_asks_the_book_only_when_it_must() -> None:
         asked += 1
         return counts[min(asked, 3) - 1]
 
-    gate = Gate(count, 10, clock=clock)
-    assert await gate.room() == 10
-    gate.let_in(4)
-    assert await gate.room() == 6
+    admission = AdmissionLimit(count, 10, clock=clock)
+    assert await admission.capacity() == 10
+    admission.admit(4)
+    assert await admission.capacity() == 6
     assert asked == 1  # known to have room
-    gate.let_in(6)
-    assert await gate.room() == 0
+    admission.admit(6)
+    assert await admission.capacity() == 0
     assert asked == 1  # full, but asked just now
     clock.now += 0.125
-    assert await gate.room() == 2
+    assert await admission.capacity() == 2
     assert asked == 2
     clock.now += 1.0
-    assert await gate.room() == 7  # other bridges let orders in too: a count is not believed for ever
+    assert await admission.capacity() == 7  # other bridges let orders in too: a count is not believed for ever
     assert asked == 3
 
 
-async def test_the_gate_says_how_long_it_has_been_closed() -> None:
+async def test_the_limit_says_how_long_there_was_no_capacity() -> None:
     clock = Clock()
     count = 10
 
     async def counted() -> int:
         return count
 
-    gate = Gate(counted, 10, clock=clock)
-    assert await gate.room() == 0
+    admission = AdmissionLimit(counted, 10, clock=clock)
+    assert await admission.capacity() == 0
     clock.now += 5
-    assert await gate.room() == 0
-    assert gate.closed_seconds == 5
+    assert await admission.capacity() == 0
+    assert admission.full_seconds == 5
     count = 9
     clock.now += 1
-    assert await gate.room() == 1
-    assert gate.closed_seconds == 0
+    assert await admission.capacity() == 1
+    assert admission.full_seconds == 0
 
 
 # --- stop ------------------------------------------------------------------------------------------------------------
 
 
 async def test_at_stop_what_was_claimed_is_started_and_what_waits_is_left() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     bench = Bench(limit=10)
     task = asyncio.create_task(bench.pipeline.run())
     bench.temporal.away = True
-    bench.pipeline.offer(records(lease, [value(n) for n in range(20)]))
+    bench.pipeline.offer(records(assignment, [value(n) for n in range(20)]))
     await bench.until(lambda: len(bench.book.content) == 10)
     task.cancel()
     await asyncio.wait((task,))
     bench.temporal.away = False
     assert await bench.pipeline.settle(5)
     assert sorted(bench.temporal.runs) == [f"T{n:08}" for n in range(10)]
-    assert lease.committable() == 10
+    assert assignment.committable() == 10
 
 
 async def test_a_stop_does_not_wait_for_ever() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     bench = Bench()
     task = asyncio.create_task(bench.pipeline.run())
     bench.temporal.away = True
-    bench.pipeline.offer(records(lease, [value(1), value(1)]))
+    bench.pipeline.offer(records(assignment, [value(1), value(1)]))
     await bench.until(lambda: bench.held)
     task.cancel()
     await asyncio.wait((task,))
     assert not await bench.pipeline.settle(0.05)
     await asyncio.sleep(0.05)
-    assert lease.committable() == 0
+    assert assignment.committable() == 0
     assert bench.counts() == {}

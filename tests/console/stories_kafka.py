@@ -5,9 +5,9 @@ import contextlib
 import json
 from typing import Any
 
-from bridge.dead_letters import PREFIX
-from bridge.kafka_client import as_sent, reader, writer
-from bridge.kafka_types import Partition
+from adapters.kafka.clients import as_sent, reader, writer
+from adapters.kafka.dead_letters import PREFIX
+from adapters.kafka.protocols import Partition
 from configuration.processes import DlqSettings
 from devkit.servers.process import free_port
 from orders.paid_order import PaidOrder

@@ -18,10 +18,10 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from adapters.kafka.clients import as_sent, writer
+from adapters.kafka.dead_letters import PREFIX
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from bridge.dead_letters import PREFIX
-from bridge.kafka_client import as_sent, writer
 from configuration.processes import DoctorSettings, SetupSettings
 from console import health, health_temporal, preparation
 from console.display import Step

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.leases import Leases
-from bridge.offsets import Lease, Watermark
-from tests.bridge.fakes import Partition
+from adapters.kafka.assignments import Assignments
+from adapters.kafka.watermark import PartitionAssignment, Watermark
+from tests.adapters.kafka.fakes import Partition
 
 # Offsets rise, with gaps: transaction markers, aborted records, compaction.
 offsets = st.lists(st.integers(1, 5), min_size=1, max_size=30).map(
@@ -66,59 +66,59 @@ def test_an_offset_that_does_not_rise_is_refused() -> None:
 
 
 def test_a_lease_that_ended_counts_no_completion_and_commits_nothing() -> None:
-    lease = Lease("orders", 0)
+    assignment = PartitionAssignment("orders", 0)
     for offset in (1, 2):
-        lease.deliver(offset, 10)
-    lease.complete(1)
-    assert lease.in_flight_bytes == 10
-    assert lease.committable() == 2
-    lease.end()
-    lease.complete(2)
-    assert lease.committable() is None
-    assert not lease.live
-    assert lease.read_again
-    assert lease.in_flight_bytes == 0
+        assignment.deliver(offset, 10)
+    assignment.complete(1)
+    assert assignment.in_flight_bytes == 10
+    assert assignment.committable() == 2
+    assignment.end()
+    assignment.complete(2)
+    assert assignment.committable() is None
+    assert not assignment.live
+    assert assignment.read_again
+    assert assignment.in_flight_bytes == 0
 
 
 def test_a_partition_that_was_away_begins_a_lease_of_its_own() -> None:
-    leases, partition = Leases(), Partition("orders", 0)
-    leases.assign([partition])
-    first = leases.held()[partition]
+    assignments, partition = Assignments(), Partition("orders", 0)
+    assignments.assign([partition])
+    first = assignments.held()[partition]
     first.deliver(5, 1)
-    leases.assign([])
-    assert leases.held() == {}
-    leases.assign([partition])
-    second = leases.held()[partition]
+    assignments.assign([])
+    assert assignments.held() == {}
+    assignments.assign([partition])
+    second = assignments.held()[partition]
     second.deliver(5, 1)
     first.complete(5)
     assert second.committable() == 5
 
 
 def test_a_partition_that_is_kept_keeps_its_lease_and_one_that_is_not_loses_it() -> None:
-    leases, kept, gone = Leases(), Partition("orders", 0), Partition("orders", 1)
-    leases.assign([kept, gone])
-    before = leases.held()
-    leases.assign([kept, Partition("orders", 2)])
-    assert leases.held()[kept] is before[kept]
+    assignments, kept, gone = Assignments(), Partition("orders", 0), Partition("orders", 1)
+    assignments.assign([kept, gone])
+    before = assignments.held()
+    assignments.assign([kept, Partition("orders", 2)])
+    assert assignments.held()[kept] is before[kept]
     assert before[kept].live
     assert not before[gone].live
     assert before[gone].read_again
 
 
 def test_lost_partitions_end_and_no_others() -> None:
-    leases, kept, lost = Leases(), Partition("orders", 0), Partition("orders", 1)
-    leases.assign([kept, lost])
-    before = leases.held()
-    leases.end([lost])
-    assert leases.held() == {kept: before[kept]}
+    assignments, kept, lost = Assignments(), Partition("orders", 0), Partition("orders", 1)
+    assignments.assign([kept, lost])
+    before = assignments.held()
+    assignments.end([lost])
+    assert assignments.held() == {kept: before[kept]}
     assert not before[lost].live
 
 
 def test_records_of_a_renewed_lease_still_have_to_be_done() -> None:
-    leases, partition = Leases(), Partition("orders", 0)
-    leases.assign([partition])
-    lease = leases.held()[partition]
-    leases.renew(partition)
-    assert not lease.live
-    assert not lease.read_again
-    assert leases.held()[partition] is not lease
+    assignments, partition = Assignments(), Partition("orders", 0)
+    assignments.assign([partition])
+    assignment = assignments.held()[partition]
+    assignments.renew(partition)
+    assert not assignment.live
+    assert not assignment.read_again
+    assert assignments.held()[partition] is not assignment

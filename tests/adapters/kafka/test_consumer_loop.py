@@ -18,14 +18,26 @@ from kafka.errors import (
 )
 from kafka.structs import MemberState
 
-import bridge.commits
-import bridge.consumer
-from bridge.commits import Commits
-from bridge.consumer import Intake, TopicMissing, Wedged
-from bridge.leases import Record
-from bridge.unreadable import Undecodable, unreadable
+from adapters.kafka import limits
+from adapters.kafka.assignments import Record
+from adapters.kafka.broker_watch import TopicSnapshot
+from adapters.kafka.commits import Commits
+from adapters.kafka.consumer_loop import ConsumerLoop, TopicMissing
+from adapters.kafka.progress import Progress, Stalled, TopicRecreated
+from adapters.kafka.unreadable import Undecodable, unreadable
 from runtime.metrics import Metrics
-from tests.bridge.fakes import FakeConsumer, Partition
+from tests.adapters.kafka.fakes import FakeConsumer, Partition
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def tick(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class Bench:
@@ -34,29 +46,41 @@ class Bench:
         self.metrics = Metrics()
         self.taken: list[Record] = []
         self.consumer = FakeConsumer("orders", partitions)
-        self.intake = Intake(
+        self.loop = ConsumerLoop(
             self.settings,
             self.taken.extend,
             self.metrics,
             make_member=lambda _: self.consumer,
         )
-        self.commits = Commits(self.consumer, self.intake.leases)
-        self.intake.join(self.consumer, self.commits)
+        self.clock = Clock()
+        self.loop._progress = Progress("orders", clock=self.clock)
+        self.commits = Commits(self.consumer, self.loop.assignments)
+        self.loop.join(self.consumer, self.commits)
+
+    def anew(self) -> None:
+        """As the loop does it when a poll raised what only a new consumer cures."""
+        self.loop._progress.note_rebuilt()
+        self.loop._leave(self.consumer, self.commits)
+        self.consumer.owned, self.consumer.paused_now = set(), set()
+        self.commits = Commits(self.consumer, self.loop.assignments)
+        self.loop.join(self.consumer, self.commits)
+        self.consumer.rebalance(0, 1)
+        self.poll()
 
     def poll(self, times: int = 1) -> None:
         for _ in range(times):
-            self.intake.poll_once(self.consumer, self.commits)
+            self.loop.poll_once(self.consumer, self.commits)
 
     def alerts(self, alert: str) -> float:
         return self.metrics.counter("topup_alerts_total").labels(alert)._value.get()
 
-    def lease(self, partition: int) -> Any:
-        return self.intake.leases.held()[Partition("orders", partition)]
+    def assignment(self, partition: int) -> Any:
+        return self.loop.assignments.held()[Partition("orders", partition)]
 
 
 @pytest.fixture(autouse=True)
 def commit_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.commits, "COMMIT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "COMMIT_EVERY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -91,7 +115,7 @@ def test_only_what_is_complete_is_committed(bench: Bench) -> None:
     bench.taken[0].complete()
     bench.poll(2)
     assert committed(bench) == {0: 2, 1: 0}
-    assert bench.lease(0).committed == 2
+    assert bench.assignment(0).committed == 2
 
 
 def test_one_commit_at_a_time_so_that_none_overtakes_another(bench: Bench) -> None:
@@ -159,7 +183,7 @@ def test_a_partition_that_went_away_counts_nothing_later_and_is_read_again_when_
     bench.poll(2)
     assert committed(bench)[0] == 1
     assert [record.offset for record in bench.taken] == [0, 1, 2, 1, 2]
-    assert [record.lease.read_again for record in bench.taken] == [True] * 3 + [False] * 2
+    assert [record.assignment.read_again for record in bench.taken] == [True] * 3 + [False] * 2
 
 
 def test_lost_partitions_commit_nothing_and_are_read_again_from_the_commit_on(bench: Bench) -> None:
@@ -175,18 +199,18 @@ def test_lost_partitions_commit_nothing_and_are_read_again_from_the_commit_on(be
 
 
 def test_a_hold_pauses_all_and_polls_on_and_a_new_assignment_is_paused_again(bench: Bench) -> None:
-    bench.intake.hold("temporal")
-    bench.intake.hold("database")
+    bench.loop.pause("temporal")
+    bench.loop.pause("database")
     bench.consumer.append(0, 0)
     bench.poll()
     assert bench.consumer.paused_now == bench.consumer.owned
-    bench.intake.release("temporal")
+    bench.loop.resume("temporal")
     bench.consumer.lose()
     bench.consumer.rebalance(0, 1)
     bench.poll()
     assert bench.consumer.paused_now == bench.consumer.owned
     assert bench.taken == []
-    bench.intake.release("database")
+    bench.loop.resume("database")
     bench.poll()
     assert len(bench.taken) == 1
 
@@ -194,8 +218,8 @@ def test_a_hold_pauses_all_and_polls_on_and_a_new_assignment_is_paused_again(ben
 def test_a_partition_with_too_much_in_hand_is_paused_alone_and_goes_on_when_it_is_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.consumer, "MAX_IN_FLIGHT", 4)
-    monkeypatch.setattr(bridge.consumer, "MIN_IN_FLIGHT_PER_PARTITION", 2)
+    monkeypatch.setattr(limits, "MAX_IN_FLIGHT", 4)
+    monkeypatch.setattr(limits, "MIN_IN_FLIGHT_PER_PARTITION", 2)
     bench.consumer.append(0, 0, 1)
     bench.poll()
     bench.consumer.append(0, 2)
@@ -203,16 +227,16 @@ def test_a_partition_with_too_much_in_hand_is_paused_alone_and_goes_on_when_it_i
     bench.poll()
     assert bench.consumer.paused_now == {Partition("orders", 0)}
     assert [record.partition for record in bench.taken] == [0, 0, 1]
-    assert bench.consumer.timeouts_ms[-1] == bridge.consumer.POLL_UNDER_PRESSURE_MS
+    assert bench.consumer.timeouts_ms[-1] == limits.POLL_UNDER_BACKPRESSURE_MS
     bench.taken[0].complete()
     bench.poll()
     assert bench.consumer.paused_now == set()
     assert len(bench.taken) == 4
-    assert bench.consumer.timeouts_ms[-1] == bridge.consumer.POLL_MS
+    assert bench.consumer.timeouts_ms[-1] == limits.POLL_MS
 
 
 def test_too_many_bytes_in_hand_pause_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.consumer, "MAX_IN_FLIGHT_BYTES", 3)
+    monkeypatch.setattr(limits, "MAX_IN_FLIGHT_BYTES", 3)
     bench.consumer.append(0, 0, 1)
     bench.poll(2)
     assert bench.consumer.paused_now == bench.consumer.owned
@@ -261,7 +285,7 @@ def test_a_log_that_was_cut_is_read_from_its_beginning_with_an_alert(bench: Benc
     bench.poll(2)
     assert bench.alerts("log_truncated") == 1
     assert [record.offset for record in bench.taken] == [8, 9, 0, 1]
-    assert not any(record.lease.read_again for record in bench.taken)  # what was cut off comes no more
+    assert not any(record.assignment.read_again for record in bench.taken)  # what was cut off comes no more
     for record in bench.taken:
         record.complete()
     bench.poll(2)
@@ -274,27 +298,37 @@ def test_a_lost_connection_is_no_reason_to_leave_the_group(bench: Bench) -> None
     assert not bench.consumer.closed
 
 
-def test_a_partition_that_has_records_and_gives_none_needs_a_new_consumer_once(
+def test_a_partition_that_has_records_and_gives_none_needs_a_new_consumer_and_the_next_one_has_more_time(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.consumer, "LOOK_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(bridge.consumer, "STALLED_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "LATE_SECONDS", 5.0)
+    monkeypatch.setattr(limits, "STALLED_SECONDS", 10.0)
     monkeypatch.setattr(bench.consumer, "highwater", lambda partition: 5 if partition.partition == 0 else 0)
     bench.poll()
-    with pytest.raises(Wedged, match="gave nothing"):
-        bench.poll(2)
-    bench.consumer.lose()
-    bench.consumer.rebalance(0, 1)
-    bench.poll(3)  # an open transaction looks the same: once is enough
+    bench.clock.tick(6)
+    assert bench.loop.trouble() == (
+        "Partition 0 of orders has records and gave none for 6 s; a new consumer is made if this stays."
+    )
+    bench.clock.tick(5)
+    with pytest.raises(Stalled, match="gave nothing for 11 s"):
+        bench.poll()
+    bench.anew()
+    assert bench.loop.trouble() is None
+    bench.clock.tick(11)
+    bench.poll()  # each new consumer is a rebalance for the whole group
+    bench.clock.tick(10)
+    with pytest.raises(Stalled, match="gave nothing for 21 s"):
+        bench.poll()
 
 
 def test_a_topic_that_is_missing_says_to_run_setup() -> None:
     bench = Bench()
     bench.consumer.logs.clear()
     with pytest.raises(TopicMissing):
-        bench.intake.join(bench.consumer, bench.commits)
-    bench.intake._say(TopicMissing())
-    assert "run `topup setup`" in (bench.intake.trouble() or "")
+        bench.loop.join(bench.consumer, bench.commits)
+    bench.loop._say(TopicMissing())
+    assert "run `topup setup`" in (bench.loop.trouble() or "")
 
 
 def test_a_topic_that_vanishes_is_noticed(bench: Bench) -> None:
@@ -307,9 +341,9 @@ def test_a_topic_that_vanishes_is_noticed(bench: Bench) -> None:
 def test_a_group_that_does_not_get_stable_needs_a_new_consumer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.consumer.state = MemberState.REBALANCING
     bench.poll()
-    assert "rebalancing" in (bench.intake.trouble() or "")
-    monkeypatch.setattr(bridge.consumer, "UNSTABLE_SECONDS", 0.0)
-    with pytest.raises(Wedged):
+    assert "rebalancing" in (bench.loop.trouble() or "")
+    bench.clock.tick(limits.UNSTABLE_SECONDS + 1)
+    with pytest.raises(Stalled, match="not stable"):
         bench.poll()
 
 
@@ -318,9 +352,107 @@ def test_a_rebalance_that_ends_in_time_is_no_wedge(bench: Bench, monkeypatch: py
     bench.poll()
     bench.consumer.state = MemberState.STABLE
     bench.poll()
-    monkeypatch.setattr(bridge.consumer, "UNSTABLE_SECONDS", 0.0)
+    bench.clock.tick(limits.UNSTABLE_SECONDS + 1)
     bench.poll()
-    assert bench.intake.trouble() is None
+    assert bench.loop.trouble() is None
+
+
+def test_a_coordinator_that_answers_no_heartbeat_is_unready_and_then_needs_a_new_consumer(bench: Bench) -> None:
+    """The client stays in a stable group and raises nothing (measured)."""
+    bench.poll()
+    bench.consumer.heartbeat_age = limits.UNHEARD_SECONDS + 1
+    bench.clock.tick(limits.UNHEARD_SECONDS + 1)
+    bench.poll()
+    assert "answered no heartbeat for 11 s" in (bench.loop.trouble() or "")
+    bench.consumer.heartbeat_age = 0.0
+    bench.poll()
+    assert bench.loop.trouble() is None
+    bench.consumer.heartbeat_age = limits.SILENT_SECONDS + 1
+    bench.clock.tick(limits.SILENT_SECONDS + 1)
+    with pytest.raises(Stalled, match="answered no heartbeat"):
+        bench.poll()
+
+
+def test_a_new_consumer_is_not_blamed_for_the_silence_before_it(bench: Bench) -> None:
+    bench.clock.tick(limits.SILENT_SECONDS + 1)
+    bench.consumer.heartbeat_age = None
+    bench.anew()
+    assert bench.loop.trouble() is None
+
+
+def test_records_that_only_another_client_sees_count_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader that is gone tells the consumer of no new record."""
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    bench.loop.observe(TopicSnapshot(None, {0: 3, 1: 0}))
+    bench.poll()
+    bench.clock.tick(limits.STALLED_SECONDS + 1)
+    with pytest.raises(Stalled, match="partition 0 gave nothing"):
+        bench.poll()
+
+
+def test_a_partition_that_is_paused_gives_nothing_and_is_not_blamed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    bench.loop.observe(TopicSnapshot(None, {0: 3, 1: 0}))
+    bench.loop.pause("temporal")
+    bench.poll()
+    bench.clock.tick(limits.STALLED_SECONDS + 1)
+    bench.poll()
+    assert bench.loop.trouble() is None
+
+
+@pytest.mark.parametrize("seen_by", ["the watch", "the consumer"])
+def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning_with_an_alert(
+    monkeypatch: pytest.MonkeyPatch, seen_by: str
+) -> None:
+    """Kafka takes the old topic's offsets for the new one: reading on there would skip records in silence."""
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    bench = Bench()
+    bench.consumer.topic_ids = "old"
+    bench.anew()
+    bench.consumer.append(0, 0, 1, 2)
+    bench.poll()
+    for record in bench.taken:
+        record.complete()
+    bench.poll(2)
+    assert bench.consumer.commit_log[Partition("orders", 0)] == 3
+
+    bench.consumer.logs[Partition("orders", 0)].clear()
+    bench.consumer.append(0, 0, 1, 2, 3, 4)
+    if seen_by == "the watch":
+        bench.loop.observe(TopicSnapshot("new", {0: 5, 1: 0}))
+    else:
+        bench.consumer.topic_ids = "new"
+    with pytest.raises(TopicRecreated):
+        bench.poll()
+    bench.loop._say(TopicRecreated())
+    assert "was made anew under its name" in (bench.loop.trouble() or "")
+    bench.consumer.topic_ids = "new"
+    bench.taken.clear()
+    bench.anew()
+    bench.poll(2)
+    assert [record.offset for record in bench.taken] == [0, 1, 2, 3, 4]
+    assert bench.alerts("log_truncated") == 2  # one per partition
+    for record in bench.taken:
+        record.complete()
+    bench.poll(2)
+    assert bench.consumer.commit_log[Partition("orders", 0)] == 5
+    bench.taken.clear()
+    bench.anew()
+    bench.poll(2)
+    assert bench.taken == []  # its offsets are the new topic's now
+
+
+def test_a_commit_that_names_no_topic_is_believed() -> None:
+    bench = Bench()
+    bench.consumer.topic_ids = "new"
+    bench.consumer.commit_log[Partition("orders", 0)] = 2
+    bench.consumer.append(0, 0, 1, 2)
+    bench.anew()
+    bench.poll()
+    assert [record.offset for record in bench.taken] == [2]
+    assert bench.alerts("log_truncated") == 0
 
 
 def test_offsets_that_go_back_in_one_assignment_need_a_new_consumer(bench: Bench) -> None:
@@ -346,7 +478,7 @@ def test_a_record_that_cannot_be_decoded_is_told_from_other_trouble(bench: Bench
 
 def test_an_unreadable_partition_stays_paused_and_unready_and_the_others_go_on(bench: Bench) -> None:
     bad = Partition("orders", 0)
-    bench.intake._unreadable[bad] = "CorruptRecordError at offset 3"
+    bench.loop._unreadable[bad] = "CorruptRecordError at offset 3"
     bench.consumer.lose()
     bench.consumer.rebalance(0, 1)
     assert bench.consumer.paused_now == {bad}  # before any poll could fetch it
@@ -354,9 +486,9 @@ def test_an_unreadable_partition_stays_paused_and_unready_and_the_others_go_on(b
     bench.consumer.append(1, 0)
     bench.poll()
     assert [record.partition for record in bench.taken] == [1]
-    assert "Partition 0 of orders stands still" in (bench.intake.trouble() or "")
+    assert "Partition 0 of orders stands still" in (bench.loop.trouble() or "")
     bench.consumer.rebalance(1)
-    assert bench.intake.trouble() is None  # it is another bridge's trouble now
+    assert bench.loop.trouble() is None  # it is another bridge's trouble now
 
 
 def test_the_partition_that_cannot_be_read_is_found_by_asking_each_alone() -> None:
@@ -402,29 +534,29 @@ def test_a_stop_commits_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
         found = poll(timeout_ms, max_records)
         for record in bench.taken:
             record.complete()
-        bench.intake._stopping.set()
+        bench.loop._stopping.set()
         return found
 
     bench.consumer.poll = joined
     bench.consumer.append(0, 0, 1)
-    bench.intake.start()
-    assert bench.intake.stop(10)
+    bench.loop.start()
+    assert bench.loop.stop(10)
     for record in bench.taken:
         record.complete()
     assert bench.consumer.closed
-    assert bench.intake.leases.held() == {}
+    assert bench.loop.assignments.held() == {}
 
 
 def test_a_stop_with_a_broker_that_does_not_answer_ends_all_the_same() -> None:
     bench = Bench()
     bench.consumer.answers_commits = False
-    bench.intake.start()
-    assert bench.intake.stop(10)
+    bench.loop.start()
+    assert bench.loop.stop(10)
     assert bench.consumer.closed
 
 
 def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.consumer, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "STUCK_POLL_SECONDS", 0.1)
     bench = Bench()
     polls = 0
 
@@ -433,24 +565,24 @@ def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytes
         polls += 1
         while polls == 1:
             pass
-        bench.intake._stopping.set()
+        bench.loop._stopping.set()
         return {}
 
     bench.consumer.poll = spin
-    bench.intake.start()
-    until(lambda: bench.intake._in_poll_since is not None)
-    until(lambda: (bench.intake.watch_once(), polls > 1)[1])
-    assert bench.intake.stop(10)
+    bench.loop.start()
+    until(lambda: bench.loop._in_poll_since is not None)
+    until(lambda: (bench.loop.watch_once(), polls > 1)[1])
+    assert bench.loop.stop(10)
 
 
 def test_a_poll_thread_that_ended_by_itself_ends_the_process() -> None:
     bench = Bench()
-    intake = Intake(bench.settings, bench.taken.extend, bench.metrics)
-    intake._thread = threading.Thread(target=lambda: None)
-    intake.start()
-    intake._thread.join()
+    loop = ConsumerLoop(bench.settings, bench.taken.extend, bench.metrics)
+    loop._thread = threading.Thread(target=lambda: None)
+    loop.start()
+    loop._thread.join()
     with pytest.raises(RuntimeError, match="poll thread ended"):
-        intake.watch_once()
+        loop.watch_once()
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:

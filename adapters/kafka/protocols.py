@@ -1,4 +1,4 @@
-"""The types that kafka-python lacks: what the bridge uses of it, so that tests can have fakes with honest state."""
+"""The types that kafka-python lacks: what is used of it, so that tests can have fakes with honest state."""
 # ruff: noqa: D102 - kafka-python documents these methods
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,8 +44,21 @@ class GroupMetadata(Protocol):
     state: str
 
 
+class Committed(Protocol):
+    """What a group committed: where it reads next, and a text beside it."""
+
+    offset: int
+    metadata: str
+
+
+class ListedOffset(Protocol):
+    """What `KafkaAdminClient.list_partition_offsets` says of a partition."""
+
+    offset: int
+
+
 class Consumer(Protocol):
-    """The methods of `KafkaConsumer` in use."""
+    """The methods of `KafkaConsumer` in use, and the two that `adapters.kafka.clients` adds."""
 
     def subscribe(self, topics: Sequence[str], *, listener: object) -> None: ...
     def assign(self, partitions: Sequence[Partition]) -> None: ...
@@ -66,7 +79,10 @@ class Consumer(Protocol):
     def commit_async(
         self, offsets: Mapping[Partition, object], callback: Callable[[Mapping[Partition, object], object], None]
     ) -> object: ...
+    def committed(self, partition: Partition, *, metadata: bool, timeout_ms: int) -> Committed | None: ...
     def group_metadata(self) -> GroupMetadata: ...
+    def heartbeat_age_seconds(self) -> float | None: ...
+    def topic_id(self, topic: str) -> str | None: ...
     def close(self, *, autocommit: bool, timeout_ms: int) -> None: ...
 
 
@@ -92,5 +108,8 @@ class Admin(Protocol):
     def list_topics(self) -> list[str]: ...
     def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]: ...
     def create_topics(self, new_topics: dict[str, dict[str, Any]], *, wait_for_metadata: bool) -> object: ...
+    def list_partition_offsets(
+        self, topic_partition_specs: Mapping[Partition, int], isolation_level: str, timeout_ms: int
+    ) -> Mapping[Partition, ListedOffset]: ...
     def describe_configs(self, config_resources: list[Any], *, config_filter: str) -> dict[str, Any]: ...
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from bridge import topics
+from adapters.kafka import topics
 from devkit.servers.process import free_port
 from orders.errors import Unavailable
 

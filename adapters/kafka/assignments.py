@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 
-from bridge.kafka_types import Headers, Partition
-from bridge.offsets import Lease
+from adapters.kafka.protocols import Headers, Partition
+from adapters.kafka.watermark import PartitionAssignment
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as Kafka has it, and the lease under which it was read."""
+    """One record as Kafka has it, and the assignment under which it was read."""
 
-    lease: Lease
+    assignment: PartitionAssignment
     offset: int
     timestamp_ms: int
     key: bytes | None
@@ -24,35 +24,40 @@ class Record:
     @property
     def topic(self) -> str:
         """Where it was read."""
-        return self.lease.topic
+        return self.assignment.topic
 
     @property
     def partition(self) -> int:
         """Where it was read."""
-        return self.lease.partition
+        return self.assignment.partition
 
     def complete(self) -> None:
         """Nothing is left to do for it: its offset may be committed once all before it are."""
-        self.lease.complete(self.offset)
+        self.assignment.complete(self.offset)
 
 
-class Leases:
-    """One lease per assigned partition. Thread-safe."""
+class Assignments:
+    """One assignment per assigned partition. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[Partition, Lease] = {}
+        self._held: dict[Partition, PartitionAssignment] = {}
 
-    def assign(self, partitions: Collection[Partition]) -> None:
-        """These are all that is held from now on; one that was held before goes on with what it has in flight."""
+    def assign(self, partitions: Collection[Partition]) -> set[Partition]:
+        """These are all that is held from now on; those that were not held before.
+
+        One that was goes on with what it has in flight.
+        """
         with self._lock:
+            new = set(partitions) - self._held.keys()
             gone = self._held.keys() - set(partitions)
             ended = [self._held.pop(partition) for partition in gone]
             for partition in partitions:
                 if partition not in self._held:
-                    self._held[partition] = Lease(*partition)
-        for lease in ended:
-            lease.end()
+                    self._held[partition] = PartitionAssignment(*partition)
+        for assignment in ended:
+            assignment.end()
+        return new
 
     def end(self, partitions: Collection[Partition]) -> None:
         """They were lost."""
@@ -62,46 +67,50 @@ class Leases:
         """Reading goes on further back: what was read before no longer moves the watermark, but must still be done."""
         with self._lock:
             before = self._held.get(partition)
-            self._held[partition] = Lease(*partition)
+            self._held[partition] = PartitionAssignment(*partition)
         if before is not None:
             before.end(read_again=False)
 
-    def held(self) -> Mapping[Partition, Lease]:
+    def held(self) -> Mapping[Partition, PartitionAssignment]:
         """A snapshot."""
         with self._lock:
             return dict(self._held)
 
-    def get(self, partition: Partition) -> Lease | None:
-        """The lease of a partition, if it is held."""
+    def get(self, partition: Partition) -> PartitionAssignment | None:
+        """The assignment of a partition, if it is held."""
         return self._held.get(partition)
 
     @property
     def in_flight(self) -> int:
         """Records read and not complete, over all partitions."""
-        return sum(lease.in_flight for lease in self.held().values())
+        return sum(assignment.in_flight for assignment in self.held().values())
 
     @property
     def in_flight_bytes(self) -> int:
         """Their size."""
-        return sum(lease.in_flight_bytes for lease in self.held().values())
+        return sum(assignment.in_flight_bytes for assignment in self.held().values())
 
 
-class LeaseListener(ConsumerRebalanceListener):
-    """Keeps the leases as the group coordinator says. Runs on the client's IO thread: it waits for nothing.
+class AssignmentListener(ConsumerRebalanceListener):
+    """Keeps the assignments as the group coordinator says. Runs on the client's IO thread: it waits for nothing.
 
     With an eager assignor the client announces *all* partitions as revoked and then keeps its position in those that
     come back (measured: nothing uncommitted is read again). So only what is not assigned again is gone.
 
     Args:
-        leases: are kept.
+        assignments: are kept.
         commit: commits what is complete, without waiting, which would hold up heartbeats (measured: a poll of 30 s).
-        assigned: told what there is now.
+        assigned: told what there is now, and what of it was not held before.
     """
 
     def __init__(
-        self, leases: Leases, *, commit: Callable[[], None], assigned: Callable[[Collection[Partition]], None]
+        self,
+        assignments: Assignments,
+        *,
+        commit: Callable[[], None],
+        assigned: Callable[[Collection[Partition], Collection[Partition]], None],
     ) -> None:
-        self._leases = leases
+        self._assignments = assignments
         self._commit = commit
         self._assigned = assigned
 
@@ -112,9 +121,8 @@ class LeaseListener(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Collection[Partition]) -> None:
         """These are all that is held from now on."""
-        self._leases.assign(assigned)
-        self._assigned(assigned)
+        self._assigned(assigned, self._assignments.assign(assigned))
 
     def on_partitions_lost(self, lost: Collection[Partition]) -> None:
         """Another member has them by now, so nothing is committed; what comes back is read from the commit on."""
-        self._leases.end(lost)
+        self._assignments.end(lost)

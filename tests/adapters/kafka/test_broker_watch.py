@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-import bridge.broker_watch
-from bridge.broker_watch import BrokerWatch
+from adapters.kafka import limits
+from adapters.kafka.broker_watch import BrokerWatch
 
-SETTINGS: Any = SimpleNamespace(kafka_topic="orders", kafka_dlq_topic="orders.dlq", kafka_bootstrap_servers="k:1")
+SETTINGS: Any = SimpleNamespace(kafka_bootstrap_servers="k:1", kafka_api_version=None)
+TOPICS = ("orders", "orders.dlq")
 
 
 class FakeAdmin:
@@ -32,7 +33,7 @@ class FakeAdmin:
 
 async def test_both_topics_there_is_no_trouble_and_a_missing_one_is_named() -> None:
     admin = FakeAdmin()
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)
+    watch = BrokerWatch(SETTINGS, TOPICS, make_admin=lambda _: admin)
     await watch.ask_once()
     assert watch.trouble is None
     admin.topics.remove("orders.dlq")
@@ -44,7 +45,7 @@ async def test_a_broker_that_is_away_is_asked_by_a_new_client() -> None:
     made = [FakeAdmin(), FakeAdmin()]
     made[0].error = OSError("refused")
     admins = list(made)
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admins.pop(0))
+    watch = BrokerWatch(SETTINGS, TOPICS, make_admin=lambda _: admins.pop(0))
     await watch.ask_once()
     assert watch.trouble == "Kafka at k:1 is away (refused); start it, or correct its address."
     assert made[0].closed
@@ -55,14 +56,14 @@ async def test_a_broker_that_is_away_is_asked_by_a_new_client() -> None:
 async def test_a_broker_that_does_not_answer_is_away_and_its_late_answer_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge.broker_watch, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "WATCH_ANSWER_SECONDS", 0.05)
     admin = FakeAdmin()
-    watch = BrokerWatch(SETTINGS, make_admin=lambda _: admin)
+    watch = BrokerWatch(SETTINGS, TOPICS, make_admin=lambda _: admin)
     admin.answers.clear()
     for _ in range(3):
         await watch.ask_once()
         assert "no answer in time" in (watch.trouble or "")
     admin.answers.set()
-    monkeypatch.setattr(bridge.broker_watch, "ANSWER_SECONDS", 5)
+    monkeypatch.setattr(limits, "WATCH_ANSWER_SECONDS", 5)
     await watch.ask_once()
     assert watch.trouble is None

@@ -1,17 +1,15 @@
-"""The thread that owns the Kafka consumer: polls without a break, hands records over, commits the watermark.
+"""The thread that owns a Kafka consumer: polls without a break, hands records over, commits the watermark.
 
 kafka-python throws a rebalance away that finishes between two polls, and can then stay out of the group for ever
-without an exception (measured). So one thread does nothing but poll, and a consumer whose group isn't stable for
-longer than a rebalance may last is closed and built anew.
+without an exception (measured). So one thread does nothing but poll, and a consumer that gets nowhere is closed and
+built anew, from the bootstrap servers on (`progress`).
 """
 
 import ctypes
-import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
 
 from kafka.errors import (
     KafkaConnectionError,
@@ -21,50 +19,30 @@ from kafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from bridge.commits import Commits, begin_at_the_earliest, read_on
-from bridge.kafka_client import group_member, reader
-from bridge.kafka_types import STABLE, Consumer, LogTruncationError, Message, Partition
-from bridge.leases import LeaseListener, Leases, Record
-from bridge.unreadable import PollStuck, Undecodable, poll, unreadable
+from adapters.kafka import limits
+from adapters.kafka.assignments import AssignmentListener, Assignments, Record
+from adapters.kafka.backpressure import apply_backpressure
+from adapters.kafka.broker_watch import TopicSnapshot
+from adapters.kafka.clients import group_member, reader
+from adapters.kafka.commits import Commits, begin_again_in_another_topic, begin_at_the_earliest, read_on
+from adapters.kafka.progress import Progress, Stalled, TopicRecreated
+from adapters.kafka.protocols import STABLE, Consumer, LogTruncationError, Message, Partition
+from adapters.kafka.settings import ConsumerGroup, KafkaConnection
+from adapters.kafka.unreadable import PollStuck, Undecodable, poll, unreadable
 from runtime.alerts import Alerts
+from runtime.backoff import Backoff
 from runtime.metrics import Metrics
-from runtime.settings.groups import ConsumerGroup
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
-POLL_MS: Final = 1_000
-POLL_UNDER_PRESSURE_MS: Final = 200
-"""While a partition is paused for its cap, so that it goes on soon. Only in a stable group, see above."""
-UNSTABLE_SECONDS: Final = 40.0
-"""A rebalance takes as long as its slowest member: a frozen one 10 s (its session). Longer is the client's wedge."""
-STUCK_SECONDS: Final = 45.0
-STALE_SECONDS: Final = 10.0
-STALLED_SECONDS: Final = 60.0
-"""A partition that has records and gives none. Once per offset: an open transaction looks the same."""
-CLOSE_MS: Final = 5_000
-LOOK_EVERY_SECONDS: Final = 2.0
-MAX_IN_FLIGHT: Final = 2_000
-"""Some seconds of work, over all partitions; what a crash makes the next bridge read again."""
-MIN_IN_FLIGHT_PER_PARTITION: Final = 200
-"""As much as one fetch brings, so that one busy partition isn't slowed by many idle ones."""
-MAX_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
-FIRST_PAUSE_SECONDS: Final = 0.25
-LONGEST_PAUSE_SECONDS: Final = 5.0
-
-assert POLL_MS / 1000 < STALE_SECONDS < STUCK_SECONDS
-
 _log = get_logger(__name__)
-
-
-class Wedged(Exception):
-    """The group doesn't get stable."""
 
 
 class TopicMissing(Exception):
     """The topic isn't there."""
 
 
-class Intake:
+class ConsumerLoop:
     """Reads the topic as a member of the group, from `start` to `stop`.
 
     Args:
@@ -81,7 +59,7 @@ class Intake:
         metrics: Metrics,
         *,
         make_member: Callable[[ConsumerGroup], Consumer] = group_member,
-        make_reader: Callable[[ConsumerGroup], Consumer] = reader,
+        make_reader: Callable[[KafkaConnection], Consumer] = reader,
     ) -> None:
         self._settings = settings
         self._topic = settings.kafka_topic
@@ -90,16 +68,17 @@ class Intake:
         self._alert = Alerts(metrics.counter("topup_alerts_total"))
         self._make_member = make_member
         self._make_reader = make_reader
-        self.leases = Leases()
-        self._holds: set[str] = set()
+        self.assignments = Assignments()
+        self._progress = Progress(self._topic)
+        self._paused_by: set[str] = set()
         self._unreadable: dict[Partition, str] = {}
+        self._new_lock = threading.Lock()
+        self._new: set[Partition] = set()
+        """Assigned, and not yet known to stand at an offset of this very topic: paused until that is seen."""
         self._trouble: str | None = f"Kafka at {settings.kafka_bootstrap_servers} was not reached yet."
         self._state = ""
         self._polled_at = time.monotonic()
         self._in_poll_since: float | None = None
-        self._unstable_since: float | None = None
-        self._standing: dict[Partition, tuple[int, float]] = {}
-        self._cured: dict[Partition, int] = {}
         self._next_look_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-poll", daemon=True)
@@ -116,35 +95,39 @@ class Intake:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def hold(self, reason: str) -> None:
-        """Take no records until the reason is released; polling goes on, so that the group stays as it is."""
-        self._holds = self._holds | {reason}
+    def pause(self, reason: str) -> None:
+        """Take no records until the reason is resumed; polling goes on, so that the group stays as it is."""
+        self._paused_by = self._paused_by | {reason}
         self._metrics.gauge("topup_bridge_paused").labels(reason).set(1)
 
-    def release(self, reason: str) -> None:
-        """The opposite of `hold`."""
-        self._holds = self._holds - {reason}
+    def resume(self, reason: str) -> None:
+        """The opposite of `pause`."""
+        self._paused_by = self._paused_by - {reason}
         self._metrics.gauge("topup_bridge_paused").labels(reason).set(0)
 
-    def remark(self) -> str:
-        """What an operator wants to know of an intake that is well."""
-        partitions = sorted(partition.partition for partition in self.leases.held())
-        return f"Partitions {partitions} of {self._topic}, {self.leases.in_flight} records in hand."
+    def observe(self, snapshot: TopicSnapshot) -> None:
+        """What Kafka says of the topic, asked by another client. From any thread."""
+        self._progress.observe(snapshot)
+
+    def summary(self) -> str:
+        """What an operator wants to know of a loop that is well."""
+        partitions = sorted(partition.partition for partition in self.assignments.held())
+        return f"Partitions {partitions} of {self._topic}, {self.assignments.in_flight} records in hand."
 
     def trouble(self) -> str | None:
         """What keeps records from being read, as a sentence; None if nothing does."""
         if self._trouble is not None:
             return self._trouble
-        held = self.leases.held()
+        held = self.assignments.held()
         for partition in self._unreadable:
             if partition in held:
                 return self._unreadable_sentence(partition)
         age = time.monotonic() - self._polled_at
-        if age > STALE_SECONDS:
+        if age > limits.STALE_POLL_SECONDS:
             return f"Kafka was last polled {age:.0f} s ago; if this stays, restart the bridge."
         if self._state != STABLE:
             return f"The consumer group {self._settings.kafka_group} is rebalancing; wait."
-        return None
+        return self._progress.trouble()
 
     def watch_once(self) -> None:
         """Free a poll that doesn't come back: the client spins behind a record that it can't decode (measured).
@@ -156,7 +139,7 @@ class Intake:
             raise RuntimeError("the poll thread ended")
         since = self._in_poll_since
         thread_id = self._thread.ident
-        if since is None or thread_id is None or time.monotonic() - since < STUCK_SECONDS:
+        if since is None or thread_id is None or time.monotonic() - since < limits.STUCK_POLL_SECONDS:
             return
         self._in_poll_since = None
         _log.error("poll stuck", sentence="A poll of Kafka did not come back; the consumer is built anew.")
@@ -170,76 +153,78 @@ class Intake:
                 self._memberships()
 
     def _memberships(self) -> None:
-        pause_seconds = FIRST_PAUSE_SECONDS
+        backoff = Backoff(limits.REBUILD_FIRST_PAUSE_SECONDS, limits.REBUILD_LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 self._membership()
             except Exception as error:  # noqa: BLE001 - whatever it is, the remedy is a new consumer
                 self._say(error)
-            if time.monotonic() - began > UNSTABLE_SECONDS:
-                pause_seconds = FIRST_PAUSE_SECONDS
-            self._stopping.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 - jitter, no key
-            pause_seconds = min(LONGEST_PAUSE_SECONDS, pause_seconds * 2)
+            if time.monotonic() - began > limits.UNSTABLE_SECONDS:
+                backoff.reset()
+            self._stopping.wait(backoff.next_seconds())
 
     def _membership(self) -> None:
         """One consumer's life: join, poll until told to stop or something breaks, commit, leave."""
         consumer = self._make_member(self._settings)
-        commits = Commits(consumer, self.leases)
+        commits = Commits(consumer, self.assignments)
         positions: dict[Partition, int] = {}
         try:
             self.join(consumer, commits)
             while not self._stopping.is_set():
                 self.poll_once(consumer, commits)
         except Undecodable:
-            positions = {p: at for p in self.leases.held() if (at := commits.position(p)) is not None}
+            positions = {p: at for p in self.assignments.held() if (at := commits.position(p)) is not None}
             raise
         finally:
+            self._progress.note_rebuilt()
             self._leave(consumer, commits)
             self._find_unreadable(positions)
 
     def join(self, consumer: Consumer, commits: Commits) -> None:
         """Subscribe; the polls that follow join the group."""
-        listener = LeaseListener(
-            self.leases,
+        listener = AssignmentListener(
+            self.assignments,
             commit=commits.before_a_rebalance,
-            assigned=lambda partitions: self._pause_unreadable(consumer, partitions),
+            assigned=lambda partitions, new: self._pause_assigned(
+                consumer, partitions, new if commits.topic_id else ()
+            ),
         )
         consumer.subscribe([self._topic], listener=listener)
         if self._topic not in consumer.topics():
             raise TopicMissing
-        self._trouble = None
-        self._unstable_since = None
-        self._standing.clear()
+        commits.topic_id = consumer.topic_id(self._topic)
+        self._progress.begin(commits.topic_id)
+        with self._new_lock:
+            self._new = set()
         self._polled_at = time.monotonic()
+        self._trouble = None
 
     def poll_once(self, consumer: Consumer, commits: Commits) -> None:
         """One poll and what belongs to it. Raises what only a new consumer cures."""
-        pressed = self._steer(consumer) and self._state == STABLE
-        fetched = self._poll(consumer, POLL_UNDER_PRESSURE_MS if pressed else POLL_MS)
+        self._place_new(consumer, commits)
+        pause_all = bool(self._paused_by)
+        pressed = apply_backpressure(
+            consumer, self.assignments, pause_all=pause_all, never=self._unreadable.keys() | self._new
+        )
+        under_pressure = pressed and self._state == STABLE
+        fetched = self._poll(consumer, limits.POLL_UNDER_BACKPRESSURE_MS if under_pressure else limits.POLL_MS)
         self._polled_at = time.monotonic()
         self._take(fetched)
         commits.when_due()
         self._watch_group(consumer)
         if self._polled_at >= self._next_look_at:
-            self._next_look_at = self._polled_at + LOOK_EVERY_SECONDS
-            self._watch_progress(consumer, commits)
+            self._next_look_at = self._polled_at + limits.PROGRESS_EVERY_SECONDS
+            self._progress.watch_partitions(consumer, commits.position)
             self._measure(consumer)
 
-    def _watch_progress(self, consumer: Consumer, commits: Commits) -> None:
-        """A partition that is read, has records and gives none is the client's fault: a new one cures it."""
-        now = time.monotonic()
-        for partition in consumer.assignment() - consumer.paused():
-            position, end = commits.position(partition), consumer.highwater(partition)
-            if position is None or end is None or position >= end:
-                self._standing.pop(partition, None)
-                continue
-            since_position, since = self._standing.setdefault(partition, (position, now))
-            if since_position != position:
-                self._standing[partition] = (position, now)
-            elif now - since > STALLED_SECONDS and self._cured.get(partition) != position:
-                self._cured[partition] = position
-                raise Wedged(f"partition {partition.partition} gave nothing for {STALLED_SECONDS:g} s")
+    def _place_new(self, consumer: Consumer, commits: Commits) -> None:
+        """Let newly assigned partitions go on where they stand, or at the beginning of a topic made anew."""
+        new = self._new & consumer.assignment()
+        if new:
+            begin_again_in_another_topic(consumer, new, commits.topic_id, self._alert)
+            with self._new_lock:
+                self._new = self._new - new
 
     def _poll(self, consumer: Consumer, timeout_ms: int) -> Mapping[Partition, Sequence[Message]]:
         self._in_poll_since = time.monotonic()
@@ -250,10 +235,10 @@ class Intake:
         except NoOffsetForPartitionError as error:
             begin_at_the_earliest(consumer, error)
         except OffsetOutOfRangeError as error:
-            read_on(consumer, self.leases, error.args[0], self._alert)
+            read_on(consumer, self.assignments, error.args[0], self._alert)
         except LogTruncationError as error:
             cut: Collection[Partition] = getattr(error, "divergent_offsets", ())
-            read_on(consumer, self.leases, dict.fromkeys(cut), self._alert)
+            read_on(consumer, self.assignments, dict.fromkeys(cut), self._alert)
         finally:
             self._in_poll_since = None
         return {}
@@ -261,54 +246,38 @@ class Intake:
     def _take(self, fetched: Mapping[Partition, Sequence[Message]]) -> None:
         records: list[Record] = []
         for partition, messages in fetched.items():
-            lease = self.leases.get(partition)
-            if lease is None:
-                raise Wedged(f"records of partition {partition.partition} came without an assignment")
+            assignment = self.assignments.get(partition)
+            if assignment is None:
+                raise Stalled(f"records of partition {partition.partition} came without an assignment")
             for message in messages:
-                lease.deliver(message.offset, len(message.key or b"") + len(message.value or b""))
+                assignment.deliver(message.offset, len(message.key or b"") + len(message.value or b""))
                 records.append(
-                    Record(lease, message.offset, message.timestamp, message.key, message.value, message.headers)
+                    Record(assignment, message.offset, message.timestamp, message.key, message.value, message.headers)
                 )
         if records:
             self._deliver(records)
 
-    def _steer(self, consumer: Consumer) -> bool:
-        """Pause and resume partitions as holds and caps want it; whether any is held back that will soon go on."""
-        assigned = consumer.assignment()
-        held = self.leases.held()
-        cap = max(MIN_IN_FLIGHT_PER_PARTITION, MAX_IN_FLIGHT // max(1, len(assigned)))
-        full = {p for p in assigned if (lease := held.get(p)) is not None and lease.in_flight >= cap}
-        all_of_them = bool(self._holds) or self.leases.in_flight_bytes > MAX_IN_FLIGHT_BYTES
-        wanted = set(assigned) if all_of_them else full | (assigned & self._unreadable.keys())
-        paused = consumer.paused()
-        with suppress(KeyError):  # revoked in this moment
-            consumer.pause(*(wanted - paused))
-            consumer.resume(*((paused & assigned) - wanted))
-        return all_of_them or bool(full)
-
-    def _pause_unreadable(self, consumer: Consumer, partitions: Collection[Partition]) -> None:
-        """Partitions come back unpaused (measured); one that can't be read must not be fetched before `_steer`."""
-        consumer.pause(*(self._unreadable.keys() & set(partitions)))
+    def _pause_assigned(
+        self, consumer: Consumer, partitions: Collection[Partition], new: Collection[Partition]
+    ) -> None:
+        """On the client's IO thread. Partitions come back unpaused (measured): these must not be fetched yet."""
+        with self._new_lock:
+            self._new = (self._new & set(partitions)) | set(new)
+        consumer.pause(*((self._unreadable.keys() | self._new) & set(partitions)))
 
     def _watch_group(self, consumer: Consumer) -> None:
         self._state = consumer.group_metadata().state
-        if self._state == STABLE:
-            self._unstable_since = None
-            if not consumer.assignment() and not consumer.partitions_for_topic(self._topic):
-                raise TopicMissing
-            return
-        now = time.monotonic()
-        self._unstable_since = self._unstable_since or now
-        if now - self._unstable_since > UNSTABLE_SECONDS:
-            raise Wedged(f"the group was not stable for {UNSTABLE_SECONDS:g} s")
+        self._progress.watch_group(consumer, self._state)
+        if self._state == STABLE and not consumer.assignment() and not consumer.partitions_for_topic(self._topic):
+            raise TopicMissing
 
     def _leave(self, consumer: Consumer, commits: Commits) -> None:
         """Commit and close, both bounded: a frozen broker holds `close` up for 30 s by default (measured)."""
         with suppress(Exception):  # a broker that is away, a membership that is lost: the records come again
-            commits.now(CLOSE_MS)
+            commits.now(limits.CLOSE_MS)
         with suppress(Exception):
-            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
-        self.leases.assign(())
+            consumer.close(autocommit=False, timeout_ms=limits.CLOSE_MS)
+        self.assignments.assign(())
         self._state = ""
 
     def _find_unreadable(self, positions: Mapping[Partition, int]) -> None:
@@ -331,6 +300,8 @@ class Intake:
         reason = in_one_line(error)
         if isinstance(error, TopicMissing):
             self._trouble = f"Kafka at {servers} has no topic {self._topic}: run `topup setup`."
+        elif isinstance(error, TopicRecreated):
+            self._trouble = f"The topic {self._topic} was made anew under its name; it is read from its beginning."
         elif isinstance(error, Undecodable):
             self._trouble = f"A record of {self._topic} can't be decoded ({reason}); its partition is looked for."
         elif isinstance(error, KafkaError):
@@ -341,11 +312,11 @@ class Intake:
             _log.warning("consumer anew", reason=reason, sentence=self._trouble)
 
     def _measure(self, consumer: Consumer) -> None:
-        self._metrics.gauge("topup_bridge_in_flight").set(self.leases.in_flight)
+        self._metrics.gauge("topup_bridge_in_flight").set(self.assignments.in_flight)
         gauge = self._metrics.gauge("topup_bridge_lag_records")
         gauge.clear()
-        for partition, lease in self.leases.held().items():
+        for partition, assignment in self.assignments.held().items():
             with suppress(KafkaError, AssertionError):
                 end = consumer.highwater(partition)
-                if end is not None and lease.committed is not None:
-                    gauge.labels(str(partition.partition)).set(max(0, end - lease.committed))
+                if end is not None and assignment.committed is not None:
+                    gauge.labels(str(partition.partition)).set(max(0, end - assignment.committed))

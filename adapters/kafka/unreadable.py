@@ -5,14 +5,11 @@ record can't be told apart from good ones. So each partition is asked alone, by 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from kafka.errors import CorruptRecordError, KafkaError, UnsupportedCodecError
 
-from bridge.kafka_types import Consumer, Message, Partition
-
-PROBE_MS: Final = 3_000
-CLOSE_MS: Final = 1_000
+from adapters.kafka import limits
+from adapters.kafka.protocols import Consumer, Message, Partition
 
 
 class Undecodable(Exception):
@@ -58,18 +55,18 @@ def unreadable(positions: Mapping[Partition, int], make_reader: Callable[[], Con
     found: dict[Partition, str] = {}
     reader = make_reader()
     try:
-        ends = reader.end_offsets(list(positions), timeout_ms=PROBE_MS)
+        ends = reader.end_offsets(list(positions), timeout_ms=limits.PROBE_MS)
         for partition, position in positions.items():
             if position >= ends.get(partition, position):
                 continue
             reader.assign([partition])
             reader.seek(partition, position)
             try:
-                poll(reader, PROBE_MS, max_records=1)
+                poll(reader, limits.PROBE_MS, max_records=1)
             except Undecodable as error:
                 found[partition] = str(error)
-                reader.close(autocommit=False, timeout_ms=CLOSE_MS)
+                reader.close(autocommit=False, timeout_ms=limits.PROBE_CLOSE_MS)
                 reader = make_reader()
     finally:
-        reader.close(autocommit=False, timeout_ms=CLOSE_MS)
+        reader.close(autocommit=False, timeout_ms=limits.PROBE_CLOSE_MS)
     return found

@@ -1,44 +1,47 @@
 """Committing the watermark, and where to read on when the committed offset doesn't exist."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Final
 
 from kafka.errors import KafkaError, NoOffsetForPartitionError
 
-from bridge.kafka_client import commit_of
-from bridge.kafka_types import Consumer, Partition
-from bridge.leases import Leases
+from adapters.kafka import limits
+from adapters.kafka.assignments import Assignments
+from adapters.kafka.clients import commit_of
+from adapters.kafka.protocols import Consumer, Partition
 from runtime.alerts import Alerts
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
-
-COMMIT_EVERY_SECONDS: Final = 0.5
-COMMIT_LOST_SECONDS: Final = 30.0
-OFFSETS_MS: Final = 5_000
 
 _log = get_logger(__name__)
 
 
 class Commits:
-    """Commits what is complete, of one consumer. On the poll thread, but for `before_a_rebalance`."""
+    """Commits what is complete, of one consumer. On the poll thread, but for `before_a_rebalance`.
 
-    def __init__(self, consumer: Consumer, leases: Leases) -> None:
+    Args:
+        consumer: whose offsets they are.
+        assignments: know what is complete.
+    """
+
+    def __init__(self, consumer: Consumer, assignments: Assignments) -> None:
         self._consumer = consumer
-        self._leases = leases
+        self.topic_id: str | None = None
+        """Of the topic that the consumer joined; written beside each offset (`begin_again_in_another_topic`)."""
+        self._assignments = assignments
         self._sent_at: float | None = None
         self._next_at = 0.0
 
     def when_due(self) -> None:
         """Commit without waiting, one at a time, so that none overtakes another."""
         now = time.monotonic()
-        under_way = self._sent_at is not None and now - self._sent_at < COMMIT_LOST_SECONDS
+        under_way = self._sent_at is not None and now - self._sent_at < limits.COMMIT_LOST_SECONDS
         if under_way or now < self._next_at:
             return
         offsets = self.committable()
         if offsets:
-            self._next_at = now + COMMIT_EVERY_SECONDS
+            self._next_at = now + limits.COMMIT_EVERY_SECONDS
             self._sent_at = now
             self._send(offsets)
 
@@ -46,14 +49,14 @@ class Commits:
         """Commit without waiting for the answer. On the client's IO thread, where the position can't be asked."""
         offsets = {
             partition: offset
-            for partition, lease in self._leases.held().items()
-            if (offset := lease.committable()) is not None and offset != lease.committed
+            for partition, assignment in self._assignments.held().items()
+            if (offset := assignment.committable()) is not None and offset != assignment.committed
         }
         if offsets:
             self._send(offsets)
 
     def _send(self, offsets: Mapping[Partition, int]) -> None:
-        self._consumer.commit_async({p: commit_of(offset) for p, offset in offsets.items()}, callback=self._on_answer)
+        self._consumer.commit_async(self._as_committed(offsets), callback=self._on_answer)
 
     def now(self, timeout_ms: int) -> None:
         """Commit and wait.
@@ -63,16 +66,16 @@ class Commits:
         """
         offsets = self.committable()
         if offsets:
-            self._consumer.commit({p: commit_of(offset) for p, offset in offsets.items()}, timeout_ms=timeout_ms)
+            self._consumer.commit(self._as_committed(offsets), timeout_ms=timeout_ms)
             self._note(offsets)
 
     def committable(self) -> dict[Partition, int]:
         """What may be committed and was not."""
         offsets: dict[Partition, int] = {}
-        for partition, lease in self._leases.held().items():
+        for partition, assignment in self._assignments.held().items():
             # With nothing in flight the position counts: it stands behind markers and aborted records.
-            offset = lease.committable(None if lease.in_flight else self.position(partition))
-            if offset is not None and offset != lease.committed:
+            offset = assignment.committable(None if assignment.in_flight else self.position(partition))
+            if offset is not None and offset != assignment.committed:
                 offsets[partition] = offset
         return offsets
 
@@ -81,6 +84,9 @@ class Commits:
         with suppress(KafkaError, AssertionError):  # revoked in this moment
             return self._consumer.position(partition, timeout_ms=0)
         return None
+
+    def _as_committed(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, object]:
+        return {partition: commit_of(offset, self.topic_id) for partition, offset in offsets.items()}
 
     def _on_answer(self, offsets: Mapping[Partition, object], answer: object) -> None:
         self._sent_at = None
@@ -91,9 +97,9 @@ class Commits:
 
     def _note(self, offsets: Mapping[Partition, int]) -> None:
         for partition, offset in offsets.items():
-            lease = self._leases.get(partition)
-            if lease is not None:
-                lease.committed = offset
+            assignment = self._assignments.get(partition)
+            if assignment is not None:
+                assignment.committed = offset
 
 
 def begin_at_the_earliest(consumer: Consumer, error: NoOffsetForPartitionError) -> None:
@@ -104,12 +110,14 @@ def begin_at_the_earliest(consumer: Consumer, error: NoOffsetForPartitionError) 
         consumer.seek_to_beginning(*partitions)
 
 
-def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int | None], alert: Alerts) -> None:
+def read_on(
+    consumer: Consumer, assignments: Assignments, missing: Mapping[Partition, int | None], alert: Alerts
+) -> None:
     """The next offset doesn't exist: retention deleted it, or the log was cut. Say so, and read on at the first.
 
     Args:
         consumer: stands at the missing offsets.
-        leases: those whose log was cut are renewed, because offsets begin again.
+        assignments: those whose log was cut are renewed, because offsets begin again.
         missing: the offset that should have come next, where it is known.
         alert: calls a person.
 
@@ -117,7 +125,7 @@ def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int 
         KafkaError: the first offsets can't be asked for now.
     """
     partitions = [partition for partition in missing if partition in consumer.assignment()]
-    first = consumer.beginning_offsets(partitions, timeout_ms=OFFSETS_MS)
+    first = consumer.beginning_offsets(partitions, timeout_ms=limits.OFFSETS_MS)
     for partition in partitions:
         expected = missing[partition]
         deleted = expected is not None and expected < first[partition]
@@ -134,5 +142,40 @@ def read_on(consumer: Consumer, leases: Leases, missing: Mapping[Partition, int 
             "read again from its beginning, which starts nothing twice.",
         )
         if not deleted:
-            leases.renew(partition)
+            assignments.renew(partition)
         consumer.seek(partition, first[partition])
+
+
+def begin_again_in_another_topic(
+    consumer: Consumer, partitions: Collection[Partition], topic_id: str | None, alert: Alerts
+) -> None:
+    """Where the group's offset is of another topic that had this name, read from the beginning.
+
+    A bridge that ran when the topic was made anew goes on committing the old one's offsets, and Kafka takes them:
+    reading on there would skip as many records of the new topic in silence. A commit that names no topic (an older
+    bridge's, a tool's) is believed.
+
+    Args:
+        consumer: stands at the committed offsets of these partitions.
+        partitions: newly assigned.
+        topic_id: the topic's now; None where the broker has no IDs.
+        alert: calls a person.
+
+    Raises:
+        KafkaError: the committed offsets can't be asked for now.
+    """
+    for partition in partitions if topic_id else ():
+        committed = consumer.committed(partition, metadata=True, timeout_ms=limits.OFFSETS_MS)
+        if committed is None or committed.metadata in ("", topic_id) or partition not in consumer.assignment():
+            continue
+        first = consumer.beginning_offsets([partition], timeout_ms=limits.OFFSETS_MS)[partition]
+        alert(
+            "log_truncated",
+            topic=partition.topic,
+            partition=partition.partition,
+            expected_offset=committed.offset,
+            first_offset=first,
+            sentence="The topic was made anew under its name: it is read from its beginning, which starts nothing "
+            "twice. What the old one held beyond this offset is gone: find its orders in the payment provider's bill.",
+        )
+        consumer.seek(partition, first)

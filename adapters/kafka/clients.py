@@ -1,5 +1,6 @@
-"""kafka-python, as the bridge uses it: its options from the settings."""
+"""kafka-python's clients, their options from the settings, and what is asked of their insides, in one place."""
 
+import time
 from typing import Any, Final, cast
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -7,23 +8,12 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
-from bridge.kafka_types import Admin, Consumer, Producer
-from runtime.settings.groups import ConsumerGroup, KafkaConnection
+from adapters.kafka import limits
+from adapters.kafka.protocols import Admin, Consumer, Producer
+from adapters.kafka.settings import ConsumerGroup, KafkaConnection
 
 EMBEDDED_API_VERSION: Final = (2, 3)
-"""librdkafka's mock cluster (contracts §9). A rejoin waits for session − 1 s there (measured)."""
-REQUEST_TIMEOUT_MS: Final = 15_000
-BOOTSTRAP_TIMEOUT_MS: Final = 5_000
-DELIVERY_TIMEOUT_MS: Final = 30_000
-MAX_BLOCK_MS: Final = 10_000
-FETCH_BYTES: Final = 128 * 1024
-"""Of one partition at once: about 200 orders."""
-ALL_THAT_WAS_FETCHED: Final = 1_000_000
-LARGEST_REQUEST_BYTES: Final = 256 * 1024 * 1024
-"""The topic's limit rules, not the client's (1 MiB by default, which refuses a dead letter of 1 MB)."""
-
-assert MAX_BLOCK_MS < DELIVERY_TIMEOUT_MS
-assert REQUEST_TIMEOUT_MS < DELIVERY_TIMEOUT_MS
+"""librdkafka's mock cluster (contracts §9): no topic IDs, no settings of topics, no groups to describe."""
 
 
 class _Null:
@@ -47,9 +37,9 @@ def as_sent(data: bytes | None) -> object:
     return _NULL if data is None else data
 
 
-def commit_of(offset: int) -> object:
-    """An offset as the client commits it."""
-    return OffsetAndMetadata(offset, "", -1)
+def commit_of(offset: int, topic_id: str | None) -> object:
+    """An offset as the client commits it, and beside it the topic that it is of: a name can be used again."""
+    return OffsetAndMetadata(offset, topic_id or "", -1)
 
 
 def connection(settings: KafkaConnection) -> dict[str, Any]:
@@ -59,9 +49,9 @@ def connection(settings: KafkaConnection) -> dict[str, Any]:
         "client_id": "topup",
         "security_protocol": settings.kafka_security_protocol,
         "api_version": settings.kafka_api_version,
-        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
-        "request_timeout_ms": REQUEST_TIMEOUT_MS,
-        "reconnect_backoff_max_ms": 2_000,
+        "bootstrap_timeout_ms": limits.BOOTSTRAP_TIMEOUT_MS,
+        "request_timeout_ms": limits.REQUEST_TIMEOUT_MS,
+        "reconnect_backoff_max_ms": limits.RECONNECT_BACKOFF_LONGEST_MS,
         "ssl_cafile": settings.kafka_ssl_cafile,
         "ssl_certfile": settings.kafka_ssl_certfile,
         "ssl_keyfile": settings.kafka_ssl_keyfile,
@@ -70,6 +60,29 @@ def connection(settings: KafkaConnection) -> dict[str, Any]:
         "sasl_plain_password": settings.kafka_sasl_password,
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+class _Member(KafkaConsumer):
+    """A consumer that says two things that kafka-python knows and tells nobody (3.0.12)."""
+
+    def heartbeat_age_seconds(self) -> float | None:
+        """Since a heartbeat was answered; None before the first answer."""
+        answered_at: float = cast("Any", self)._coordinator.heartbeat.last_receive  # noqa: SLF001 - see the class
+        return None if answered_at < 0 else time.monotonic() - answered_at
+
+    def topic_id(self, topic: str) -> str | None:
+        """Of the topic as the client knows it; None where the broker has no IDs, or the topic wasn't asked for yet."""
+        topic_id: object = cast("Any", self)._cluster.topic_id(topic)  # noqa: SLF001 - see the class
+        return str(topic_id) if topic_id else None
+
+
+_FIXED: Final[dict[str, Any]] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
 
 
 def reader(settings: KafkaConnection, **options: Any) -> Consumer:
@@ -81,37 +94,26 @@ def reader(settings: KafkaConnection, **options: Any) -> Consumer:
     Raises:
         KafkaError: no broker answers.
     """
-    fixed: dict[str, Any] = {
-        "enable_auto_commit": False,
-        "auto_offset_reset": "none",
-        "isolation_level": "read_committed",
-        "allow_auto_create_topics": False,
-        "metrics_enabled": False,
-    }
-    return cast("Consumer", KafkaConsumer(**connection(settings), **fixed, **options))
+    return cast("Consumer", _Member(**connection(settings), **_FIXED, **options))
 
 
 def group_member(settings: ConsumerGroup) -> Consumer:
-    """The bridge's consumer, not yet subscribed. No static membership: a fenced twin would go on receiving records.
+    """A member of the group, not yet subscribed. No static membership: a fenced twin would go on receiving records.
 
     Raises:
         KafkaError: no broker answers.
     """
     embedded = settings.kafka_api_version == EMBEDDED_API_VERSION
     timing: dict[str, int] = {
-        # A dead bridge's partitions move after the session. A longer one spares redeliveries when a broker freezes,
-        # but those are no-ops, and orders that wait for a dead bridge are not.
-        "session_timeout_ms": 2_000 if embedded else 10_000,
-        "heartbeat_interval_ms": 400 if embedded else 2_000,
-        "fetch_max_wait_ms": 50 if embedded else 500,
-        "max_poll_interval_ms": 60_000,  # a hung member may hold up a rebalance for this long
-        "metadata_max_age_ms": 60_000,  # new partitions show after this
-        # All that was fetched comes in one poll, and little is fetched at once: a partition that is paused with records
-        # half handed over may never be read again (measured; kafka-python keeps them, and then forgets them).
-        "max_poll_records": ALL_THAT_WAS_FETCHED,
-        "max_partition_fetch_bytes": FETCH_BYTES,  # a larger record comes alone
+        "session_timeout_ms": limits.EMBEDDED_SESSION_TIMEOUT_MS if embedded else limits.SESSION_TIMEOUT_MS,
+        "heartbeat_interval_ms": limits.EMBEDDED_HEARTBEAT_INTERVAL_MS if embedded else limits.HEARTBEAT_INTERVAL_MS,
+        "fetch_max_wait_ms": limits.EMBEDDED_FETCH_MAX_WAIT_MS if embedded else limits.FETCH_MAX_WAIT_MS,
+        "max_poll_interval_ms": limits.MAX_POLL_INTERVAL_MS,
+        "metadata_max_age_ms": limits.METADATA_MAX_AGE_MS,
+        "max_poll_records": limits.MAX_POLL_RECORDS,
+        "max_partition_fetch_bytes": limits.PARTITION_FETCH_BYTES,
     }
-    # Eager: `bridge.leases` relies on hearing of all partitions at each assignment.
+    # Eager: `adapters.kafka.assignments` relies on hearing of all partitions at each assignment.
     return reader(
         settings, group_id=settings.kafka_group, partition_assignment_strategy=[RangePartitionAssignor], **timing
     )
@@ -129,9 +131,9 @@ def writer(settings: KafkaConnection) -> Producer:
         "acks": "all",
         "enable_idempotence": True,
         "compression_type": "gzip",
-        "max_request_size": LARGEST_REQUEST_BYTES,
-        "max_block_ms": MAX_BLOCK_MS,
-        "delivery_timeout_ms": DELIVERY_TIMEOUT_MS,
+        "max_request_size": limits.LARGEST_REQUEST_BYTES,
+        "max_block_ms": limits.MAX_BLOCK_MS,
+        "delivery_timeout_ms": limits.DELIVERY_TIMEOUT_MS,
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
         "key_serializer": _Raw(),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import bridge.consumer
-from bridge.consumer import Intake
-from bridge.leases import Record
+from adapters.kafka import limits
+from adapters.kafka.assignments import Record
+from adapters.kafka.consumer_loop import ConsumerLoop
 from runtime.metrics import Metrics
 
 pytestmark = pytest.mark.real
@@ -22,8 +22,8 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
     make_lane: Any, settings_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 500 records a poll and 1 MiB a fetch, 3 of 4 runs left a partition unread for ever (measured)."""
-    monkeypatch.setattr(bridge.consumer, "MAX_IN_FLIGHT", 400)
-    monkeypatch.setattr(bridge.consumer, "MIN_IN_FLIGHT_PER_PARTITION", 20)
+    monkeypatch.setattr(limits, "MAX_IN_FLIGHT", 400)
+    monkeypatch.setattr(limits, "MIN_IN_FLIGHT_PER_PARTITION", 20)
     lane = await make_lane(partitions=PARTITIONS)
     await asyncio.to_thread(lane.send, lane.orders(6000))
     waiting: queue.SimpleQueue[Sequence[Record] | None] = queue.SimpleQueue()
@@ -38,14 +38,14 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
 
     worker = threading.Thread(target=work)
     worker.start()
-    intake = Intake(settings_of(lane.environment()), waiting.put, Metrics())
-    intake.start()
+    loop = ConsumerLoop(settings_of(lane.environment()), waiting.put, Metrics())
+    loop.start()
     try:
         await lane.until(lambda: seen == 6000, "all records were read", 30)
         await lane.until_all_committed(10)
-        assert intake.trouble() is None
+        assert loop.trouble() is None
     finally:
-        await asyncio.to_thread(intake.stop, 20)
+        await asyncio.to_thread(loop.stop, 20)
         waiting.put(None)
         worker.join()
 
@@ -53,24 +53,24 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
 async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partitions_that_come_back(
     make_lane: Any, settings_of: Any
 ) -> None:
-    """What `bridge.leases` is built on: revoked and assigned again, nothing uncommitted is read a second time."""
+    """What `assignments` is built on: revoked and assigned again, nothing uncommitted is read a second time."""
     lane = await make_lane(partitions=2)
     await asyncio.to_thread(lane.send, lane.orders(40))
     taken: list[Record] = []
-    first = Intake(settings_of(lane.environment()), taken.extend, Metrics())
-    second = Intake(settings_of(lane.environment()), lambda _: None, Metrics())
+    first = ConsumerLoop(settings_of(lane.environment()), taken.extend, Metrics())
+    second = ConsumerLoop(settings_of(lane.environment()), lambda _: None, Metrics())
     first.start()
     try:
         await lane.until(lambda: len(taken) == 40, "all records were read, and none is complete")
         second.start()
-        await lane.until(lambda: len(second.leases.held()) == 1, "the second member has a partition")
-        (kept,) = first.leases.held().values()
+        await lane.until(lambda: len(second.assignments.held()) == 1, "the second member has a partition")
+        (kept,) = first.assignments.held().values()
         mine = [record for record in taken if record.partition == kept.partition]
         assert kept.in_flight == len(mine)
-        assert all(record.lease is kept for record in mine)
-        assert {record.lease.read_again for record in taken if record.partition != kept.partition} == {True}
+        assert all(record.assignment is kept for record in mine)
+        assert {record.assignment.read_again for record in taken if record.partition != kept.partition} == {True}
         await asyncio.to_thread(second.stop, 20)
-        await lane.until(lambda: len(first.leases.held()) == 2, "the first member has both again")
+        await lane.until(lambda: len(first.assignments.held()) == 2, "the first member has both again")
         await lane.until(lambda: len(taken) == 80 - len(mine), "the partition that was away is read again")
         await asyncio.sleep(1)
         assert len([record for record in taken if record.partition == kept.partition]) == len(mine)

@@ -8,7 +8,7 @@ from collections import deque
 
 
 class Watermark:
-    """The contiguous low watermark of one partition in one lease. Pure; not thread-safe."""
+    """The contiguous low watermark of one partition in one assignment. Pure; not thread-safe."""
 
     def __init__(self) -> None:
         self._order: deque[int] = deque()
@@ -52,17 +52,17 @@ class Watermark:
         return max(self._end, position)
 
 
-class Lease:
+class PartitionAssignment:
     """One partition for as long as this process holds it without a break. Thread-safe.
 
-    The event loop completes records, the poll thread delivers and commits, the client's IO thread ends the lease.
+    The event loop completes records, the poll thread delivers and commits, the client's IO thread ends the assignment.
     """
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
         self.committed: int | None = None
-        """What the broker acknowledged in this lease. Belongs to the poll thread."""
+        """What the broker acknowledged in this assignment. Belongs to the poll thread."""
         self._lock = threading.Lock()
         self._watermark = Watermark()
         self._sizes: dict[int, int] = {}
@@ -91,26 +91,26 @@ class Lease:
         return self._bytes
 
     def deliver(self, offset: int, size_bytes: int) -> None:
-        """A record was read in this lease (`Watermark.deliver`)."""
+        """A record was read in this assignment (`Watermark.deliver`)."""
         with self._lock:
             self._watermark.deliver(offset)
             self._sizes[offset] = size_bytes
             self._bytes += size_bytes
 
     def complete(self, offset: int) -> None:
-        """A record is done with. After the end of the lease it changes nothing: the record is read again."""
+        """A record is done with. After the end of the assignment it changes nothing: the record is read again."""
         with self._lock:
             if self._live:
                 self._watermark.complete(offset)
                 self._bytes -= self._sizes.pop(offset, 0)
 
     def committable(self, position: int | None = None) -> int | None:
-        """The offset to commit now; None where there is none, or the lease has ended."""
+        """The offset to commit now; None where there is none, or the assignment has ended."""
         with self._lock:
             return self._watermark.committable(position) if self._live else None
 
     def end(self, *, read_again: bool = True) -> None:
-        """Fence the lease: nothing that completes later moves its watermark, and nothing more is committed."""
+        """Fence the assignment: nothing that completes later moves its watermark, and nothing more is committed."""
         with self._lock:
             self._live = False
             self._read_again = read_again

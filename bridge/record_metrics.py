@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Final, Literal
 
-from bridge.leases import Record
+from adapters.kafka.assignments import Record
 from runtime.metrics import Metrics
 
 REMEMBERED: Final = 20_000
@@ -12,7 +12,7 @@ REMEMBERED: Final = 20_000
 Result = Literal["started", "duplicate", "invalid", "oversize", "conflict"]
 
 
-class Tally:
+class RecordMetrics:
     """`topup_records_total`. A record that this process counted is not counted again; a restart may count it again."""
 
     def __init__(self, metrics: Metrics) -> None:

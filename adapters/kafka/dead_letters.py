@@ -1,0 +1,147 @@
+"""The dead-letter topic as operators see it (contracts §2): reading it, and sending records again as they were."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from adapters.kafka import limits
+from adapters.kafka.clients import as_sent, reader, writer
+from adapters.kafka.protocols import Consumer, Headers, Message, Partition, Producer
+from adapters.kafka.settings import KafkaConnection, Topics
+from orders.errors import Unavailable
+from runtime.waiting import in_one_line
+
+PREFIX: Final = "topup-dlq-"
+"""Of the names of a dead letter's own headers."""
+
+T = TypeVar("T")
+
+
+def original_headers(headers: Headers) -> list[tuple[str, bytes]]:
+    """The headers that aren't a dead letter's own. The client sends no null value: it becomes an empty one."""
+    return [(name, value or b"") for name, value in headers if not name.startswith(PREFIX)]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter as it was read. `key`, `value` and `headers` may hold personal data."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    def ours(self, name: str) -> str:
+        """One of our own headers: `reason`, `error`, `topic`, `partition`, `offset`, `timestamp`, `group`, `at`."""
+        values = [value for header, value in self.headers if header == PREFIX + name]
+        return (values[-1] or b"").decode(errors="replace") if values else ""
+
+    @property
+    def source(self) -> tuple[str, str, str]:
+        """Topic, partition and offset of the original; a dead letter that was sent twice has them twice."""
+        return self.ours("topic"), self.ours("partition"), self.ours("offset")
+
+    @property
+    def record(self) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]:
+        """The original: key, value, headers."""
+        return self.key, self.value, tuple(original_headers(self.headers))
+
+
+def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """One of each record: one that was sent again and is still wrong has a second dead letter by now."""
+    return list({letter.record: letter for letter in letters}.values())
+
+
+def read_dead_letters(
+    settings: Topics, *, make_reader: Callable[[KafkaConnection], Consumer] = reader
+) -> Iterator[DeadLetter]:
+    """All dead letters there are now, by partition and offset. Blocks; leaves no trace at the broker.
+
+    Raises:
+        Unavailable: Kafka doesn't answer, or the topic isn't there.
+    """
+    consumer = _or_unavailable(settings, lambda: make_reader(settings))
+    topic = settings.kafka_dlq_topic
+    try:
+        numbers = _or_unavailable(settings, lambda: consumer.partitions_for_topic(topic))
+        if not numbers:
+            raise Unavailable(f"Kafka has no topic {topic}: run `topup setup`.")
+        for number in sorted(numbers):
+            partition = Partition(topic, number)
+            end = _or_unavailable(settings, lambda p=partition: _begin(consumer, p))
+            while batch := _or_unavailable(settings, lambda p=partition, e=end: _batch(consumer, p, e)):
+                yield from (_letter(message) for message in batch if message.offset < end)
+    finally:
+        consumer.close(autocommit=False, timeout_ms=limits.READ_MS)
+
+
+def _begin(consumer: Consumer, partition: Partition) -> int:
+    """Stand at the first record there is; the offset behind the last."""
+    consumer.assign([partition])
+    consumer.seek(partition, consumer.beginning_offsets([partition], timeout_ms=limits.READ_MS)[partition])
+    return consumer.end_offsets([partition], timeout_ms=limits.READ_MS)[partition]
+
+
+def _batch(consumer: Consumer, partition: Partition, end: int) -> Sequence[Message]:
+    """The next records; none at the end. Behind the last record there may be markers, which no record comes for."""
+    while (consumer.position(partition, timeout_ms=limits.READ_MS) or 0) < end:
+        messages = consumer.poll(limits.READ_MS).get(partition, ())
+        if messages:
+            return messages
+        if (consumer.position(partition, timeout_ms=limits.READ_MS) or 0) < end:
+            raise KafkaTimeoutError("no records in time")
+    return ()
+
+
+def _letter(message: Message) -> DeadLetter:
+    return DeadLetter(message.partition, message.offset, message.key, message.value, message.headers)
+
+
+def redrive(
+    settings: Topics,
+    letters: Sequence[DeadLetter],
+    *,
+    make_producer: Callable[[KafkaConnection], Producer] = writer,
+) -> int:
+    """Send dead letters to the source topic again, as the originals were; how many. Blocks until acknowledged.
+
+    A letter that is still poison becomes a new dead letter; one whose order was accepted meanwhile is a duplicate.
+
+    Raises:
+        Unavailable: some were not acknowledged; sending all of them again does no harm.
+    """
+    producer = _or_unavailable(settings, lambda: make_producer(settings))
+
+    def send_all() -> int:
+        sent = [
+            producer.send(
+                settings.kafka_topic,
+                value=as_sent(letter.value),
+                key=as_sent(letter.key),
+                headers=original_headers(letter.headers),
+            )
+            for letter in letters
+        ]
+        for future in sent:
+            future.get(limits.ACKNOWLEDGED_SECONDS)
+        return len(sent)
+
+    try:
+        return _or_unavailable(settings, send_all)
+    finally:
+        with contextlib.suppress(KafkaError):
+            producer.close(limits.PRODUCER_CLOSE_SECONDS)
+
+
+def _or_unavailable(settings: Topics, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except KafkaError as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} doesn't do it ({in_one_line(error)}): start it, or correct "
+            "TOPUP_KAFKA_BOOTSTRAP_SERVERS; nothing is lost."
+        ) from error

@@ -1,0 +1,43 @@
+"""Every time, size and back-off of the bridge, each with its reason. Kafka's own are in `adapters.kafka.limits`.
+
+None is scaled: they belong to our own parts, not to the outside world's pace.
+"""
+
+from typing import Final
+
+START_SECONDS: Final = 10.0
+"""Limit of one start: a frozen Temporal accepts connections and answers nothing."""
+STARTS_AT_ONCE: Final = 50
+"""Enough to fill Temporal's latency; more only queue in its client."""
+BATCH: Final = 100
+"""Records parsed at a stretch (a few ms of the event loop), orders claimed in one call."""
+
+# --- admission -------------------------------------------------------------------------------------------------------
+
+CAPACITY_ASKED_EVERY_SECONDS: Final = 0.1
+CAPACITY_TRUSTED_SECONDS: Final = 1.0
+"""Other bridges admit orders too: a count is believed this long while there is capacity."""
+FULL_PAUSE_SECONDS: Final = 0.1
+FULL_SECONDS: Final = 2.0
+"""Without capacity for so long: orders of this very queue may take it up, claimed and not started before a crash."""
+
+# --- outages ---------------------------------------------------------------------------------------------------------
+
+RETRY_FIRST_PAUSE_SECONDS: Final = 0.2
+RETRY_LONGEST_PAUSE_SECONDS: Final = 5.0
+"""What is back is noticed within this."""
+BUG_PAUSE_SECONDS: Final = 30.0
+"""Between attempts at a record that an error of ours holds back."""
+LINE_EVERY_SECONDS: Final = 60.0
+"""An outage is logged this often (contracts §8)."""
+
+# --- process ---------------------------------------------------------------------------------------------------------
+
+WATCH_EVERY_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 15.0
+"""What was claimed gets so long at stop; the rest is read again by whoever comes next."""
+LEAVE_SECONDS: Final = 15.0
+"""Poll, commit and close, each bounded (`adapters.kafka.limits`)."""
+
+assert START_SECONDS < SETTLE_SECONDS
+assert CAPACITY_ASKED_EVERY_SECONDS < CAPACITY_TRUSTED_SECONDS < FULL_SECONDS
