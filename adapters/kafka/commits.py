@@ -1,7 +1,7 @@
 """Committing the watermark, and where to read on when the committed offset doesn't exist."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from kafka.errors import KafkaError, NoOffsetForPartitionError
@@ -23,10 +23,18 @@ class Commits:
     Args:
         consumer: whose offsets they are.
         assignments: know what is complete.
+        unplaced: partitions whose offset is not known to be of this topic: committing it would say that it is.
     """
 
-    def __init__(self, consumer: Consumer, assignments: Assignments) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        assignments: Assignments,
+        *,
+        unplaced: Callable[[], Collection[Partition]] = tuple,
+    ) -> None:
         self._consumer = consumer
+        self._unplaced = unplaced
         self.topic_id: str | None = None
         """Of the topic that the consumer joined; written beside each offset (`begin_again_in_another_topic`)."""
         self._assignments = assignments
@@ -73,6 +81,8 @@ class Commits:
         """What may be committed and was not."""
         offsets: dict[Partition, int] = {}
         for partition, assignment in self._assignments.held().items():
+            if partition in self._unplaced():
+                continue
             # With nothing in flight the position counts: it stands behind markers and aborted records.
             offset = assignment.committable(None if assignment.in_flight else self.position(partition))
             if offset is not None and offset != assignment.committed:

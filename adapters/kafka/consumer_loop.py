@@ -167,7 +167,7 @@ class ConsumerLoop:
     def _membership(self) -> None:
         """One consumer's life: join, poll until told to stop or something breaks, commit, leave."""
         consumer = self._make_member(self._settings)
-        commits = Commits(consumer, self.assignments)
+        commits = self.commits_of(consumer)
         positions: dict[Partition, int] = {}
         try:
             self.join(consumer, commits)
@@ -180,6 +180,10 @@ class ConsumerLoop:
             self._progress.note_rebuilt()
             self._leave(consumer, commits)
             self._find_unreadable(positions)
+
+    def commits_of(self, consumer: Consumer) -> Commits:
+        """What commits this consumer's offsets."""
+        return Commits(consumer, self.assignments, unplaced=lambda: self._new)
 
     def join(self, consumer: Consumer, commits: Commits) -> None:
         """Subscribe; the polls that follow join the group."""

@@ -21,7 +21,6 @@ from kafka.structs import MemberState
 from adapters.kafka import limits
 from adapters.kafka.assignments import Record
 from adapters.kafka.broker_watch import TopicSnapshot
-from adapters.kafka.commits import Commits
 from adapters.kafka.consumer_loop import ConsumerLoop, TopicMissing
 from adapters.kafka.progress import Progress, Stalled, TopicRecreated
 from adapters.kafka.unreadable import Undecodable, unreadable
@@ -54,7 +53,7 @@ class Bench:
         )
         self.clock = Clock()
         self.loop._progress = Progress("orders", clock=self.clock)
-        self.commits = Commits(self.consumer, self.loop.assignments)
+        self.commits = self.loop.commits_of(self.consumer)
         self.loop.join(self.consumer, self.commits)
 
     def anew(self) -> None:
@@ -62,7 +61,7 @@ class Bench:
         self.loop._progress.note_rebuilt()
         self.loop._leave(self.consumer, self.commits)
         self.consumer.owned, self.consumer.paused_now = set(), set()
-        self.commits = Commits(self.consumer, self.loop.assignments)
+        self.commits = self.loop.commits_of(self.consumer)
         self.loop.join(self.consumer, self.commits)
         self.consumer.rebalance(0, 1)
         self.poll()
@@ -442,6 +441,27 @@ def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning_with_an_alert(
     bench.anew()
     bench.poll(2)
     assert bench.taken == []  # its offsets are the new topic's now
+
+
+def test_an_offset_that_may_be_of_another_topic_is_not_committed_as_this_ones() -> None:
+    bench = Bench()
+    bench.consumer.topic_ids = "new"
+    bench.loop.join(bench.consumer, bench.commits)
+    bench.consumer.positions[Partition("orders", 0)] = bench.consumer.commit_log[Partition("orders", 0)] = 3
+    bench.consumer.committed_metadata[Partition("orders", 0)] = "old"
+    bench.consumer.append(0, *range(10))
+    poll = bench.consumer.poll
+
+    def joined(timeout_ms: int, max_records: int | None = None) -> Any:
+        bench.consumer.poll = poll
+        bench.consumer.rebalance(0, 1)
+        return {}
+
+    bench.consumer.poll = joined
+    bench.poll()
+    assert Partition("orders", 0) not in {p for commit in bench.consumer.commits for p in commit}
+    bench.poll()
+    assert [record.offset for record in bench.taken] == list(range(10))
 
 
 def test_a_commit_that_names_no_topic_is_believed() -> None:
