@@ -1,11 +1,11 @@
 """Waiting for a part that is away at start: back-off, a log line each minute, over at SIGTERM (contracts §8)."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from runtime.backoff import Backoff
 from runtime.redaction import redacted
 from runtime.telemetry import get_logger
 
@@ -46,7 +46,7 @@ async def wait_for(
     """
     since = time.monotonic()
     next_line = since
-    pause_seconds = FIRST_PAUSE_SECONDS
+    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     while True:
         try:
             return await _unless_stopped(attempt(), stop, attempt_seconds)
@@ -59,8 +59,7 @@ async def wait_for(
             waited_seconds = round(time.monotonic() - since)
             _log.warning("waiting", part=part, waited_seconds=waited_seconds, reason=reason)
             next_line = time.monotonic() + LINE_EVERY_SECONDS
-        await _sleep(pause_seconds * random.uniform(0.5, 1), stop)  # noqa: S311 - jitter, no key
-        pause_seconds = min(LONGEST_PAUSE_SECONDS, pause_seconds * 2)
+        await _sleep(backoff.next_seconds(), stop)
 
 
 def in_one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
-from adapters.kafka import limits
+from adapters.kafka import bounded_codecs, limits
 from adapters.kafka.protocols import Admin, Consumer, Producer
 from adapters.kafka.settings import ConsumerGroup, KafkaConnection
 
@@ -75,6 +75,8 @@ class _Member(KafkaConsumer):
         topic_id: object = cast("Any", self)._cluster.topic_id(topic)  # noqa: SLF001 - see the class
         return str(topic_id) if topic_id else None
 
+
+bounded_codecs.install()
 
 _FIXED: Final[dict[str, Any]] = {
     "enable_auto_commit": False,

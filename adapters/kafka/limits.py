@@ -79,6 +79,10 @@ MIN_IN_FLIGHT_PER_PARTITION: Final = 200
 """As much as one fetch brings, so that one busy partition isn't slowed by many idle ones."""
 MAX_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 
+BATCH_BYTES: Final = 32 * 1024 * 1024
+"""What one batch may decompress to: 10 KB of gzip can hold 10 MB, of lz4 2 MB, and each partition hands over one batch
+at a time. A batch of orders is below 2 MiB (`PARTITION_FETCH_BYTES`, compressed ten times)."""
+
 # --- a partition that can't be read ----------------------------------------------------------------------------------
 
 PROBE_MS: Final = 3_000

@@ -12,6 +12,7 @@ from adapters.kafka import limits
 from adapters.kafka.assignments import Record
 from adapters.kafka.consumer_loop import ConsumerLoop
 from runtime.metrics import Metrics
+from tests.adapters.kafka.lane import Sent
 
 pytestmark = pytest.mark.real
 
@@ -81,3 +82,26 @@ async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partition
     finally:
         await asyncio.to_thread(first.stop, 20)
         await asyncio.to_thread(second.stop, 20)
+
+
+async def test_a_small_record_that_decompresses_to_hundreds_of_mib_stops_its_partition_alone(
+    make_lane: Any, settings_of: Any
+) -> None:
+    lane = await make_lane(partitions=2)
+    taken: list[Record] = []
+    loop = ConsumerLoop(settings_of(lane.environment()), taken.extend, Metrics())
+
+    def send() -> None:
+        bomb = Sent(None, bytes(300 * 2**20), partition=0)
+        lane.send([bomb], compression_type="gzip", max_request_size=2**30, buffer_memory=2**30)
+        lane.send([Sent(None, b"behind", partition=0), Sent(None, b"beside", partition=1)])
+
+    await asyncio.to_thread(send)
+    loop.start()
+    try:
+        await lane.until(lambda: "Partition 0" in (loop.trouble() or ""), "its partition stands still", 60)
+        assert "BatchTooLarge" in (loop.trouble() or "")
+        await lane.until(lambda: [record.value for record in taken][-1:] == [b"beside"], "the other one is read", 60)
+        assert b"behind" not in {record.value for record in taken}
+    finally:
+        await asyncio.to_thread(loop.stop, 20)
