@@ -7,9 +7,9 @@ from typing import Literal
 from adapters.kafka.assignments import Record
 from adapters.kafka.dead_letters import PREFIX, original_headers
 from adapters.kafka.producer import AcknowledgedProducer, RecordTooLarge
-from adapters.kafka.settings import ConsumerGroup
 from orders.errors import Unavailable
 from orders.record import MAX_ERROR_CHARACTERS
+from runtime.settings.groups import ConsumerGroup
 
 Reason = Literal["invalid", "conflict", "oversize"]
 

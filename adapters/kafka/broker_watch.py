@@ -15,7 +15,7 @@ from typing import Any, Final
 from adapters.kafka import limits
 from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator
 from adapters.kafka.protocols import Admin, Partition
-from adapters.kafka.settings import KafkaConnection
+from runtime.settings.groups import KafkaConnection
 from runtime.waiting import in_one_line
 
 LATEST: Final = -1

@@ -10,7 +10,7 @@ from kafka.structs import OffsetAndMetadata
 
 from adapters.kafka import bounded_codecs, limits
 from adapters.kafka.protocols import Admin, Consumer, Producer
-from adapters.kafka.settings import ConsumerGroup, KafkaConnection
+from runtime.settings.groups import ConsumerGroup, KafkaConnection
 
 EMBEDDED_API_VERSION: Final = (2, 3)
 """librdkafka's mock cluster (contracts §9): no topic IDs, no settings of topics, no groups to describe."""

@@ -27,11 +27,11 @@ from adapters.kafka.clients import group_member, reader
 from adapters.kafka.commits import Commits, begin_again_in_another_topic, begin_at_the_earliest, read_on
 from adapters.kafka.progress import Progress, Stalled, TopicRecreated
 from adapters.kafka.protocols import STABLE, Consumer, LogTruncationError, Message, Partition
-from adapters.kafka.settings import ConsumerGroup, KafkaConnection
 from adapters.kafka.unreadable import PollStuck, Undecodable, poll, unreadable
 from runtime.alerts import Alerts
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
+from runtime.settings.groups import ConsumerGroup, KafkaConnection
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 

@@ -10,8 +10,8 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from adapters.kafka import limits
 from adapters.kafka.clients import as_sent, reader, writer
 from adapters.kafka.protocols import Consumer, Headers, Message, Partition, Producer
-from adapters.kafka.settings import KafkaConnection, Topics
 from orders.errors import Unavailable
+from runtime.settings.groups import KafkaConnection, Topics
 from runtime.waiting import in_one_line
 
 PREFIX: Final = "topup-dlq-"

@@ -18,8 +18,8 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from adapters.kafka import limits
 from adapters.kafka.clients import as_sent, writer
 from adapters.kafka.protocols import Producer
-from adapters.kafka.settings import KafkaConnection
 from orders.errors import Unavailable
+from runtime.settings.groups import KafkaConnection
 from runtime.waiting import in_one_line
 
 BATCH_BYTES: Final = 1024

@@ -9,8 +9,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator
 from adapters.kafka.protocols import Admin
-from adapters.kafka.settings import TopicCreation, Topics
 from orders.errors import TopUpError, Unavailable
+from runtime.settings.groups import TopicCreation, Topics
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
