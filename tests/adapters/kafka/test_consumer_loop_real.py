@@ -93,7 +93,7 @@ async def test_a_small_record_that_decompresses_to_hundreds_of_mib_stops_its_par
 
     def send() -> None:
         bomb = Sent(None, bytes(300 * 2**20), partition=0)
-        lane.send([bomb], compression_type="gzip", max_request_size=2**30, buffer_memory=2**30)
+        lane.send([bomb], compression_type="gzip", max_request_size=2**30)
         lane.send([Sent(None, b"behind", partition=0), Sent(None, b"beside", partition=1)])
 
     await asyncio.to_thread(send)
