@@ -18,7 +18,6 @@ from bench.stand import ROOT, Stand, StandChoices
 from bench.versions import versions
 from devkit.servers.process import PartFailedError, PartMissingError, reaper
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
-from simulators.book import BookTamperedError
 
 COMPARE: Final = "compare"
 TROUBLE: Final = "trouble"
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (PartMissingError, machine.TooFewCoresError, UsageError) as error:
         say(f"{error}")
         code = EXIT_CONFIGURATION
-    except (PartFailedError, RoundFailedError, BookTamperedError) as error:
+    except (PartFailedError, RoundFailedError) as error:
         say(f"failed: {error}")
         code = EXIT_FAILED
     except KeyboardInterrupt:

@@ -13,10 +13,12 @@ from typing import Any, Final, cast
 from kafka import KafkaAdminClient
 from temporalio.client import Client
 
-from bench.books import Books
 from bench.machine import Memory, busy_seconds
 from bench.orders import BenchOrder, Trouble, make_orders, produce
 from bench.stand import GROUP, TOPIC, Stand
+from devkit.audit.auditor import Report, audit_seen, audit_undisturbed, audit_whole
+from devkit.audit.books import Books, Paid, Seen
+from devkit.audit.files import BookFiles, broken_chains
 
 LOOK_SECONDS: Final = 0.25
 SAY_SECONDS: Final = 5.0
@@ -74,6 +76,20 @@ class Result:
         return self.orders / self.seconds
 
 
+def mismatches(seen: Sequence[Seen], paid: Sequence[Paid], books: Books) -> list[str]:
+    """Every effect that is not exactly right, in words.
+
+    Args:
+        seen: what the books hold about the orders of a round.
+        paid: the orders of all rounds so far.
+        books: of all rounds so far.
+    """
+    report = Report()
+    for found in (audit_seen(seen), audit_whole(paid, books), audit_undisturbed(books)):
+        report.merge(found)
+    return [f"{one.order_id}: {one.sentence}".removeprefix(": ") for one in report.violations]
+
+
 class Rounds:
     """Runs rounds on one stand, one after the other.
 
@@ -84,10 +100,11 @@ class Rounds:
     def __init__(self, stand: Stand, say: Callable[[str], None]) -> None:
         self._stand = stand
         self._say = say
-        self._books = Books(stand.books, stand.platforms)
+        self._files = BookFiles(stand.books)
         self._run = int(time.time()) % 100_000_000
         self._made = 0
-        self._known: set[str] = set()
+        self._paid: list[Paid] = []
+        """All orders of all rounds so far."""
         self._producing: threading.Thread | None = None
 
     async def run(
@@ -109,25 +126,31 @@ class Rounds:
         wall, busy = time.monotonic() - wall_before, busy_seconds(cores) - busy_before
         ours = sum(after - cpu_before.get(name, 0.0) for name, after in stand.cpu_seconds().items())
         await self._settled()
-        ended = sorted(self._books.ended_at(order) for order in orders)
+        seen = self._files.look().seen([order.paid(stand.platforms) for order in orders])
+        ended = sorted(one.last_effect_at.timestamp() for one in seen if one.last_effect_at)
         result.seconds = ended[-1] - began[0]
         result.half_seconds = statistics.median(ended) - began[0]
         cpu = stand.cpu_seconds()
         result.cpu_ms_per_order = {name: (cpu[name] - cpu_before.get(name, 0.0)) * 1000 / count for name in cpu}
         result.busy_percent = 100 * busy / (wall * len(cores))
         result.foreign_percent = max(0.0, 100 * (busy - ours) / (wall * len(cores)))
-        result.mismatches = self._books.mismatches(orders) + self._books.strangers(self._known)
-        result.repeated_notices = self._books.repeated_notices(orders)
+        result.mismatches = mismatches(seen, self._paid, self._files.books)
+        result.repeated_notices = sum(len(one.notices) - len(one.told) for one in seen)
         return result
 
     def verify_books(self) -> None:
-        """Check the hash chains of all books."""
-        self._books.verify_chains()
+        """Check the hash chains of all books.
+
+        Raises:
+            RoundFailedError: one was altered.
+        """
+        if broken := broken_chains(self._stand.books):
+            raise RoundFailedError("; ".join(broken))
 
     def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
         orders = make_orders(self._run, self._made, count, trouble, self._stand.merchants)
         self._made += count
-        self._known |= {order.order_id for order in orders}
+        self._paid += [order.paid(self._stand.platforms) for order in orders]
         for provider in ("wechat", "alipay"):
             payments = {
                 order.transaction_id: {
@@ -170,13 +193,13 @@ class Rounds:
     async def _until_terminal(
         self, orders: Sequence[BenchOrder], result: Result, memory_at: Sequence[int], label: str
     ) -> None:
-        open_orders = {order.order_id: order for order in orders}
+        open_orders = {order.order_id: order.paid(self._stand.platforms) for order in orders}
         due = sorted(at for at in memory_at if 0 < at <= len(orders))
         began = last_news = last_said = time.monotonic()
         while open_orders:
             await asyncio.sleep(LOOK_SECONDS)
-            self._books.look()
-            for order_id in [name for name, order in open_orders.items() if self._books.terminal(order)]:
+            books = self._files.look()
+            for order_id in [name for name, paid in open_orders.items() if books.about(paid).is_complete]:
                 del open_orders[order_id]
                 last_news = time.monotonic()
             done = len(orders) - len(open_orders)
@@ -207,7 +230,6 @@ class Rounds:
             await asyncio.sleep(LOOK_SECONDS)
         if left:
             raise RoundFailedError(f"The bridge has not committed {left} records.")
-        self._books.look()
 
     def _uncommitted(self) -> int:
         admin = cast("Any", KafkaAdminClient)(

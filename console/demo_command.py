@@ -13,9 +13,9 @@ import typer
 from console.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
-    from devkit.demo.audit import Verdict
     from devkit.demo.screen import Screen
     from devkit.demo.show import Options
+    from devkit.demo.verdict import Verdict
     from devkit.stack.local import LocalStack
 
 LAST_WORDS_SECONDS = 1.0
@@ -122,7 +122,7 @@ def _report(verdict: "Verdict", screen: "Screen", *, as_json: bool) -> None:
 
     screen.title("3. The audit")
     screen.verdict(verdict)
-    for scenario in dict.fromkeys(violation.scenario for violation in verdict.violations):
+    for scenario in dict.fromkeys(scenario for scenario, _ in verdict.violations):
         screen.say(f"expected of {scenario or 'everything'}: {expectation(scenario)}")
     if as_json:
         print_json(to_json(verdict, expectation))

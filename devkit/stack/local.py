@@ -26,9 +26,6 @@ from workflows.steps import SEARCH_ATTRIBUTES
 
 CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
-COMPLETION_SECONDS: Final = "360"
-"""Above the default of 300: the waits are scaled here, a small machine's own work is not, and an order that the machine
-kept back past its date is refunded."""
 SETUP_SECONDS: Final = 40.0
 KEYS_SECONDS: Final = 30.0
 _FOREIGN: Final = ("TOPUP_", "TEMPORAL_")
@@ -237,7 +234,7 @@ class LocalStack:
             "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers(),
             "TOPUP_CARRIER_URL": self.urls["carrier"],
             "TOPUP_CARRIER_TOKEN": CARRIER_TOKEN,
-            "TOPUP_CARRIER_COMPLETION_SECONDS": COMPLETION_SECONDS,
+            "TOPUP_CARRIER_COMPLETION_SECONDS": str(self.choices.completion_seconds),
             "TOPUP_WECHAT_URL": wechat,
             "TOPUP_ALIPAY_URL": f"{alipay}/gateway.do",
             "TOPUP_MQTT_BROKERS": json.dumps(self._mqtt.for_product),

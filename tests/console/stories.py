@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
+from devkit.audit.auditor import audit
 from devkit.servers.process import free_port
 from orders import book as rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.desk import Desk, Done, parsed, process_of, until
-from tests.reliability.audit import audit
 from tests.reliability.doors import Door
 from tests.reliability.lanes import posted
 

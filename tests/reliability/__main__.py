@@ -17,12 +17,12 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from devkit.audit.auditor import Report
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import PartMissingError, Process
 from devkit.servers.temporal import Temporal
-from tests.reliability.audit import Report
 from tests.reliability.matrix import Job, Parts, representative, whole
 from tests.reliability.running import Runner, Shown, judge_whole
 from tests.reliability.world import World

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,11 +14,12 @@ import kafka as kafka_python
 from orders.book import OrderState
 
 from adapters.order_book.book import UnknownOrder
+from devkit.audit.books import Paid, Seen
+from devkit.audit.records import DeadLetter
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import Program, free_port
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Paid, Seen
 from tests.reliability.cells import REFUSED
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.doors import Door
@@ -57,20 +57,6 @@ POINTS: Final[Sequence[tuple[str, Fault, When]]] = (
     ("kafka:commit", "stop", "before"),
 )
 """Between claim and start, between start and commit."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One record of the dead-letter topic."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-    @property
-    def reason(self) -> str:
-        """`invalid`, `conflict` or `oversize`."""
-        return dict(self.headers).get("topup-dlq-reason", b"").decode()
 
 
 class Topic:
@@ -136,7 +122,7 @@ class Topic:
             ends = consumer.end_offsets(partitions)
             while any(consumer.position(partition) < end for partition, end in ends.items()):
                 for records in consumer.poll(timeout_ms=500).values():
-                    found += [DeadLetter(record.key, record.value, record.headers) for record in records]
+                    found += [DeadLetter(record.key, record.value, tuple(record.headers)) for record in records]
         return found
 
     def _counts(self) -> tuple[bool, int]:
@@ -251,14 +237,14 @@ def incident_drill(kafka: Kafka, mosquitto: Mosquitto, *, kill_worker: bool) -> 
             await asyncio.to_thread(worker.kill)
             await lane.process("worker")
         await lane.until_books(
-            lambda books: len(books.seen([paid])[0].notices) >= 2,
+            lambda books: len(books.about(paid).notices) >= 2,
             "both notices on the live platform while the old one hangs",
             HEAL_SECONDS,
         )
         result.report.add(COMES_ABOUT, result.name, ())
         if not kill_worker:
             entry = (await lane.book.read(order.order_id)).state
-            result.report.add(AT_ONCE, result.name, _late(world.books.seen([paid])[0], entry))
+            result.report.add(AT_ONCE, result.name, _late(world.books.about(paid), entry))
         back_at = time.monotonic()
         await _bring_back(runner, hung, mosquitto, stack)
         await lane.result(order)

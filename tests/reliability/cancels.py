@@ -121,7 +121,7 @@ async def _closing(lane: Lane, order: PaidOrder) -> list[str]:
 
 def _contract(runner: Runner, scene: Scene, ended: TopUpResult) -> list[str]:
     """Before anything was sent, nothing is sent any more; what the car is told is the state's reason."""
-    state, seen = scene.state, runner.world.books.seen([scene.paid])[0]
+    state, seen = scene.state, runner.world.books.about(scene.paid)
     sentences: list[str] = []
     if ended.outcome != state.cancelled_end:
         sentences.append(f"the run says {ended.outcome} instead of {state.cancelled_end}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tests.reliability.audit import End
+from devkit.audit.books import End
 from tests.reliability.crashing_process import Fault, When
 
 Hand = Literal["", "cancel", "resolve"]

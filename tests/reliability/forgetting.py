@@ -11,10 +11,10 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from devkit.audit.books import Paid
 from devkit.servers.kafka import Kafka
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Paid
 from tests.reliability.bridging import Topic
 from tests.reliability.cells import REFUSED
 from tests.reliability.lanes import Lane, NotShown, until

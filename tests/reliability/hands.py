@@ -12,9 +12,9 @@ from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecutionStat
 from temporalio.service import RPCError
 
 from adapters.order_book.book import Claim
+from devkit.audit.books import End, Paid
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Paid
 from tests.reliability.buggy import FAILS, GIVES_UP
 from tests.reliability.cells import REFUSED
 from tests.reliability.commands import must, of, temporal_cli, topup_cli
@@ -323,5 +323,5 @@ async def _result_of_copy(lane: Lane, order: PaidOrder) -> str:
 
 def counts(runner: Runner, paid: Paid) -> tuple[int, int, int]:
     """Entries about one order in the books: carrier, money, notices."""
-    seen = runner.world.books.seen([paid])[0]
+    seen = runner.world.books.about(paid)
     return len(seen.carrier), len(seen.money), len(seen.notices)

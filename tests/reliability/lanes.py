@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ from temporalio.client import Client, WorkflowHandle
 
 from adapters.order_book.book import ClaimResult
 from adapters.order_book.field_cipher import FieldCipher
+from devkit.audit.books import Books, Paid, Seen
 from devkit.servers.process import Program
 from devkit.servers.reaper import process_tree, signal_all
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Books, Paid
 from tests.reliability.crashing_process import Plan
 from tests.reliability.world import PACKAGE, PII_KEY, PLATFORM, World, open_book
 from workflows.policies import scaled
@@ -184,10 +184,10 @@ class Lane:
             entry = (await self.book.read(order.order_id)).state
             raise TimeoutError(f"no end within {HEAL_SECONDS:.0f} s; the order book says {entry}") from None
 
-    async def compare(self, paid: Paid, books: Books, said: str = "") -> list[str]:
+    async def compare(self, seen: Seen, said: str = "") -> list[str]:
         """The product's own tables, last: they must say what the world says. `said`: the run's own outcome."""
+        paid = seen.paid
         record, notices = await self.book.read_with_notices(paid.order_id)
-        seen = books.seen([paid])[0]
         entry, ends, sentences = record.state, seen.ends, list[str]()
         if {entry.outcome} != ends or (said and {said} != ends):
             sentences.append(f"the book says {entry.outcome}, the run {said}, the world {sorted(ends)}")
@@ -262,8 +262,3 @@ def thaw(program: Program) -> None:
     """SIGCONT, if it is still there."""
     if program.running:
         signal_all(process_tree(program.pid), signal.SIGCONT)
-
-
-def shown(paid: Sequence[Paid], books: Books) -> frozenset[str]:
-    """The ends that the world has seen."""
-    return frozenset(end for seen in books.seen(list(paid)) for end in seen.ends)

@@ -17,12 +17,13 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.order_book.book import OrderBook, UnknownOrder
+from devkit.audit.books import End, Entry, Paid, Seen
+from devkit.audit.rules import CLOCK_SECONDS
 from devkit.servers.kafka import Kafka
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import unique
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import CLOCK_SECONDS, End, Entry, Paid, Seen
 from tests.reliability.bridging import Topic
 from tests.reliability.cells import REFUSED
 from tests.reliability.lanes import HEAL_SECONDS, LAG_SECONDS, LATENCY_SECONDS, Lane, NotShown, until

@@ -11,14 +11,15 @@ from typing import Any, Final
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from devkit.audit.auditor import Report, audit_seen, audit_whole
+from devkit.audit.books import Paid, Seen
+from devkit.audit.files import broken_chains
 from devkit.servers.process import Program
 from orders.paid_order import PaidOrder
-from simulators.book import BookTamperedError, verify
-from tests.reliability.audit import Books, Paid, Report, Seen, audit, audit_whole
 from tests.reliability.cells import HOLD_SECONDS, Cell
 from tests.reliability.doors import Door
-from tests.reliability.lanes import HEAL_SECONDS, LATENCY_SECONDS, Lane, NotShown, posted, shown, thaw, until
-from tests.reliability.world import SIMULATORS, World
+from tests.reliability.lanes import HEAL_SECONDS, LATENCY_SECONDS, Lane, NotShown, posted, thaw, until
+from tests.reliability.world import World
 from workflows.policies import scaled
 from workflows.steps import TopUpResult
 
@@ -115,32 +116,25 @@ class Runner:
 
     async def judge(self, result: Shown, lane: Lane, paid: Paid, said: str = "") -> None:
         """Audit one order; then compare with the product's own tables."""
-        books = await self.world.refresh()
-        result.ends |= shown([paid], books)
-        result.report.merge(audit([paid], books))
-        result.report.add(AGREES, paid.order_id, await lane.compare(paid, books, said))
+        seen = (await self.world.refresh()).about(paid)
+        result.ends |= seen.ends
+        result.report.merge(audit_seen([seen]))
+        result.report.add(AGREES, paid.order_id, await lane.compare(seen, said))
 
     async def judge_all(self, result: Shown, lane: Lane, orders: Sequence[Paid]) -> list[Seen]:
         """Likewise many orders, with one walk through the books; what these hold about each."""
         every = (await self.world.refresh()).seen(orders)
+        result.report.merge(audit_seen(every))
         for seen in every:
-            books = Books(seen.carrier, seen.money, seen.notices)
             result.ends |= seen.ends
-            result.report.merge(audit([seen.paid], books))
-            result.report.add(AGREES, seen.paid.order_id, await lane.compare(seen.paid, books))
+            result.report.add(AGREES, seen.paid.order_id, await lane.compare(seen))
         return every
 
 
 async def judge_whole(runner: Runner) -> Report:
     """What holds in total, once all jobs are done; and that nobody has altered the books."""
     report = audit_whole(runner.paid, await runner.world.refresh())
-    for name in SIMULATORS:
-        try:
-            verify(runner.world.folder / f"{name}.jsonl")
-        except BookTamperedError as error:
-            report.add(UNTOUCHED_BOOKS, "", [str(error)])
-        else:
-            report.add(UNTOUCHED_BOOKS, "", ())
+    report.add(UNTOUCHED_BOOKS, "", broken_chains(runner.world.folder))
     return report
 
 
@@ -241,7 +235,7 @@ async def _play_the_hand(lane: Lane, cell: Cell, order: PaidOrder, paid: Paid) -
         case "resolve":
             await until(lambda: _asked(lane, order), "the carrier was asked, and its answer booked", HEAL_SECONDS)
             books = await lane.world.refresh()
-            reference = books.seen([paid])[0].at_carrier("accepted")[0].data["id"]
+            reference = books.about(paid).at_carrier("accepted")[0].data["id"]
             word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
             await insist_on_update(lane, order, "resolve", word)
         case "":

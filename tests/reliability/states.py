@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from devkit.audit.books import End, Paid
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Paid
 from tests.reliability.cells import REFUSED
 from tests.reliability.doors import Door
 from tests.reliability.lanes import Lane, posted
@@ -74,7 +74,7 @@ class Scene:
 
     async def _resolve(self) -> None:
         books = await self.runner.world.refresh()
-        reference = books.seen([self.paid])[0].at_carrier("accepted")[0].data["id"]
+        reference = books.about(self.paid).at_carrier("accepted")[0].data["id"]
         word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
         await insist_on_update(self.lane, self.order, "resolve", word)
 
@@ -138,7 +138,7 @@ def _status(status: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]:
 
 async def _refund_under_way(lane: Lane, _: PaidOrder, paid: Paid) -> bool:
     books = await lane.world.refresh(at_most_every_seconds=0.1)
-    return bool(books.seen([paid])[0].at_provider("refund_accepted"))
+    return bool(books.about(paid).at_provider("refund_accepted"))
 
 
 async def _needs_operator(lane: Lane, order: PaidOrder, _: Paid) -> bool:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
+from devkit.audit.books import Paid
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
@@ -16,7 +17,6 @@ from devkit.servers.process import Process, Program
 from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Paid
 from tests.reliability.bridging import Topic
 from tests.reliability.lanes import HEAL_SECONDS, Lane, until
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, judge_whole

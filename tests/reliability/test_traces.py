@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.order_book.book import Event
+from devkit.audit.books import Entry, Paid, Seen
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Entry, Paid, Seen
 from tests.reliability.running import Shown
 from tests.reliability.telltales import TELLTALES
 from tests.reliability.traces import Left, calls_missing, found_in, secrets_of, transitions_missing

@@ -17,10 +17,10 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 from temporalio.client import Client
 
 from adapters.order_book.book import Event
+from devkit.audit.books import Seen
+from devkit.audit.records import DeadLetter
 from orders import lifecycle
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Seen
-from tests.reliability.bridging import DeadLetter
 from tests.reliability.commands import topup_cli
 from tests.reliability.lanes import Lane
 from tests.reliability.world import PII_KEY, TOKEN

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.order_book.book import Event, UnknownOrder
+from devkit.audit.books import End, Paid
+from devkit.audit.records import DeadLetter
 from devkit.servers.kafka import Kafka
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Paid
-from tests.reliability.bridging import DeadLetter, Topic, record_of
+from tests.reliability.bridging import Topic, record_of
 from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, until
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, insist_on_update
 from tests.reliability.traces import (
@@ -185,7 +186,7 @@ async def _play(lane: Lane, kind: Kind, order: PaidOrder, paid: Paid) -> None:
         case "resolve":
             await until(lambda: _parked(lane, order), "the order is parked", HEAL_SECONDS)
             books = await lane.world.refresh()
-            reference = books.seen([paid])[0].at_carrier("accepted")[0].data["id"]
+            reference = books.about(paid).at_carrier("accepted")[0].data["id"]
             word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
             await insist_on_update(lane, order, "resolve", word)
         case _:

@@ -19,13 +19,13 @@ import httpx
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from devkit.audit.books import Books, Entry
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import Program, free_port, temporary_folder
 from devkit.servers.temporal import Temporal
 from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
-from tests.reliability.audit import Books, Entry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SIMULATORS: Final = ("carrier", "wechat", "alipay", "vehicle")

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Literal
 
+from devkit.audit.books import End, Seen
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Seen
 from tests.reliability.cells import REFUSED
 from tests.reliability.doors import Door
 from tests.reliability.lanes import LATENCY_SECONDS, WINDOW_SECONDS, Lane, thaw

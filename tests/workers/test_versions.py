@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from devkit.audit.auditor import audit
 from devkit.servers import temporal
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from devkit.servers.temporal import Temporal
-from tests.reliability.audit import audit
 from tests.reliability.lanes import Lane, NotShown, until
 from tests.reliability.world import World
 
