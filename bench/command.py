@@ -16,7 +16,7 @@ from bench.orders import Trouble
 from bench.rounds import Result, RoundFailedError, Rounds, Variant
 from bench.stand import ROOT, Stand, StandChoices
 from bench.versions import versions
-from devkit.servers.process import PartFailedError, PartMissingError, reaper
+from devkit.servers.process import PartFailedError, PartMissingError, watchdog
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
 
 COMPARE: Final = "compare"
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         say("interrupted; ending what was started")
         code = EXIT_INTERRUPTED
-    reaper.close()
+    watchdog.close()
     exit_now(code)
 
 

@@ -24,9 +24,9 @@ from temporalio.worker import Worker
 
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.parent_watchdog import started_at
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import PartFailedError, PartNotOursError, Program, free_port, unique
-from devkit.servers.reaper import started_at
 from devkit.servers.temporal import Temporal
 from tests.sleeper import Sleeper
 

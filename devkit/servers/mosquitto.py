@@ -60,12 +60,20 @@ class Mosquitto(Process):
     `listener` among them, the plain one stays.
     """
 
-    def __init__(self, url: str | None = None, *, config: Sequence[str] = ()) -> None:
-        super().__init__("mosquitto", ours=url is None)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        config: Sequence[str] = (),
+        name: str = "mosquitto",
+        port: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(name, ours=url is None, folder=folder)
         self._config = config
         if url is None:
             self._program = find()
-            self.host, self.port = "127.0.0.1", free_port()
+            self.host, self.port = "127.0.0.1", port or free_port()
         else:
             parts = urlsplit(url)
             self.host, self.port = parts.hostname or "127.0.0.1", parts.port or MQTT_PORT
@@ -78,6 +86,7 @@ class Mosquitto(Process):
         return self._program.environment()
 
     def prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         lines = [
             *([] if os.geteuid() else ["user root"]),  # as root it would go over to a user who can't read the folder
             "persistence true",

@@ -13,23 +13,21 @@ from typing import Final
 
 from configuration.processes import SetupSettings
 from console import preparation
-from console.exits import CommandFailed
-from devkit.stack import ready
+from console.exits import CommandFailed, Exit
+from devkit.servers import ready
+from devkit.servers.process import FOREIGN, PartMissingError, Process, Program
+from devkit.servers.temporal import Temporal
 from devkit.stack.choices import EMBEDDED, Choices
 from devkit.stack.kafka_parts import KafkaPart, kafka_part
 from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
 from devkit.stack.ports import LOOPBACK, Ports
-from devkit.stack.programs import temporal
-from devkit.stack.supervisor import Part, Supervisor
+from devkit.stack.supervisor import Supervisor
 from runtime.settings import load
-from workflows.steps import SEARCH_ATTRIBUTES
 
 CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
 SETUP_SECONDS: Final = 40.0
 KEYS_SECONDS: Final = 30.0
-_FOREIGN: Final = ("TOPUP_", "TEMPORAL_")
-"""Variables of the caller's shell that must not reach the stack: they may speak of real systems."""
 Tell = Callable[[str], None]
 
 
@@ -49,6 +47,9 @@ class LocalStack:
         choices: what it is made of.
         environ: the caller's environment; settings of the product in it are not passed on.
         tell: called with a sentence about each step.
+
+    Raises:
+        CommandFailed: something that the choices need can't be had.
     """
 
     def __init__(self, choices: Choices, environ: Mapping[str, str], tell: Tell) -> None:
@@ -56,10 +57,10 @@ class LocalStack:
         self.folder = choices.folder.absolute()
         self._tell = tell
         self._ports = Ports(usual=choices.usual_ports)
-        base = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
+        self._base = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
         # All of it is on loopback, where no proxy of the caller's network leads.
-        base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
-        self.supervisor = Supervisor(self.folder / "logs", base)
+        self._base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
+        self.supervisor = Supervisor(self.folder / "logs")
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
         self._http_ports = {
@@ -69,8 +70,12 @@ class LocalStack:
         self._simulator_ports = {
             name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()
         }
-        self._mqtt = MqttParts(choices, self.folder, self._ports)
-        self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports)
+        try:
+            self._mqtt = MqttParts(choices, self.folder, self._ports, self._base)
+            self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports, self._base)
+            self._temporal = Temporal(port=self._temporal_port, ui_port=self._ui_port, folder=self.folder)
+        except PartMissingError as missing:
+            raise CommandFailed(str(missing), code=Exit.WRONG_USAGE) from missing
         self.environment: dict[str, str] = {}
         """The product's settings for this stack, once it is started."""
 
@@ -116,7 +121,7 @@ class LocalStack:
         """Start everything; returns when an order could be taken.
 
         Raises:
-            PartFailed: a part did not come up.
+            PartFailedError: a part did not come up.
             CommandFailed: the stack could not be prepared.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +137,7 @@ class LocalStack:
     async def bring_legacy_back(self) -> None:
         """Let the legacy MQTT platform, which hung so far, answer on the same port."""
         await self.supervisor.stop(self._mqtt.hung.name)
-        await self.supervisor.start(self._mqtt.door)
+        await self.supervisor.start(self._mqtt.proxy)
 
     async def restart(self, name: str) -> None:
         """Start the worker or the bridge again after it ended by itself."""
@@ -143,14 +148,14 @@ class LocalStack:
         await self.supervisor.close(("bridge",), ("worker",))
 
     async def _start_servers(self) -> None:
-        parts = [self._temporal(), *self._mqtt.brokers]
+        parts: list[Process] = [self._temporal, *self._mqtt.brokers]
         if self._kafka.part is not None:
             parts.append(self._kafka.part)
         await self.supervisor.start(*parts)
 
     async def _start_world(self) -> None:
         await self._make_keys()
-        parts = [self._simulators()]
+        parts: list[Process] = [self._simulators()]
         if self.choices.legacy_platform:
             parts.append(self._mqtt.hung)
         await self.supervisor.start(*parts)
@@ -163,28 +168,7 @@ class LocalStack:
         if failed:
             raise CommandFailed(*failed)
 
-    def _temporal(self) -> Part:
-        options = {
-            "--ip": LOOPBACK,
-            "--port": str(self._temporal_port),
-            "--ui-port": str(self._ui_port),
-            "--http-port": str(self._ports.any()),
-            "--metrics-port": str(self._ports.any()),
-            "--db-filename": str(self.folder / "temporal.db"),
-            "--log-level": "warn",
-        }
-        # NORMAL: what was acknowledged outlives the process; only a loss of power could take it.
-        pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"]
-        attributes = [
-            word
-            for key in SEARCH_ATTRIBUTES
-            for word in ("--search-attribute", f"{key.name}={key.indexed_value_type.name.capitalize()}")
-        ]  # `topup setup` would make them too; here at the start they cost nothing
-        words = [word for option in options.items() for word in option]
-        command = [temporal(), "server", "start-dev", *words, *pragmas, *attributes]
-        return Part("temporal", command, ready.all_of(ready.accepts(self._temporal_port), ready.accepts(self._ui_port)))
-
-    def _simulators(self) -> Part:
+    def _simulators(self) -> Program:
         ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
         brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
         command = _module(
@@ -192,17 +176,14 @@ class LocalStack:
             "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
         )  # fmt: skip
         questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]
-        return Part("simulators", command, ready.all_of(*questions))
+        return Program("simulators", command, env=self._base, ready=ready.all_of(*questions), folder=self.folder)
 
-    def _product(self, name: str) -> Part:
+    def _product(self, name: str) -> Program:
         port = self._http_ports[name]
-        return Part(
-            name,
-            _module("console", name),
-            ready.answers(f"http://{LOOPBACK}:{port}/readyz"),
-            environment=self.environment | {"TOPUP_HTTP_PORT": str(port)},
-            restarts=True,
-        )
+        environment = self._base | self.environment | {"TOPUP_HTTP_PORT": str(port)}
+        question = ready.answers(f"http://{LOOPBACK}:{port}/readyz")
+        command = _module("console", name)
+        return Program(name, command, env=environment, ready=question, restarts=True, folder=self.folder)
 
     @property
     def _keys(self) -> Path:

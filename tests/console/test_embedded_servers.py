@@ -10,7 +10,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
-from devkit.stack.ports import LOOPBACK, Ports
+from devkit.servers.process import free_port
+from devkit.stack.ports import LOOPBACK
 
 API_VERSION = (2, 3)
 WAIT_SECONDS = 30.0
@@ -93,8 +94,7 @@ def connected(port: int, client_id: str) -> mqtt.Client:
 
 
 def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_door_leads_to_one(run):
-    ports = Ports(usual=False)
-    new, old, door = ports.any(), ports.any(), ports.any()
+    new, old, door = free_port(), free_port(), free_port()
     run("devkit.stack.embedded_mqtt", "--port", new, "--port", old)
     run("devkit.stack.tcp_proxy", "--port", door, "--to", old)
     heard: dict[str, list[bytes]] = {"new": [], "old": []}

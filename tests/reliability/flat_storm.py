@@ -21,8 +21,8 @@ from temporalio.service import RPCError
 
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.mosquitto import Mosquitto
+from devkit.servers.parent_watchdog import process_tree, signal_all
 from devkit.servers.process import Program
-from devkit.servers.reaper import process_tree, signal_all
 from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder

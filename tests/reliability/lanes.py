@@ -16,8 +16,8 @@ from temporalio.client import Client, WorkflowHandle
 from adapters.order_book.book import ClaimResult
 from adapters.order_book.field_cipher import FieldCipher
 from devkit.audit.books import Books, Paid, Seen
+from devkit.servers.parent_watchdog import process_tree, signal_all
 from devkit.servers.process import Program
-from devkit.servers.reaper import process_tree, signal_all
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.crashing_process import Plan

@@ -1,9 +1,10 @@
-"""Ends what a test session started, also when the session itself was killed.
+"""Ends what a session (a stack, a run of tests, a benchmark) started, also when the session itself was killed.
 
 A small process of its own waits at the end of a pipe. As long as the session lives, the pipe is open; when the session
-ends, in whatever way, the kernel closes it, and the reaper kills what is still registered. This holds where
+ends, in whatever way, the kernel closes it, and the watchdog kills what is still registered. This holds where
 PR_SET_PDEATHSIG does not: it does not depend on the thread that started a process, nor is it lost when a process
-changes its user.
+changes its user. What it watches is started by `registered_first`, so that no moment is left in which a killed session
+leaves something behind.
 
 Runs as a script without the project's modules: this file imports the standard library alone.
 """
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -45,7 +47,18 @@ def signal_all(pids: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-class Reaper:
+def signal_group(pid: int, number: signal.Signals) -> None:
+    """Send the signal to what is left of the process group that this process began."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def registered_first(command: Sequence[str]) -> list[str]:
+    """The command, begun only once a line came on standard input: a session that dies before has started nothing."""
+    return ["/bin/sh", "-c", 'read -r registered && exec "$@" </dev/null', "sh", *command]
+
+
+class ParentWatchdog:
     """The session's end of the pipe. Started at the first use; one for each session."""
 
     def __init__(self) -> None:
@@ -65,7 +78,7 @@ class Reaper:
         self._tell({"folder": str(folder)})
 
     def kill_children(self) -> list[str]:
-        """Kill every descendant of this process but the reaper itself; their command lines."""
+        """Kill every descendant of this process but the watchdog itself; their command lines."""
         own = self._process.pid if self._process else None
         left = [pid for pid in process_tree(os.getpid())[1:] if pid != own and started_at(pid)]
         commands = [f"{pid}: {_command_line(pid)}" for pid in left]
@@ -121,8 +134,9 @@ def _main() -> None:
         else:
             folders.append(message["folder"])
     for pid, start in watched.items():
-        if start is not None and started_at(pid) == start:
+        if started_at(pid) == start:  # without /proc neither is known: then its group is killed, which began with it
             signal_all(process_tree(pid), signal.SIGKILL)
+            signal_group(pid, signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
