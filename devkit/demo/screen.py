@@ -110,7 +110,7 @@ def total(verdict: Verdict) -> Row:
     return whole
 
 
-def as_json(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, Any]:
+def as_json_object(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, Any]:
     """The verdict for a script."""
     whole = total(verdict)
     return {
