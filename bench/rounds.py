@@ -19,6 +19,7 @@ from bench.stand import GROUP, TOPIC, Stand
 from devkit.audit.auditor import Report, audit_seen, audit_undisturbed, audit_whole
 from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.files import BookFiles, broken_chains
+from devkit.simulation.control import SimulatorControl
 
 LOOK_SECONDS: Final = 0.25
 SAY_SECONDS: Final = 5.0
@@ -100,7 +101,7 @@ class Rounds:
     def __init__(self, stand: Stand, say: Callable[[str], None]) -> None:
         self._stand = stand
         self._say = say
-        self._files = BookFiles(stand.books)
+        self._files = BookFiles(stand.simulators.books)
         self._run = int(time.time()) % 100_000_000
         self._made = 0
         self._paid: list[Paid] = []
@@ -115,7 +116,7 @@ class Rounds:
         Raises:
             RoundFailedError: it did not come to its end.
         """
-        orders = self._orders(count, variant.trouble)
+        orders = await self._orders(count, variant.trouble)
         result = Result(variant.name, count, load_average=os.getloadavg()[0])
         stand, cores = self._stand, self._stand.choices.cores
         if 0 in memory_at:
@@ -144,26 +145,27 @@ class Rounds:
         Raises:
             RoundFailedError: one was altered.
         """
-        if broken := broken_chains(self._stand.books):
+        if broken := broken_chains(self._stand.simulators.books):
             raise RoundFailedError("; ".join(broken))
 
-    def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
+    async def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
         orders = make_orders(self._run, self._made, count, trouble, self._stand.merchants)
         self._made += count
         self._paid += [order.paid(self._stand.platforms) for order in orders]
-        for provider in ("wechat", "alipay"):
-            payments = {
-                order.transaction_id: {
-                    "amount_fen": order.amount_fen,
-                    "out_trade_no": order.order_id,
-                    "merchant_id": order.merchant_id,
+        async with SimulatorControl(self._stand.simulators.urls) as control:
+            for provider in ("wechat", "alipay"):
+                payments = {
+                    order.transaction_id: {
+                        "amount_fen": order.amount_fen,
+                        "out_trade_no": order.order_id,
+                        "merchant_id": order.merchant_id,
+                    }
+                    for order in orders
+                    if order.refused and order.provider == provider
                 }
-                for order in orders
-                if order.refused and order.provider == provider
-            }
-            self._stand.tell(provider, "/payments", payments)
-        faults = {order.order_id: order.carrier_fault for order in orders if order.carrier_fault}
-        self._stand.tell("carrier", "/faults", faults)
+                await control.register_payments(provider, payments)
+            faults = {order.order_id: [order.carrier_fault] for order in orders if order.carrier_fault}
+            await control.order_faults("carrier", faults)
         return orders
 
     async def _produced(self, orders: Sequence[BenchOrder]) -> list[float]:

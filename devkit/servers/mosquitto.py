@@ -56,8 +56,8 @@ def get() -> None:
 class Mosquitto(Process):
     """A broker on a loopback port, open to anybody, or the one at `url` that runs already.
 
-    Sessions, queued messages and retained ones outlive SIGKILL. `config` takes further lines of mosquitto.conf; with a
-    `listener` among them, the plain one stays.
+    Sessions, queued messages and retained ones outlive SIGKILL, unless it is not `persistent`. `config` takes further
+    lines of mosquitto.conf; with a `listener` among them, the plain one stays.
     """
 
     def __init__(
@@ -68,9 +68,11 @@ class Mosquitto(Process):
         name: str = "mosquitto",
         port: int | None = None,
         folder: Path | None = None,
+        persistent: bool = True,
     ) -> None:
         super().__init__(name, ours=url is None, folder=folder)
         self._config = config
+        self._persistent = persistent
         if url is None:
             self._program = find()
             self.host, self.port = "127.0.0.1", port or free_port()
@@ -87,12 +89,15 @@ class Mosquitto(Process):
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [
-            *([] if os.geteuid() else ["user root"]),  # as root it would go over to a user who can't read the folder
+        persistence = [
             "persistence true",
             f"persistence_location {self.folder}/",
             "autosave_on_changes true",
             "autosave_interval 1",
+        ]
+        lines = [
+            *([] if os.geteuid() else ["user root"]),  # as root it would go over to a user who can't read the folder
+            *(persistence if self._persistent else ["persistence false"]),
             "max_queued_messages 0",
             "set_tcp_nodelay true",
             f"listener {self.port} 127.0.0.1",

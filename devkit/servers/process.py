@@ -34,7 +34,7 @@ from devkit.servers.ready import accepts
 LOG_TAIL_LINES = 20
 LONGEST_LINE = 400
 POLL_SECONDS = 0.05
-FOREIGN = ("TOPUP_", "TEMPORAL_", "OTEL_", "PG")
+FOREIGN = ("TOPUP_", "TEMPORAL_", "PG")
 """Variables of the caller's shell that must not reach a part: they may speak of real systems."""
 # Below the range from which Linux takes ports for outgoing connections (32768 up): a part that is down for a while
 # finds its own port free when it comes back.

@@ -2,21 +2,19 @@
 
 import asyncio
 import base64
-import json
 import secrets
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from configuration.processes import SetupSettings
 from console import preparation
 from console.exits import CommandFailed, Exit
-from devkit.servers import ready
+from devkit.product import product_process, product_settings
 from devkit.servers.process import FOREIGN, PartMissingError, Process, Program
 from devkit.servers.temporal import Temporal
+from devkit.simulation.processes import Simulators
 from devkit.stack.choices import EMBEDDED, Choices
 from devkit.stack.kafka_parts import KafkaPart, kafka_part
 from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
@@ -24,10 +22,8 @@ from devkit.stack.ports import LOOPBACK, Ports
 from devkit.stack.supervisor import Supervisor
 from runtime.settings import load
 
-CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
 SETUP_SECONDS: Final = 40.0
-KEYS_SECONDS: Final = 30.0
 Tell = Callable[[str], None]
 
 
@@ -67,9 +63,8 @@ class LocalStack:
             "worker": self._ports.take("the worker", 8081),
             "bridge": self._ports.take("the bridge", 8082),
         }
-        self._simulator_ports = {
-            name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()
-        }
+        ports = {name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()}
+        self._simulators = Simulators(self.folder, env=self._base, ports=ports)
         try:
             self._mqtt = MqttParts(choices, self.folder, self._ports, self._base)
             self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports, self._base)
@@ -87,7 +82,7 @@ class LocalStack:
     @property
     def urls(self) -> dict[str, str]:
         """Control addresses of the simulators, by name."""
-        return {name: f"http://{LOOPBACK}:{port}" for name, port in self._simulator_ports.items()}
+        return self._simulators.urls
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -154,8 +149,9 @@ class LocalStack:
         await self.supervisor.start(*parts)
 
     async def _start_world(self) -> None:
-        await self._make_keys()
-        parts: list[Process] = [self._simulators()]
+        await asyncio.to_thread(self._simulators.make_keys)
+        options = ("--no-fsync", "--time-scale", str(self.choices.time_scale))
+        parts: list[Process] = [self._simulators.all_in_one(self._mqtt.for_vehicles, *options)]
         if self.choices.legacy_platform:
             parts.append(self._mqtt.hung)
         await self.supervisor.start(*parts)
@@ -168,63 +164,24 @@ class LocalStack:
         if failed:
             raise CommandFailed(*failed)
 
-    def _simulators(self) -> Program:
-        ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
-        brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
-        command = _module(
-            "simulators", "all", "--no-fsync", "--keys", str(self._keys), "--book", str(self.folder / "books"),
-            "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
-        )  # fmt: skip
-        questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]
-        return Program("simulators", command, env=self._base, ready=ready.all_of(*questions), folder=self.folder)
-
     def _product(self, name: str) -> Program:
-        port = self._http_ports[name]
-        environment = self._base | self.environment | {"TOPUP_HTTP_PORT": str(port)}
-        question = ready.answers(f"http://{LOOPBACK}:{port}/readyz")
-        command = _module("console", name)
-        return Program(name, command, env=environment, ready=question, restarts=True, folder=self.folder)
-
-    @property
-    def _keys(self) -> Path:
-        return self.folder / "keys"
-
-    async def _make_keys(self) -> None:
-        """Both sides' keys of the payment providers, made once per folder."""
-        process = await asyncio.create_subprocess_exec(
-            *_module("simulators", "keys", "--out", str(self._keys)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), KEYS_SECONDS)
-        if process.returncode != 0:
-            raise CommandFailed(f"The simulators' keys could not be made: {output.decode(errors='replace').strip()}")
+        return product_process(name, self._base | self.environment, self._http_ports[name], folder=self.folder)
 
     def _product_environment(self) -> dict[str, str]:
         """Contracts §9 for this stack."""
-        empty = self.folder / "temporal.toml"  # so that a profile of the caller's own is never read
-        empty.touch()
-        wechat, alipay = self.urls["wechat"], self.urls["alipay"]
-        environment = {
-            "TEMPORAL_ADDRESS": f"{LOOPBACK}:{self._temporal_port}",
-            "TEMPORAL_NAMESPACE": "default",
-            "TEMPORAL_CONFIG_FILE": str(empty),
-            "TOPUP_DATABASE_URL": self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
-            "TOPUP_PII_KEY": self._pii_key(),
-            "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers(),
-            "TOPUP_CARRIER_URL": self.urls["carrier"],
-            "TOPUP_CARRIER_TOKEN": CARRIER_TOKEN,
-            "TOPUP_CARRIER_COMPLETION_SECONDS": str(self.choices.completion_seconds),
-            "TOPUP_WECHAT_URL": wechat,
-            "TOPUP_ALIPAY_URL": f"{alipay}/gateway.do",
-            "TOPUP_MQTT_BROKERS": json.dumps(self._mqtt.for_product),
-            "TOPUP_TIME_SCALE": str(self.choices.time_scale),
-            **json.loads((self._keys / "settings.json").read_text()),
-        }
-        if self.choices.kafka == EMBEDDED:
-            environment["TOPUP_KAFKA_API_VERSION"] = "2.3"
-        return environment
+        changes = {"TOPUP_KAFKA_API_VERSION": "2.3"} if self.choices.kafka == EMBEDDED else {}
+        return product_settings(
+            self._simulators,
+            folder=self.folder,
+            temporal_address=f"{LOOPBACK}:{self._temporal_port}",
+            database_url=self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
+            pii_key=self._pii_key(),
+            brokers=self._mqtt.for_product,
+            TOPUP_KAFKA_BOOTSTRAP_SERVERS=self._kafka.bootstrap_servers(),
+            TOPUP_CARRIER_COMPLETION_SECONDS=str(self.choices.completion_seconds),
+            TOPUP_TIME_SCALE=str(self.choices.time_scale),
+            **changes,
+        )
 
     def _pii_key(self) -> str:
         path = self.folder / "pii.key"
@@ -238,7 +195,3 @@ class LocalStack:
         path = self.folder / "settings.env"
         path.touch(mode=0o600)
         path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items()))
-
-
-def _module(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", name, *arguments]

@@ -62,12 +62,12 @@ class MqttParts:
         return platforms
 
     @property
-    def for_vehicles(self) -> list[str]:
-        """The vehicle simulator's brokers, `name=url?version=…`."""
+    def for_vehicles(self) -> dict[str, str]:
+        """The vehicle simulator's brokers by name, `url?version=…`."""
         version = "5" if self._given else self._version
-        brokers = [f"{CARS}={self._cars_url}?version={version}"]
+        brokers = {CARS: f"{self._cars_url}?version={version}"}
         if self._legacy:
-            brokers.append(f"{LEGACY}=mqtt://{LOOPBACK}:{self._behind_port}?version={self._version}")
+            brokers[LEGACY] = f"mqtt://{LOOPBACK}:{self._behind_port}?version={self._version}"
         return brokers
 
     @property
@@ -105,7 +105,7 @@ class MqttParts:
 
     def _mosquitto_on(self, port: int) -> Mosquitto:
         name = "mqtt" if port == self._cars_port else "mqtt-legacy"
-        return Mosquitto(name=name, port=port, folder=self._folder / name)
+        return Mosquitto(name=name, port=port, folder=self._folder / name, persistent=False)
 
     def _program(self, name: str, command: list[str], *ports: int) -> Program:
         question = ready.all_of(*(ready.accepts(port) for port in ports))

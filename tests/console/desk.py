@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-from orders.book import OrderState
 from temporalio.client import Client
 
 from adapters.order_book.book import Event
@@ -117,9 +115,7 @@ class Desk:
 
     async def lift(self, simulator: str, key: str) -> None:
         """End a fault."""
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = await http.delete(f"{self.world.url(simulator)}/faults/{key}")
-            answer.raise_for_status()
+        await self.world.control.lift_faults(simulator, key)
 
     async def entry(self, lane: Lane, order: PaidOrder) -> OrderState:
         return (await lane.book.read(order.order_id)).state

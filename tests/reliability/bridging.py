@@ -278,8 +278,8 @@ async def _hung_broker(stack: AsyncExitStack) -> _Hung:
 
 async def _bring_back(runner: Runner, hung: _Hung, mosquitto: Mosquitto, stack: AsyncExitStack) -> None:
     """The old platform answers again, on its port, with the cars listening behind it."""
-    await runner.world.add_broker(OLD, mosquitto.url)
-    await runner.world.until_subscribed(OLD)
+    await runner.world.control.add_broker(OLD, mosquitto.url)
+    await runner.world.control.until_cars_listen(30, OLD)
     await asyncio.to_thread(hung.program.kill)
     door = Door(mosquitto.url, port=hung.port)
     stack.callback(door.close)

@@ -67,7 +67,7 @@ class Storm:
         for order in await world.new_orders("wechat", orders):
             self.orders[order.order_id] = order
         plans = {order.vehicle.iccid: self.chance.choice(FAULTS) for order in self.orders.values()}
-        await world.faults_of_many("carrier", plans)
+        await world.control.order_faults("carrier", plans)
         programs = [await self.lane.process("worker") for _ in range(self.workers)]
         operator = asyncio.create_task(self._operate())
         load = asyncio.create_task(self._load(seconds * 0.8))

@@ -103,7 +103,7 @@ async def _paid_orders(runner: Runner, lane: Lane, count: int) -> list[tuple[Pai
         both.append((order, lane.paid(order, end="refunded" if is_refused else "delivered")))
         refused |= {order.order_id: [REFUSED]} if is_refused else {}
     runner.paid += [paid for _, paid in both]
-    await runner.world.faults_of_many("carrier", refused)
+    await runner.world.control.order_faults("carrier", refused)
     return both
 
 

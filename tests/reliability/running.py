@@ -134,7 +134,7 @@ class Runner:
 async def judge_whole(runner: Runner) -> Report:
     """What holds in total, once all jobs are done; and that nobody has altered the books."""
     report = audit_whole(runner.paid, await runner.world.refresh())
-    report.add(UNTOUCHED_BOOKS, "", broken_chains(runner.world.folder))
+    report.add(UNTOUCHED_BOOKS, "", broken_chains(runner.world.simulators.books))
     return report
 
 

@@ -69,7 +69,7 @@ class Scene:
         if self.state.resolve:
             await self._resolve()
         if self.state.retry:
-            await self.runner.world.end_faults("wechat", self.order.payment.transaction_id)
+            await self.runner.world.control.lift_faults("wechat", self.order.payment.transaction_id)
             await insist_on_update(self.lane, self.order, "retry_now", AGAIN)
 
     async def _resolve(self) -> None:

@@ -170,7 +170,7 @@ async def paid_orders(
         if refund:
             faults[order.payment.provider][order.payment.transaction_id] = list(refund)
     for simulator, plans in faults.items():
-        await runner.world.faults_of_many(simulator, plans)
+        await runner.world.control.order_faults(simulator, plans)
     both = [(order, lane.paid(order, zombies=zombies)) for order in orders]
     runner.paid += [paid for _, paid in both]
     return both

@@ -19,11 +19,12 @@ from temporalio.client import Client
 from adapters.order_book.book import Event
 from devkit.audit.books import Seen
 from devkit.audit.records import DeadLetter
+from devkit.simulation.processes import CARRIER_TOKEN
 from orders import lifecycle
 from orders.paid_order import PaidOrder
 from tests.reliability.commands import topup_cli
 from tests.reliability.lanes import Lane
-from tests.reliability.world import PII_KEY, TOKEN
+from tests.reliability.world import PII_KEY
 
 POSTGRES: Final[Any] = asyncpg
 TABLES: Final = ("orders", "order_events", "notices")
@@ -159,7 +160,7 @@ class Left:
 
 def secrets_of(orders: Iterable[PaidOrder], settings: Mapping[str, str]) -> dict[bytes, str]:
     """What must be nowhere, in the spellings in which it might be: bytes → what it is."""
-    clear: dict[str, str] = {TOKEN: "the carrier's token", base64.b64encode(PII_KEY).decode(): "TOPUP_PII_KEY"}
+    clear: dict[str, str] = {CARRIER_TOKEN: "the carrier's token", base64.b64encode(PII_KEY).decode(): "TOPUP_PII_KEY"}
     for name in SECRET_SETTINGS:
         if value := settings.get(name):
             longest_line = max(value.splitlines(), key=len)  # of a key in PEM one is enough

@@ -3,34 +3,28 @@
 import asyncio
 import base64
 import itertools
-import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from devkit.audit.books import Books, Entry
+from devkit.audit.books import Books
+from devkit.product import product_settings
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
-from devkit.servers.process import Program, free_port, temporary_folder
+from devkit.servers.process import Program, temporary_folder
 from devkit.servers.temporal import Temporal
+from devkit.simulation.control import SimulatorControl
+from devkit.simulation.processes import Simulators
 from orders.paid_order import PaidOrder
 from runtime.clock import SystemClock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SIMULATORS: Final = ("carrier", "wechat", "alipay", "vehicle")
 PLATFORM: Final = "cars"
-TOKEN: Final = "carrier-token"
 PII_KEY: Final = bytes(range(32))
 PACKAGE: Final = "CT-DATA-10GB-30D"
 
@@ -49,45 +43,23 @@ class World:
         self.mosquitto = mosquitto
         self.postgres = postgres
         self.folder = temporary_folder("reliability")
-        self.books = Books()
-        self._ports = {name: free_port() for name in SIMULATORS}
-        self._read: dict[str, int] = dict.fromkeys(SIMULATORS, 0)
-        self._reading = asyncio.Lock()
-        self._read_at = 0.0
-        self._http = httpx.AsyncClient(timeout=20, trust_env=False)
-        self._keys: dict[str, str] = {}
+        self.simulators = Simulators(self.folder)
+        self.control = SimulatorControl(self.simulators.urls)
         self._numbers = itertools.count(1)
         self._name = secrets.token_hex(3)
         self._postgres_url = ""
-        self._simulators: Program | None = None
+        self._processes: Program | None = None
 
     # --- life ---
 
     async def start(self) -> None:
         """Start the simulators, and prepare order books."""
-        make_keys = [sys.executable, "-m", "simulators", "keys", "--out", str(self.folder / "keys")]
-        await asyncio.to_thread(subprocess.run, make_keys, cwd=ROOT, check=True, capture_output=True, timeout=60)
-        self._keys = json.loads((self.folder / "keys" / "settings.json").read_text())
-        ports = [word for name, port in self._ports.items() for word in (f"--{name}-port", str(port))]
-        options = ["--keys", str(self.folder / "keys"), "--book", str(self.folder), "--no-fsync", "--token", TOKEN]
+        await asyncio.to_thread(self.simulators.make_keys)
         # Cars that are away for a while get what came meanwhile, as real ones do.
-        brokers = ["--client-id", f"cars-{self._name}", "--broker", f"{PLATFORM}={self.mosquitto.url}"]
-        command = [
-            sys.executable,
-            "-m",
-            "simulators",
-            "all",
-            *options,
-            "--settle-seconds",
-            "0.3",
-            "--client-id",
-            "cars",
-            *brokers,
-            *ports,
-        ]
-        self._simulators = Program("simulators", command, listens_on=self._ports["vehicle"])
-        await asyncio.to_thread(self._simulators.start)
-        await self.until_subscribed(PLATFORM)
+        options = ("--no-fsync", "--settle-seconds", "0.3", "--client-id", f"cars-{self._name}")
+        self._processes = self.simulators.all_in_one({PLATFORM: self.mosquitto.url}, *options)
+        await asyncio.to_thread(self._processes.start)
+        await self.control.until_cars_listen(30, PLATFORM)
         await _migrate(f"sqlite:///{self.folder / 'template.db'}")
         if self.postgres is not None:
             self._postgres_url = await asyncio.to_thread(self.postgres.create_database)
@@ -95,29 +67,21 @@ class World:
 
     async def close(self) -> None:
         """End the simulators; their books go with their folder."""
-        await self._http.aclose()
-        if self._simulators is not None:
-            self._simulators.close()
+        await self.control.close()
+        if self._processes is not None:
+            self._processes.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    async def until_subscribed(self, *platforms: str) -> None:
-        """Wait until the cars listen there."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                states = (await self._http.get(f"{self.url('vehicle')}/healthz")).json()["brokers"]
-                if all(states.get(name) == "subscribed" for name in platforms):
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(0.1)
-        raise TimeoutError(f"the cars did not subscribe at {platforms}")
+    @property
+    def books(self) -> Books:
+        """What was read of the books so far."""
+        return self.control.books
 
     # --- what cells ask for ---
 
     def url(self, simulator: str) -> str:
         """Control address, and for the carrier and the providers the product's too."""
-        return f"http://127.0.0.1:{self._ports[simulator]}"
+        return self.simulators.urls[simulator]
 
     def unique(self, stem: str) -> str:
         """A name that no other cell has, nor another session on the same servers."""
@@ -134,34 +98,29 @@ class World:
     def environment(self, *, queue: str, database_url: str, scale: float, **changes: str) -> dict[str, str]:
         """Settings of the product (contracts §9)."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-        return {
-            **kept,
-            "TEMPORAL_ADDRESS": self.temporal.address,
-            "TEMPORAL_NAMESPACE": self.temporal.namespace,
-            "TOPUP_TASK_QUEUE": queue,
-            "TOPUP_DATABASE_URL": database_url,
-            "TOPUP_PII_KEY": base64.b64encode(PII_KEY).decode(),
-            "TOPUP_CARRIER_URL": self.url("carrier"),
-            "TOPUP_CARRIER_TOKEN": TOKEN,
-            "TOPUP_WECHAT_URL": self.url("wechat"),
-            "TOPUP_ALIPAY_URL": f"{self.url('alipay')}/gateway.do",
-            "TOPUP_MQTT_BROKERS": json.dumps([{"name": PLATFORM, "url": self.mosquitto.url}]),
-            "TOPUP_TIME_SCALE": str(scale),
-            "TOPUP_HTTP_PORT": "0",
-            **self._keys,
+        return kept | product_settings(
+            self.simulators,
+            folder=self.folder,
+            temporal_address=self.temporal.address,
+            database_url=database_url,
+            pii_key=base64.b64encode(PII_KEY).decode(),
+            brokers=[{"name": PLATFORM, "url": self.mosquitto.url}],
+            TOPUP_TASK_QUEUE=queue,
+            TOPUP_TIME_SCALE=str(scale),
+            TOPUP_HTTP_PORT="0",
             **changes,
-        }
+        )
 
     async def new_order(self, provider: str) -> PaidOrder:
         """A paid order that its provider knows."""
         order = self._make_order(provider)
-        await self._put(provider, f"/payments/{order.payment.transaction_id}", _payment(order))
+        await self.control.register_payments(provider, {order.payment.transaction_id: _payment(order)})
         return order
 
     def _make_order(self, provider: str) -> PaidOrder:
         order_id = self.unique("C")
         number = next(self._numbers)
-        merchant = self._keys["TOPUP_WECHAT_MCHID" if provider == "wechat" else "TOPUP_ALIPAY_SELLER_ID"]
+        merchant = self.simulators.settings["TOPUP_WECHAT_MCHID" if provider == "wechat" else "TOPUP_ALIPAY_SELLER_ID"]
         return PaidOrder.model_validate(
             {
                 "schema": "topup.paid-order/1",
@@ -185,56 +144,18 @@ class World:
         )
 
     async def new_orders(self, provider: str, count: int) -> list[PaidOrder]:
-        """Many at once: `new_order`, with one call to the provider for each hundred."""
+        """Many at once."""
         orders = [self._make_order(provider) for _ in range(count)]
-        for start in range(0, count, 100):
-            some = orders[start : start + 100]
-            payments = {one.payment.transaction_id: _payment(one) for one in some}
-            await self._put(provider, "/payments", payments)
+        await self.control.register_payments(provider, {one.payment.transaction_id: _payment(one) for one in orders})
         return orders
-
-    async def faults_of_many(self, simulator: str, faults: Mapping[str, Any]) -> None:
-        """Order faults by key."""
-        if faults:
-            await self._put(simulator, "/faults", dict(faults))
 
     async def order_faults(self, simulator: str, key: str, faults: Sequence[Mapping[str, Any]]) -> None:
         """Order faults for one order (carrier) or payment (provider)."""
-        if faults:
-            await self._put(simulator, f"/faults/{key}", [dict(fault) for fault in faults])
-
-    async def end_faults(self, simulator: str, key: str) -> None:
-        """Let nothing go wrong with this order or payment any more."""
-        await self._put(simulator, f"/faults/{key}", [])
-
-    async def add_broker(self, name: str, url: str) -> None:
-        """Let the cars listen at another MQTT platform too."""
-        await self._put("vehicle", f"/brokers/{name}", {"url": url})
+        await self.control.order_faults(simulator, {key: faults})
 
     async def refresh(self, *, at_most_every_seconds: float = 0.0) -> Books:
-        """Read what is new in the books."""
-        async with self._reading:
-            if time.monotonic() - self._read_at < at_most_every_seconds:
-                return self.books
-            into: dict[str, list[Entry]] = {
-                "carrier": self.books.carrier,
-                "wechat": self.books.money,
-                "alipay": self.books.money,
-                "vehicle": self.books.vehicle,
-            }
-            for name, entries in into.items():
-                answer = await self._http.get(f"{self.url(name)}/book", params={"after": self._read[name]})
-                answer.raise_for_status()
-                news: list[dict[str, Any]] = answer.json()
-                entries += [_entry(line) for line in news]
-                self._read[name] += len(news)
-            self._read_at = time.monotonic()
-            return self.books
-
-    async def _put(self, simulator: str, path: str, body: Any) -> None:
-        answer = await self._http.put(self.url(simulator) + path, json=body)
-        if answer.is_error:
-            raise RuntimeError(f"the {simulator} simulator refused {path}: {answer.text}")
+        """The books with what is new."""
+        return await self.control.refresh(at_most_every_seconds=at_most_every_seconds)
 
 
 def _payment(order: PaidOrder) -> dict[str, Any]:
@@ -250,7 +171,3 @@ async def _migrate(database_url: str) -> None:
     book = open_book(database_url)
     await book.migrate()
     await book.close()
-
-
-def _entry(line: Mapping[str, Any]) -> Entry:
-    return Entry(line["seq"], datetime.fromisoformat(line["at"]), line["kind"], line["data"])
