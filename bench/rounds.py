@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 from kafka import KafkaAdminClient
 from temporalio.client import Client
 
+from bench.environment import GROUP, TOPIC, Environment
 from bench.machine import Memory, busy_seconds
 from bench.orders import BenchOrder, Trouble, make_orders, produce
-from bench.stand import GROUP, TOPIC, Stand
 from devkit.audit.auditor import Report, audit_seen, audit_undisturbed, audit_whole
 from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.files import BookFiles, broken_chains
@@ -39,7 +39,7 @@ class Variant:
     """What a round runs with.
 
     Attributes:
-        settings: of the worker, besides the stand's own.
+        settings: of the worker, besides the environment's own.
         module: what runs it; `console` is the product's own command.
     """
 
@@ -92,16 +92,16 @@ def mismatches(seen: Sequence[Seen], paid: Sequence[Paid], books: Books) -> list
 
 
 class Rounds:
-    """Runs rounds on one stand, one after the other.
+    """Runs rounds on one environment, one after the other.
 
     Args:
         say: told a sentence now and then.
     """
 
-    def __init__(self, stand: Stand, say: Callable[[str], None]) -> None:
-        self._stand = stand
+    def __init__(self, environment: Environment, say: Callable[[str], None]) -> None:
+        self._environment = environment
         self._say = say
-        self._files = BookFiles(stand.simulators.books)
+        self._files = BookFiles(environment.simulators.books)
         self._run = int(time.time()) % 100_000_000
         self._made = 0
         self._paid: list[Paid] = []
@@ -118,20 +118,20 @@ class Rounds:
         """
         orders = await self._orders(count, variant.trouble)
         result = Result(variant.name, count, load_average=os.getloadavg()[0])
-        stand, cores = self._stand, self._stand.choices.cores
+        environment, cores = self._environment, self._environment.choices.cores
         if 0 in memory_at:
-            result.memory[0] = stand.memory()
-        cpu_before, busy_before, wall_before = stand.cpu_seconds(), busy_seconds(cores), time.monotonic()
+            result.memory[0] = environment.memory()
+        cpu_before, busy_before, wall_before = environment.cpu_seconds(), busy_seconds(cores), time.monotonic()
         began = await self._produced(orders)
         await self._until_terminal(orders, result, memory_at, label or variant.name)
         wall, busy = time.monotonic() - wall_before, busy_seconds(cores) - busy_before
-        ours = sum(after - cpu_before.get(name, 0.0) for name, after in stand.cpu_seconds().items())
+        ours = sum(after - cpu_before.get(name, 0.0) for name, after in environment.cpu_seconds().items())
         await self._settled()
-        seen = self._files.look().seen([order.paid(stand.platforms) for order in orders])
+        seen = self._files.look().seen([order.paid(environment.platforms) for order in orders])
         ended = sorted(one.last_effect_at.timestamp() for one in seen if one.last_effect_at)
         result.seconds = ended[-1] - began[0]
         result.half_seconds = statistics.median(ended) - began[0]
-        cpu = stand.cpu_seconds()
+        cpu = environment.cpu_seconds()
         result.cpu_ms_per_order = {name: (cpu[name] - cpu_before.get(name, 0.0)) * 1000 / count for name in cpu}
         result.busy_percent = 100 * busy / (wall * len(cores))
         result.foreign_percent = max(0.0, 100 * (busy - ours) / (wall * len(cores)))
@@ -145,14 +145,14 @@ class Rounds:
         Raises:
             RoundFailedError: one was altered.
         """
-        if broken := broken_chains(self._stand.simulators.books):
+        if broken := broken_chains(self._environment.simulators.books):
             raise RoundFailedError("; ".join(broken))
 
     async def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
-        orders = make_orders(self._run, self._made, count, trouble, self._stand.merchants)
+        orders = make_orders(self._run, self._made, count, trouble, self._environment.merchants)
         self._made += count
-        self._paid += [order.paid(self._stand.platforms) for order in orders]
-        async with SimulatorControl(self._stand.simulators.urls) as control:
+        self._paid += [order.paid(self._environment.platforms) for order in orders]
+        async with SimulatorControl(self._environment.simulators.urls) as control:
             for provider in ("wechat", "alipay"):
                 payments = {
                     order.transaction_id: {
@@ -180,7 +180,7 @@ class Rounds:
 
         def work() -> None:
             try:
-                produce(self._stand.bootstrap_servers, TOPIC, orders, note)
+                produce(self._environment.bootstrap_servers, TOPIC, orders, note)
             except BaseException as error:  # noqa: BLE001 - carried over to the caller
                 failures.append(error)
                 started.set()
@@ -195,7 +195,7 @@ class Rounds:
     async def _until_terminal(
         self, orders: Sequence[BenchOrder], result: Result, memory_at: Sequence[int], label: str
     ) -> None:
-        open_orders = {order.order_id: order.paid(self._stand.platforms) for order in orders}
+        open_orders = {order.order_id: order.paid(self._environment.platforms) for order in orders}
         due = sorted(at for at in memory_at if 0 < at <= len(orders))
         began = last_news = last_said = time.monotonic()
         while open_orders:
@@ -206,14 +206,14 @@ class Rounds:
                 last_news = time.monotonic()
             done = len(orders) - len(open_orders)
             while due and done >= due[0]:
-                held = result.memory[due.pop(0)] = self._stand.memory()
+                held = result.memory[due.pop(0)] = self._environment.memory()
                 sizes = ", ".join(f"{name} {memory.pss_kib / 1024:.0f} MiB" for name, memory in held.items())
                 self._say(f"{label}: after {done} orders {sizes} (PSS)")
             now = time.monotonic()
             if now - last_said >= SAY_SECONDS:
                 last_said = now
                 self._say(f"{label}: {done} of {len(orders)} orders at their end, {done / (now - began):.0f}/s")
-            if fallen := self._stand.fallen():
+            if fallen := self._environment.fallen():
                 raise RoundFailedError(fallen)
             if now - last_news > STALLED_SECONDS:
                 some = ", ".join(list(open_orders)[:5])
@@ -221,7 +221,7 @@ class Rounds:
 
     async def _settled(self) -> None:
         """All runs are closed and all offsets committed: what comes later belongs to the next round."""
-        client = await Client.connect(self._stand.temporal_address)
+        client = await Client.connect(self._environment.temporal_address)
         deadline = time.monotonic() + SETTLE_SECONDS
         query = "WorkflowType = 'TopUpOrder' AND ExecutionStatus = 'Running'"
         while (running := (await client.count_workflows(query)).count) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is seen by looking
@@ -235,7 +235,7 @@ class Rounds:
 
     def _uncommitted(self) -> int:
         admin = cast("Any", KafkaAdminClient)(
-            bootstrap_servers=self._stand.bootstrap_servers, request_timeout_ms=ADMIN_MS
+            bootstrap_servers=self._environment.bootstrap_servers, request_timeout_ms=ADMIN_MS
         )
         with contextlib.closing(admin):
             offsets: Mapping[Any, Any] = admin.list_group_offsets([GROUP])[GROUP]

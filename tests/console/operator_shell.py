@@ -1,4 +1,4 @@
-"""An operator's desk: lanes of the real product with orders that are stuck in them, and a shell with the commands."""
+"""An operator's shell with the commands, beside deployments of the real product with orders that are stuck in them."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orders.book import OrderState
 from temporalio.client import Client
 
 from adapters.order_book.book import Event
 from devkit.servers.kafka import Kafka
 from devkit.servers.process import Program, free_port
 from orders.paid_order import PaidOrder
-from tests.reliability.lanes import Lane
-from tests.reliability.world import World
+from tests.reliability.deployments import Deployment
+from tests.reliability.environment import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 STUCK_SECONDS = 150.0
@@ -46,17 +47,17 @@ class Done:
         return self.out + self.err
 
 
-class Desk:
+class OperatorShell:
     """Lanes by name, each opened at its first use. Close it at the end."""
 
-    def __init__(self, world: World, client: Client, kafka: Kafka | None) -> None:
-        self.world = world
+    def __init__(self, env: Environment, client: Client, kafka: Kafka | None) -> None:
+        self.env = env
         self.client = client
         self._kafka = kafka
-        self._lanes: dict[str, asyncio.Task[Lane]] = {}
+        self._deployments: dict[str, asyncio.Task[Deployment]] = {}
         self._stack = AsyncExitStack()
         self._shells = asyncio.Semaphore(SHELLS_AT_ONCE)
-        self._bin = world.folder / "bin"
+        self._bin = env.folder / "bin"
         self._once: dict[str, asyncio.Task[None]] = {}
         self.locks: dict[str, asyncio.Lock] = {}
 
@@ -68,22 +69,22 @@ class Desk:
         assert self._kafka is not None
         return self._kafka
 
-    # --- lanes ---
+    # --- deployments ---
 
-    async def lane(self, name: str, *, scale: float = 1.0, workers: int = 1, **changes: str) -> Lane:
-        """The lane of this name, with its worker."""
+    async def deployed(self, name: str, *, scale: float = 1.0, workers: int = 1, **changes: str) -> Deployment:
+        """The deployed of this name, with its worker."""
 
-        async def opened() -> Lane:
+        async def opened() -> Deployment:
             port = str(free_port())
-            lane = Lane(self.world, self.client, scale=scale, **{"TOPUP_HTTP_PORT": port, **changes})
-            self._stack.push_async_callback(lane.close)
+            deployed = Deployment(self.env, self.client, scale=scale, **{"TOPUP_HTTP_PORT": port, **changes})
+            self._stack.push_async_callback(deployed.close)
             for _ in range(workers):
-                await lane.process("worker")
-            return lane
+                await deployed.process("worker")
+            return deployed
 
-        if name not in self._lanes:
-            self._lanes[name] = asyncio.create_task(opened())
-        return await asyncio.shield(self._lanes[name])
+        if name not in self._deployments:
+            self._deployments[name] = asyncio.create_task(opened())
+        return await asyncio.shield(self._deployments[name])
 
     async def once(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Something that several orders wait for, done by the first of them."""
@@ -98,50 +99,50 @@ class Desk:
 
     async def order(
         self,
-        lane: Lane,
+        deployed: Deployment,
         *,
         provider: str = "wechat",
         carrier: Sequence[Mapping[str, Any]] = (),
         refund: Sequence[Mapping[str, Any]] = (),
         start: bool = True,
     ) -> PaidOrder:
-        """A paid order of this lane on its way, with the outside world's faults."""
-        order = await self.world.new_order(provider)
-        await self.world.order_faults("carrier", order.order_id, carrier)
-        await self.world.order_faults(provider, order.payment.transaction_id, refund)
+        """A paid order of this deployment on its way, with the outside world's faults."""
+        order = await self.env.new_order(provider)
+        await self.env.order_faults("carrier", order.order_id, carrier)
+        await self.env.order_faults(provider, order.payment.transaction_id, refund)
         if start:
-            await lane.start(order)
+            await deployed.start(order)
         return order
 
     async def lift(self, simulator: str, key: str) -> None:
         """End a fault."""
-        await self.world.control.lift_faults(simulator, key)
+        await self.env.control.lift_faults(simulator, key)
 
-    async def entry(self, lane: Lane, order: PaidOrder) -> OrderState:
-        return (await lane.book.read(order.order_id)).state
+    async def entry(self, deployed: Deployment, order: PaidOrder) -> OrderState:
+        return (await deployed.book.read(order.order_id)).state
 
-    async def events(self, lane: Lane, order: PaidOrder, kind: str) -> list[Event]:
-        return [event for event in await lane.book.events(order.order_id) if event.kind == kind]
+    async def events(self, deployed: Deployment, order: PaidOrder, kind: str) -> list[Event]:
+        return [event for event in await deployed.book.events(order.order_id) if event.kind == kind]
 
-    async def stuck(self, lane: Lane, order: PaidOrder, status: str, *, person: bool) -> OrderState:
+    async def stuck(self, deployed: Deployment, order: PaidOrder, status: str, *, person: bool) -> OrderState:
         """Wait until the book and the run's query both show it stuck there."""
 
         async def there() -> OrderState | None:
-            entry = await self.state(lane, order)
+            entry = await self.state(deployed, order)
             if (entry.status, entry.needs_operator) != (status, person):
                 return None
             with contextlib.suppress(Exception):  # the run may be at work
-                shown = await lane.handle(order).query("status")
+                shown = await deployed.handle(order).query("status")
                 return entry if shown["state"] == status else None
             return None
 
         return await until(there, f"{order.order_id} is {status}", STUCK_SECONDS)
 
-    async def waits(self, lane: Lane, order: PaidOrder, activity_id: str, seconds: float) -> float:
+    async def waits(self, deployed: Deployment, order: PaidOrder, activity_id: str, seconds: float) -> float:
         """Wait until the activity's next try by itself is at least so far off; when that is (monotonic)."""
 
         async def far_off() -> float | None:
-            described = await lane.handle(order).describe()
+            described = await deployed.handle(order).describe()
             for pending in described.raw_description.pending_activities:
                 if pending.activity_id == activity_id and pending.HasField("next_attempt_schedule_time"):
                     left = pending.next_attempt_schedule_time.ToSeconds() - time.time()
@@ -151,7 +152,7 @@ class Desk:
 
         return await until(far_off, f"{activity_id} of {order.order_id} waits", STUCK_SECONDS)
 
-    async def ended(self, lane: Lane, order: PaidOrder, outcome: str, *, before: float | None = None) -> None:
+    async def ended(self, deployed: Deployment, order: PaidOrder, outcome: str, *, before: float | None = None) -> None:
         """The order comes free, with this outcome.
 
         Args:
@@ -159,7 +160,7 @@ class Desk:
         """
 
         async def settled() -> OrderState | None:
-            entry = await self.state(lane, order)
+            entry = await self.state(deployed, order)
             return entry if entry.outcome is not None else None
 
         entry = await until(settled, f"{order.order_id} comes free", FREE_SECONDS)
@@ -169,9 +170,11 @@ class Desk:
 
     # --- the shell ---
 
-    async def run(self, text: str, lane: Lane, order: PaidOrder | None = None, *, code: int | None = 0) -> Done:
+    async def run(
+        self, text: str, deployed: Deployment, order: PaidOrder | None = None, *, code: int | None = 0
+    ) -> Done:
         """Run it as an operator does: pasted into a shell with the deployment's settings."""
-        environment = lane.environment | {
+        environment = deployed.settings | {
             "PATH": f"{self._shell_folder()}:{os.environ['PATH']}",
             "ORDER": order.order_id if order else "none",
         }
@@ -179,7 +182,7 @@ class Desk:
             process = await asyncio.create_subprocess_exec(
                 "bash",
                 "-c",
-                text.replace("topup-orders", lane.queue),
+                text.replace("topup-orders", deployed.queue),
                 cwd=ROOT,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -217,6 +220,6 @@ def parsed(done: Done) -> Any:
     return json.loads(done.out)
 
 
-def process_of(lane: Lane, number: int = 0) -> Program:
-    """The lane's process, in the order of their starts."""
-    return lane._programs[number]
+def process_of(deployed: Deployment, number: int = 0) -> Program:
+    """The deployed's process, in the order of their starts."""
+    return deployed._programs[number]

@@ -23,8 +23,8 @@ from devkit.simulation.processes import CARRIER_TOKEN
 from orders import lifecycle
 from orders.paid_order import PaidOrder
 from tests.reliability.commands import topup_cli
-from tests.reliability.lanes import Lane
-from tests.reliability.world import PII_KEY
+from tests.reliability.deployments import Deployment
+from tests.reliability.environment import PII_KEY
 
 POSTGRES: Final[Any] = asyncpg
 TABLES: Final = ("orders", "order_events", "notices")
@@ -97,9 +97,9 @@ def transitions_missing(status: str, events: Sequence[Event]) -> Iterator[str]:
         yield f"the trail ends with {now}, the order is {status}"
 
 
-async def changes_refused(lane: Lane) -> list[str]:
+async def changes_refused(deployed: Deployment) -> list[str]:
     """What the database lets one do to the trail that it should not."""
-    url = lane.environment["TOPUP_DATABASE_URL"]
+    url = deployed.settings["TOPUP_DATABASE_URL"]
     statements = ["UPDATE order_events SET kind = 'x'", "DELETE FROM order_events"]
     if url.startswith("sqlite:"):
         replaced = "INSERT OR REPLACE INTO order_events SELECT id, order_id, at, 'x', detail FROM order_events"
@@ -185,22 +185,24 @@ def found_in(left: Iterable[Left], secrets: Mapping[bytes, str]) -> list[str]:
 
 
 async def everything_left(
-    lane: Lane, orders: Sequence[PaidOrder], dead_letters: Sequence[DeadLetter] = ()
+    deployed: Deployment, orders: Sequence[PaidOrder], dead_letters: Sequence[DeadLetter] = ()
 ) -> list[Left]:
-    """All that this lane's processes have written, here and on the servers."""
-    left = [one async for one in _from_temporal(lane.client, lane.queue)]
-    left += [Left(f"the log of {name}", data) for name, data in lane.whole_logs()]
-    left += await _from_database(lane.environment["TOPUP_DATABASE_URL"])
+    """All that this deployment's processes have written, here and on the servers."""
+    left = [one async for one in _from_temporal(deployed.client, deployed.queue)]
+    left += [Left(f"the log of {name}", data) for name, data in deployed.whole_logs()]
+    left += await _from_database(deployed.settings["TOPUP_DATABASE_URL"])
     left += [
         Left("the headers of a dead letter", name.encode() + b"=" + value)
         for letter in dead_letters
         for name, value in letter.headers
         if name.startswith("topup-dlq-")
     ]
-    for program in lane.running():
-        left.append(Left(f"the metrics of {program.name}", (await lane.scrape(program)).encode()))
+    for program in deployed.running():
+        left.append(Left(f"the metrics of {program.name}", (await deployed.scrape(program)).encode()))
     for order in orders[:3]:
-        left.append(Left("topup orders show", (await topup_cli(lane, "orders", "show", order.order_id)).text.encode()))
+        left.append(
+            Left("topup orders show", (await topup_cli(deployed, "orders", "show", order.order_id)).text.encode())
+        )
     return left
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.reliability.flat_storm`: orders at a carrier that can't be asked, while workers die and freeze.
+"""`python -m tests.reliability.flat_chaos`: orders at a carrier that can't be asked, while workers die and freeze.
 
 The carrier sells or not and says so or not; workers are killed and frozen all the while, runs terminated and reopened.
 One operator asks the carrier's own book, and says what stands there. At the end each order must have had at most one
@@ -27,8 +27,8 @@ from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from simulators.carrier_flat import card_sha256
-from tests.reliability.lanes import Lane, thaw
-from tests.reliability.world import PACKAGE, PII_KEY, World
+from tests.reliability.deployments import Deployment, thaw
+from tests.reliability.environment import PACKAGE, PII_KEY, Environment
 from workflows.steps import Start, TopUpInput
 
 SCALE = 0.05
@@ -50,11 +50,11 @@ FAULTS = [
 ]
 
 
-class Storm:
-    """One lane, its workers, an operator."""
+class Chaos:
+    """One deployed, its workers, an operator."""
 
-    def __init__(self, lane: Lane, seed: int, workers: int) -> None:
-        self.lane = lane
+    def __init__(self, deployed: Deployment, seed: int, workers: int) -> None:
+        self.deployed = deployed
         self.chance = random.Random(seed)
         self.workers = workers
         self.counts: Counter[str] = Counter()
@@ -63,12 +63,12 @@ class Storm:
 
     async def run(self, orders: int, seconds: float) -> list[str]:
         """Load, faults, heal, wait, audit. Returns the rules that were broken."""
-        world = self.lane.world
-        for order in await world.new_orders("wechat", orders):
+        env = self.deployed.env
+        for order in await env.new_orders("wechat", orders):
             self.orders[order.order_id] = order
         plans = {order.vehicle.iccid: self.chance.choice(FAULTS) for order in self.orders.values()}
-        await world.control.order_faults("carrier", plans)
-        programs = [await self.lane.process("worker") for _ in range(self.workers)]
+        await env.control.order_faults("carrier", plans)
+        programs = [await self.deployed.process("worker") for _ in range(self.workers)]
         operator = asyncio.create_task(self._operate())
         load = asyncio.create_task(self._load(seconds * 0.8))
         await self._harm(programs, seconds)
@@ -88,7 +88,7 @@ class Storm:
         while True:
             with contextlib.suppress(WorkflowAlreadyStartedError):
                 try:
-                    await self.lane.start(order)
+                    await self.deployed.start(order)
                 except Unavailable:
                     continue
             return
@@ -110,15 +110,15 @@ class Storm:
             match harm:
                 case "kill":
                     signal_all(process_tree(programs[victim].pid), signal.SIGKILL)
-                    programs[victim] = await self.lane.process("worker")
+                    programs[victim] = await self.deployed.process("worker")
                 case "freeze":
                     signal_all(process_tree(programs[victim].pid), signal.SIGSTOP)
                     frozen.append((time.monotonic() + self.chance.uniform(1, 8), programs[victim]))
                 case _:
                     order = self.chance.choice(list(self.orders.values()))
                     with contextlib.suppress(RPCError):  # not started yet, or ended
-                        handle = self.lane.handle(order)
-                        await (handle.terminate("storm") if harm == "terminate" else handle.cancel())
+                        handle = self.deployed.handle(order)
+                        await (handle.terminate("chaos") if harm == "terminate" else handle.cancel())
         for _, program in frozen:
             thaw(program)
 
@@ -133,10 +133,10 @@ class Storm:
             await asyncio.sleep(0.5)
 
     async def _look_after(self, order: PaidOrder) -> None:
-        entry = (await self.lane.book.read(order.order_id)).state
+        entry = (await self.deployed.book.read(order.order_id)).state
         if entry.outcome is not None:
             return
-        described = await self.lane.handle(order).describe()
+        described = await self.deployed.handle(order).describe()
         if described.status is not None and described.status.name != "RUNNING":
             with contextlib.suppress(WorkflowAlreadyStartedError):
                 await self._reopen(order)
@@ -148,7 +148,7 @@ class Storm:
         word = {"operator": "li", "note": "the desk says so", "outcome": outcome}
         try:
             async with asyncio.timeout(5):
-                await self.lane.handle(order).execute_update(  # pyright: ignore[reportUnknownMemberType] - the SDK's own
+                await self.deployed.handle(order).execute_update(  # pyright: ignore[reportUnknownMemberType] - the SDK's own
                     "resolve", word
                 )
             self.counts[f"the operator says {outcome}"] += 1
@@ -164,7 +164,7 @@ class Storm:
             reopened=True,
         )
         start = Start(again, FieldCipher(PII_KEY).vehicle_hash(order.vehicle.vin))
-        await self.lane.client.start_workflow(**start.arguments(self.lane.queue))
+        await self.deployed.client.start_workflow(**start.arguments(self.deployed.queue))
         self.counts["reopened"] += 1
 
     # --- the end ---
@@ -172,24 +172,24 @@ class Storm:
     async def _until_settled(self) -> None:
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
-            entries = [(await self.lane.book.read(order_id)).state for order_id in self.orders]
+            entries = [(await self.deployed.book.read(order_id)).state for order_id in self.orders]
             if all(entry.outcome is not None for entry in entries):
                 return
             await asyncio.sleep(1)
 
     async def _sold(self) -> Counter[str]:
-        books = await self.lane.world.refresh(at_most_every_seconds=0.3)
+        books = await self.deployed.env.refresh(at_most_every_seconds=0.3)
         return Counter(entry.data["card_sha256"] for entry in books.carrier if entry.kind == "flat_sold")
 
     async def _audit(self) -> list[str]:
         await asyncio.sleep(SCALE * 90)  # whatever is still to act has acted
         sold, broken = await self._sold(), list[str]()
-        books = self.lane.world.books
+        books = self.deployed.env.books
         posts = Counter(entry.data["card_sha256"] for entry in books.carrier if entry.kind == "flat_post")
         paid_back = Counter(entry.data["out_trade_no"] for entry in books.money if entry.kind == "refunded")
         for order_id, order in self.orders.items():
             card = card_sha256(order.vehicle.iccid)
-            entry = (await self.lane.book.read(order_id)).state
+            entry = (await self.deployed.book.read(order_id)).state
             self.counts[str(entry.outcome)] += 1
             self.counts["posts"] += posts[card]
             ends = {"delivered": (1, 0), "refunded": (0, 1)}
@@ -204,20 +204,20 @@ async def _run(options: argparse.Namespace) -> int:
         temporal, mosquitto = Temporal().start(), Mosquitto().start()
         stack.callback(temporal.close)
         stack.callback(mosquitto.close)
-        world = World(temporal, mosquitto, None)
-        stack.push_async_callback(world.close)
-        await world.start()
-        lane = Lane(world, await temporal.connect(), scale=SCALE, TOPUP_CARRIER_DIALECT="flat")
-        stack.push_async_callback(lane.close)
-        storm = Storm(lane, options.seed, options.workers)
-        broken = await storm.run(options.orders, options.seconds)
-    sys.stdout.write("\n".join([*broken, f"{dict(storm.counts)}", f"{len(broken)} broken", ""]))
+        env = Environment(temporal, mosquitto, None)
+        stack.push_async_callback(env.close)
+        await env.start()
+        deployed = Deployment(env, await temporal.connect(), scale=SCALE, TOPUP_CARRIER_DIALECT="flat")
+        stack.push_async_callback(deployed.close)
+        chaos = Chaos(deployed, options.seed, options.workers)
+        broken = await chaos.run(options.orders, options.seconds)
+    sys.stdout.write("\n".join([*broken, f"{dict(chaos.counts)}", f"{len(broken)} broken", ""]))
     return 1 if broken else 0
 
 
 def main() -> int:
     """Run, print, judge."""
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.flat_storm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.flat_chaos", description=__doc__)
     parser.add_argument("--orders", type=int, default=200, help="how many orders")
     parser.add_argument("--seconds", type=float, default=60, help="how long things go wrong")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")

@@ -18,11 +18,11 @@ from temporalio.service import RPCError
 from devkit.servers.process import Program
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
+from tests.reliability.chaos import paid_orders
 from tests.reliability.commands import of, temporal_cli
-from tests.reliability.hands import RESETS, start_sweeping
-from tests.reliability.lanes import HEAL_SECONDS, Lane, NotShown
+from tests.reliability.deployments import HEAL_SECONDS, Deployment, NotShown
+from tests.reliability.operator_faults import RESETS, start_sweeping
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
-from tests.reliability.storm import paid_orders
 from workflows import steps
 
 SCALE: Final = 0.05
@@ -38,39 +38,41 @@ NOT_DONE: Final = (
 )
 """A hand that comes too late, or finds no worker in time."""
 UPDATE_SECONDS: Final = 6.0
-SIGNED: Final = {"operator": "Wang", "note": "a monkey"}
+SIGNED: Final = {"operator": "Wang", "note": "at random"}
 
 
-def monkey_drill(count: int, *, seed: int) -> Drill:
+def random_operations_drill(count: int, *, seed: int) -> Drill:
     """So many orders of an everyday mix, each with up to four hands on its run at random moments."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
         draw = random.Random(seed)
-        lane = runner.lane(result.name, stack, scale=SCALE, on_postgres=seed % 2 == 0)
-        both = await paid_orders(runner, lane, count, draw)
-        workers = [await lane.process("worker"), await lane.process("worker")]
-        await start_sweeping(lane, stack)
-        monkeys = [_Monkey(lane, order, random.Random(f"{seed} {order.order_id[-5:]}")) for order, _ in both]
-        kills = [_replace_later(lane, workers, draw.uniform(5, SECONDS)) for _ in range(WORKERS_KILLED)]
-        await asyncio.gather(*(monkey.play() for monkey in monkeys), *kills)
+        deployed = runner.deployed(result.name, stack, scale=SCALE, on_postgres=seed % 2 == 0)
+        both = await paid_orders(runner, deployed, count, draw)
+        workers = [await deployed.process("worker"), await deployed.process("worker")]
+        await start_sweeping(deployed, stack)
+        operators = [
+            _RandomOperator(deployed, order, random.Random(f"{seed} {order.order_id[-5:]}")) for order, _ in both
+        ]
+        kills = [_replace_later(deployed, workers, draw.uniform(5, SECONDS)) for _ in range(WORKERS_KILLED)]
+        await asyncio.gather(*(operator.play() for operator in operators), *kills)
         calm_at = time.monotonic()
         result.report.add(COMES_ABOUT, result.name, ())
-        for monkey in monkeys:
-            await monkey.until_ended(calm_at + HEAL_SECONDS)
+        for operator in operators:
+            await operator.until_ended(calm_at + HEAL_SECONDS)
         result.healed_seconds = time.monotonic() - calm_at
         result.report.add(ENDS, result.name, ())
         await asyncio.sleep(2)
-        await runner.judge_all(result, lane, [paid for _, paid in both])
-        result.remark = f"{sum(monkey.done for monkey in monkeys)} hands on {count} orders"
+        await runner.judge_all(result, deployed, [paid for _, paid in both])
+        result.remark = f"{sum(operator.done for operator in operators)} hands on {count} orders"
 
     return drill
 
 
-class _Monkey:
+class _RandomOperator:
     """The hands on one order."""
 
-    def __init__(self, lane: Lane, order: PaidOrder, draw: random.Random) -> None:
-        self._lane = lane
+    def __init__(self, deployed: Deployment, order: PaidOrder, draw: random.Random) -> None:
+        self._lane = deployed
         self._order = order
         self._draw = draw
         self.done = 0
@@ -97,7 +99,7 @@ class _Monkey:
         handle = self._lane.handle(self._order)
         return {
             "cancel": handle.cancel,
-            "terminate": lambda: handle.terminate(reason="a monkey"),
+            "terminate": lambda: handle.terminate(reason="at random"),
             "delete": self._delete,
             "reset to first": lambda: self._reset("reset to first"),
             "reset to last": lambda: self._reset("reset to last"),
@@ -116,7 +118,7 @@ class _Monkey:
         )
 
     async def _reset(self, hand: Any) -> None:
-        words = ("workflow", "reset", *of(self._order), "-t", RESETS[hand], "--reason", "a monkey")
+        words = ("workflow", "reset", *of(self._order), "-t", RESETS[hand], "--reason", "at random")
         await temporal_cli(self._lane, *words)
 
     async def _copy(self) -> None:
@@ -181,10 +183,10 @@ class _Monkey:
         return False
 
 
-async def _replace_later(lane: Lane, workers: list[Program], seconds: float) -> None:
+async def _replace_later(deployed: Deployment, workers: list[Program], seconds: float) -> None:
     await asyncio.sleep(seconds)
     if not workers:
         raise NotShown("no worker is left to kill")
     victim = workers.pop(0)
     await asyncio.to_thread(victim.kill)
-    workers.append(await lane.process("worker"))
+    workers.append(await deployed.process("worker"))

@@ -18,10 +18,17 @@ from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from tests.reliability.bridging import Topic
-from tests.reliability.lanes import HEAL_SECONDS, Lane, until
+from tests.reliability.deployments import HEAL_SECONDS, Deployment, until
+from tests.reliability.environment import Environment
+from tests.reliability.personal_data_scan import (
+    EVERY_CALL,
+    NOTHING_PERSONAL,
+    calls_missing,
+    everything_left,
+    found_in,
+    secrets_of,
+)
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, judge_whole
-from tests.reliability.traces import EVERY_CALL, NOTHING_PERSONAL, calls_missing, everything_left, found_in, secrets_of
-from tests.reliability.world import World
 
 SCALE: Final = 0.05
 EVERYDAY: Final[Sequence[tuple[float, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]] = (
@@ -50,7 +57,7 @@ class _Stage:
     """The servers and the product's processes."""
 
     parts: Mapping[str, Process]
-    lane: Lane
+    deployed: Deployment
     workers: list[Program]
     bridges: list[Program]
 
@@ -69,7 +76,7 @@ class _Stage:
         victim = programs.pop(0)
         await asyncio.to_thread(victim.kill)
         await asyncio.sleep(DOWN_SECONDS / 3)
-        programs.append(await self.lane.process(name))
+        programs.append(await self.deployed.process(name))
 
 
 async def _kill(part: Process) -> None:
@@ -85,7 +92,7 @@ async def _freeze(part: Process) -> None:
         part.thaw()
 
 
-def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") -> Drill:
+def chaos_drill(count: int, *, seed: int, every_seconds: float, only: str = "") -> Drill:
     """So many orders while each part is killed and frozen, one blow after the other, some at a time.
 
     Args:
@@ -98,19 +105,21 @@ def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
         draw = random.Random(seed)
         parts = await _servers(stack)
-        world = World(parts["temporal"], parts["mosquitto"], parts["postgres"])
-        stack.push_async_callback(world.close)
-        await world.start()
-        own = Runner(world, await parts["temporal"].connect(), at_once=1)
-        topic = await asyncio.to_thread(Topic, parts["kafka"], world.unique("orders-"))
+        env = Environment(parts["temporal"], parts["mosquitto"], parts["postgres"])
+        stack.push_async_callback(env.close)
+        await env.start()
+        own = Runner(env, await parts["temporal"].connect(), at_once=1)
+        topic = await asyncio.to_thread(Topic, parts["kafka"], env.unique("orders-"))
         settings = {**topic.settings, "TOPUP_BRIDGE_MAX_FIRST_PASS": "200"}
-        lane = runner.adopt(result.name, Lane(world, own.client, scale=SCALE, on_postgres=True, **settings), stack)
-        both = await paid_orders(own, lane, count, draw, zombies=True)
+        deployed = runner.adopt(
+            result.name, Deployment(env, own.client, scale=SCALE, on_postgres=True, **settings), stack
+        )
+        both = await paid_orders(own, deployed, count, draw, zombies=True)
         stage = _Stage(
             parts,
-            lane,
-            [await lane.process("worker"), await lane.process("worker")],
-            [await lane.process("bridge"), await lane.process("bridge")],
+            deployed,
+            [await deployed.process("worker"), await deployed.process("worker")],
+            [await deployed.process("bridge"), await deployed.process("bridge")],
         )
         blows = [blow for blow in stage.blows().items() if only in blow[0]]
         draw.shuffle(blows)
@@ -121,17 +130,17 @@ def storm_drill(count: int, *, seed: int, every_seconds: float, only: str = "") 
         )
         healed_at = time.monotonic()
         result.report.add(COMES_ABOUT, result.name, ())
-        await _until_all_ended(lane, count)
+        await _until_all_ended(deployed, count)
         result.healed_seconds = time.monotonic() - healed_at
         result.report.add(ENDS, result.name, ())
         await asyncio.sleep(2)
-        for seen in await own.judge_all(result, lane, [paid for _, paid in both]):
-            events = await lane.book.events(seen.paid.order_id)
+        for seen in await own.judge_all(result, deployed, [paid for _, paid in both]):
+            events = await deployed.book.events(seen.paid.order_id)
             result.report.add(EVERY_CALL, seen.paid.order_id, calls_missing(seen, events, killed=True))
-        left = await everything_left(lane, [order for order, _ in both])
-        secrets = secrets_of([order for order, _ in both], lane.environment)
+        left = await everything_left(deployed, [order for order, _ in both])
+        secrets = secrets_of([order for order, _ in both], deployed.settings)
         result.report.add(NOTHING_PERSONAL, result.name, await asyncio.to_thread(found_in, left, secrets))
-        result.report.add(COMMITTED, result.name, await _adds_up(topic, lane, count))
+        result.report.add(COMMITTED, result.name, await _adds_up(topic, deployed, count))
         result.report.merge(await judge_whole(own))
         result.remark = (
             f"{count} orders, {len(blows)} blows in {healed_at - began:.0f} s, "
@@ -155,11 +164,11 @@ async def _servers(stack: AsyncExitStack) -> dict[str, Any]:
 
 
 async def paid_orders(
-    runner: Runner, lane: Lane, count: int, draw: random.Random, *, zombies: bool = False
+    runner: Runner, deployed: Deployment, count: int, draw: random.Random, *, zombies: bool = False
 ) -> list[tuple[PaidOrder, Paid]]:
     """Orders of both providers, with what goes wrong every day."""
-    orders = await runner.world.new_orders("wechat", count - count // 2)
-    orders += await runner.world.new_orders("alipay", count // 2)
+    orders = await runner.env.new_orders("wechat", count - count // 2)
+    orders += await runner.env.new_orders("alipay", count // 2)
     draw.shuffle(orders)
     shares = [share for share, _, _ in EVERYDAY]
     faults: dict[str, dict[str, Any]] = {"carrier": {}, "wechat": {}, "alipay": {}}
@@ -170,8 +179,8 @@ async def paid_orders(
         if refund:
             faults[order.payment.provider][order.payment.transaction_id] = list(refund)
     for simulator, plans in faults.items():
-        await runner.world.control.order_faults(simulator, plans)
-    both = [(order, lane.paid(order, zombies=zombies)) for order in orders]
+        await runner.env.control.order_faults(simulator, plans)
+    both = [(order, deployed.paid(order, zombies=zombies)) for order in orders]
     runner.paid += [paid for _, paid in both]
     return both
 
@@ -196,26 +205,28 @@ async def _later(seconds: float, blow: Blow) -> None:
     await blow()
 
 
-async def _until_all_ended(lane: Lane, count: int) -> None:
+async def _until_all_ended(deployed: Deployment, count: int) -> None:
     async def all_ended() -> bool:
         try:
-            counts = await lane.book.counts()
+            counts = await deployed.book.counts()
         except Unavailable:
             return False
         settled = counts.get("delivered", 0) + counts.get("refunded", 0)
         if settled != count:
             return False
-        running = await lane.client.count_workflows(f"TaskQueue = '{lane.queue}' AND ExecutionStatus = 'Running'")
+        running = await deployed.client.count_workflows(
+            f"TaskQueue = '{deployed.queue}' AND ExecutionStatus = 'Running'"
+        )
         return not running.count
 
     await until(all_ended, "every order is settled and told", HEAL_SECONDS)
 
 
-async def _adds_up(topic: Topic, lane: Lane, count: int) -> list[str]:
+async def _adds_up(topic: Topic, deployed: Deployment, count: int) -> list[str]:
     async def committed() -> bool:
         return (await topic.counts())[0]
 
     await until(committed, "all offsets are committed", 60)
     dead = (await topic.counts())[1]
-    runs = (await lane.client.count_workflows(f"TaskQueue = '{lane.queue}'")).count
+    runs = (await deployed.client.count_workflows(f"TaskQueue = '{deployed.queue}'")).count
     return [f"{dead} dead letters, {runs} runs of {count} orders"] if dead or runs != count else []

@@ -1,4 +1,4 @@
-"""A lane: an order book, a task queue and processes of the product of its own, on the shared servers."""
+"""A deployment: an order book, a task queue and processes of the product of its own, on the shared servers."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from devkit.servers.process import Program
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.crashing_process import Plan
-from tests.reliability.world import PACKAGE, PII_KEY, PLATFORM, World, open_book
+from tests.reliability.environment import PACKAGE, PII_KEY, PLATFORM, Environment, open_book
 from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput, TopUpResult
 
@@ -39,23 +39,23 @@ class NotShown(Exception):
     """What was to be shown did not come about; the text says what is missing."""
 
 
-class Lane:
+class Deployment:
     """Close it at the end."""
 
     def __init__(
-        self, world: World, client: Client, *, scale: float, on_postgres: bool = False, **changes: str
+        self, env: Environment, client: Client, *, scale: float, on_postgres: bool = False, **changes: str
     ) -> None:
-        self.world = world
+        self.env = env
         self.client = client
         self.scale = scale
-        self.queue = world.unique("queue-")
+        self.queue = env.unique("queue-")
         self.platforms: tuple[str, ...] = (PLATFORM,)
         self.mutant = ""
-        """The mistake that this lane's processes make (`tests.reliability.mutants`)."""
-        database_url = world.database(on_postgres=on_postgres)
-        self.environment = world.environment(queue=self.queue, database_url=database_url, scale=scale, **changes)
+        """The mistake that this deployment's processes make (`tests.reliability.mutants`)."""
+        database_url = env.database(on_postgres=on_postgres)
+        self.settings = env.settings(queue=self.queue, database_url=database_url, scale=scale, **changes)
         self.book = open_book(database_url)
-        self._marker = world.folder / f"{self.queue}.fired"
+        self._marker = env.folder / f"{self.queue}.fired"
         self._programs: list[Program] = []
 
     # --- processes ---
@@ -66,13 +66,13 @@ class Lane:
         mutant = [self.mutant] if self.mutant else []
         crashing = ["tests.reliability.crashing_process", name, plan.text() if plan else "-", *mutant]
         command = [sys.executable, "-m", *(crashing if plan or mutant else [module])]
-        program = Program(f"{name}-{self.queue}-{len(self._programs)}", command, env=self.environment | changes)
+        program = Program(f"{name}-{self.queue}-{len(self._programs)}", command, env=self.settings | changes)
         self._programs.append(program)
         await asyncio.to_thread(program.start)
         return program
 
     def plan(self, fault: Any, when: Any, point: str, passing: int = 1, *, crowd: int = 0) -> Plan:
-        """A fault whose firing this lane can see."""
+        """A fault whose firing this deployment can see."""
         return Plan(point=point, when=when, fault=fault, passing=passing, crowd=crowd, marker=str(self._marker))
 
     async def until_fired(self, plan: Plan, program: Program) -> None:
@@ -150,7 +150,7 @@ class Lane:
         await self.client.start_workflow(**start.arguments(self.queue))
 
     def paid(self, order: PaidOrder, **circumstances: Any) -> Paid:
-        """The auditor's view of an order of this lane."""
+        """The auditor's view of an order of this deployment."""
         lag, latency = scaled(LAG_SECONDS, self.scale), scaled(LATENCY_SECONDS, self.scale)
         known: dict[str, Any] = {
             "order_id": order.order_id,
@@ -207,7 +207,7 @@ class Lane:
         """Wait until the world's books show something."""
 
         async def look() -> Books | None:
-            books = await self.world.refresh(at_most_every_seconds=0.2)
+            books = await self.env.refresh(at_most_every_seconds=0.2)
             return books if condition(books) else None
 
         return await until(look, what, seconds)

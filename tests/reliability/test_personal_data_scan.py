@@ -9,9 +9,9 @@ import pytest
 from adapters.order_book.book import Event
 from devkit.audit.books import Entry, Paid, Seen
 from orders.paid_order import PaidOrder
+from tests.reliability.leak_mutants import LEAK_MUTANTS
+from tests.reliability.personal_data_scan import Left, calls_missing, found_in, secrets_of, transitions_missing
 from tests.reliability.running import Shown
-from tests.reliability.telltales import TELLTALES
-from tests.reliability.traces import Left, calls_missing, found_in, secrets_of, transitions_missing
 
 NOON = datetime(2023, 8, 21, 12, tzinfo=UTC)
 ORDER = PaidOrder.model_validate(
@@ -138,10 +138,10 @@ def test_a_trail_tells_each_transition(lines: Sequence[Line], status: str, words
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("mutant", TELLTALES)
+@pytest.mark.parametrize("mutant", LEAK_MUTANTS)
 async def test_a_product_that_says_too_much_or_too_little_is_caught(
     mutant: str, caught: Mapping[str, "asyncio.Task[Shown]"]
 ) -> None:
     shown = await caught[mutant]
-    found = [one.sentence for one in shown.report.violations if one.rule == TELLTALES[mutant].rule]
-    assert any(TELLTALES[mutant].where in sentence for sentence in found), shown.report.violations
+    found = [one.sentence for one in shown.report.violations if one.rule == LEAK_MUTANTS[mutant].rule]
+    assert any(LEAK_MUTANTS[mutant].where in sentence for sentence in found), shown.report.violations

@@ -30,8 +30,8 @@ P = TypeVar("P", bound=Process)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandChoices:
-    """What the stand is made of."""
+class EnvironmentChoices:
+    """What the environment is made of."""
 
     cores: tuple[int, ...]
     platforms: int = 1
@@ -45,10 +45,10 @@ class StandChoices:
     """The bridge's gate."""
 
 
-class Stand:
+class Environment:
     """A context manager; starts all parts but the worker, which each round starts with settings of its own."""
 
-    def __init__(self, choices: StandChoices) -> None:
+    def __init__(self, choices: EnvironmentChoices) -> None:
         self.choices = choices
         self.folder = temporary_folder("bench")
         self.platforms = PLATFORMS[: choices.platforms]
@@ -57,7 +57,7 @@ class Stand:
         self._http_ports = {name: free_port() for name in ("worker", "bridge")}
         self._base = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "OTEL_"))}
         self.simulators = Simulators(self.folder, env=self._base)
-        self._environment: dict[str, str] = {}
+        self._settings: dict[str, str] = {}
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
@@ -76,20 +76,20 @@ class Stand:
     @property
     def temporal_address(self) -> str:
         """Where Temporal is."""
-        return self._environment["TEMPORAL_ADDRESS"]
+        return self._settings["TEMPORAL_ADDRESS"]
 
     @property
     def bootstrap_servers(self) -> str:
         """Where Kafka is."""
-        return self._environment["TOPUP_KAFKA_BOOTSTRAP_SERVERS"]
+        return self._settings["TOPUP_KAFKA_BOOTSTRAP_SERVERS"]
 
     @property
     def merchants(self) -> Merchants:
         """Whom the customers pay."""
-        return Merchants(self._environment["TOPUP_WECHAT_MCHID"], self._environment["TOPUP_ALIPAY_SELLER_ID"])
+        return Merchants(self._settings["TOPUP_WECHAT_MCHID"], self._settings["TOPUP_ALIPAY_SELLER_ID"])
 
     def start_worker(self, settings: Mapping[str, str], module: str = "console") -> None:
-        """Start the worker with these settings besides the stand's own."""
+        """Start the worker with these settings besides the environment's own."""
         self._product("worker", dict(settings), module)
 
     def stop_worker(self) -> None:
@@ -132,7 +132,7 @@ class Stand:
         urls = {name: broker.url for name, broker in zip(self.platforms, brokers, strict=True)}
         for program in self.simulators.one_by_one(urls, *([] if self.choices.books_fsync else ["--no-fsync"])):
             self._add(program.name.replace("-", " "), program)
-        self._environment = self._base | product_settings(
+        self._settings = self._base | product_settings(
             self.simulators,
             folder=self.folder,
             temporal_address=temporal,
@@ -144,7 +144,7 @@ class Stand:
             TOPUP_KAFKA_GROUP=GROUP,
             TOPUP_BRIDGE_MAX_FIRST_PASS=str(self.choices.first_pass),
         )
-        self._module("console", "setup", env=self._environment)
+        self._module("console", "setup", env=self._settings)
         self._product("bridge", {}, "console")
 
     def _database(self) -> str:
@@ -161,7 +161,7 @@ class Stand:
         return self._add("Temporal", TemporalOnPostgres(self.choices.temporal_programs, postgres)).address
 
     def _product(self, name: str, settings: dict[str, str], module: str) -> None:
-        self._add(name, product_process(name, self._environment | settings, self._http_ports[name], module=module))
+        self._add(name, product_process(name, self._settings | settings, self._http_ports[name], module=module))
 
     def _add(self, name: str, part: P) -> P:
         self._ending.callback(part.close)

@@ -1,4 +1,4 @@
-"""The cells of the crash matrix, as data: which order, which point of its way, which fault."""
+"""The cases of the crash matrix, as data: which order, which point of its way, which fault."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -175,7 +175,7 @@ BY_NAME: Mapping[str, Story] = {story.name: story for story in STORIES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Case:
     """One order with one fault in its way."""
 
     story: Story
@@ -194,7 +194,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Readable, and the same for the same cell."""
+        """Readable, and the same for the same case."""
         again = f"#{self.passing}" if self.passing > 1 else ""
         then = f", then after {self.then}" if self.then else ""
         return f"{self.story.name} / {self.fault} {self.when} {self.point}{again}{then} / seed {self.seed}"
@@ -214,29 +214,29 @@ class Cell:
 PAIRS_PER_STORY = 3
 
 
-def full(seed: int) -> list[Cell]:
+def full(seed: int) -> list[Case]:
     """Each boundary and each middle × each fault that makes sense there; and some pairs of kills."""
-    singles = [planned(cell, seed) for story in STORIES for cell in _cells(story)]
+    singles = [planned(case, seed) for story in STORIES for case in _cases(story)]
     return singles + [pair for story in STORIES for pair in _pairs(story, seed)]
 
 
-def _pairs(story: Story, seed: int) -> Iterator[Cell]:
+def _pairs(story: Story, seed: int) -> Iterator[Case]:
     """Killed at one point, and the next process again at the same one or at a later one."""
     draw = random.Random(f"{seed} {story.name}")
     points = list(story.points)
     for number in range(0 if story.faults else PAIRS_PER_STORY):
         first = draw.randrange(len(points))
         then = draw.choice(points[first:])
-        cell = Cell(story=story, point=points[first], when="after", fault="kill", then=then)
+        case = Case(story=story, point=points[first], when="after", fault="kill", then=then)
         passing = draw.choice(story.points[points[first]])
-        yield replace(planned(cell, seed), passing=passing, scale=max(story.scale, 0.02 * (number + 1)))
+        yield replace(planned(case, seed), passing=passing, scale=max(story.scale, 0.02 * (number + 1)))
 
 
-def _cells(story: Story) -> Iterator[Cell]:
+def _cases(story: Story) -> Iterator[Case]:
     for point, passings in story.points.items():
         for passing in passings:
             for fault, when in story.faults or _faults(point):
-                yield Cell(story=story, point=point, when=when, fault=fault, passing=passing)
+                yield Case(story=story, point=point, when=when, fault=fault, passing=passing)
 
 
 def _faults(point: str) -> Iterator[tuple[Fault, When]]:
@@ -251,25 +251,25 @@ def _faults(point: str) -> Iterator[tuple[Fault, When]]:
         yield "stop", "middle"
 
 
-def planned(cell: Cell, seed: int) -> Cell:
-    """The cell under a seed: seed 1 has the story's own scale, later ones draw the circumstances."""
-    draw = random.Random(f"{seed} {cell.name}")
+def planned(case: Case, seed: int) -> Case:
+    """The case under a seed: seed 1 has the story's own scale, later ones draw the circumstances."""
+    draw = random.Random(f"{seed} {case.name}")
     return replace(
-        cell,
+        case,
         seed=seed,
-        scale=cell.story.scale if seed == 1 or cell.story.faults else draw.choice((0.02, 0.05, 0.1, cell.story.scale)),
-        thaw=_thaw(cell, draw),
+        scale=case.story.scale if seed == 1 or case.story.faults else draw.choice((0.02, 0.05, 0.1, case.story.scale)),
+        thaw=_thaw(case, draw),
         acts_late=draw.random() < 0.5,
         on_postgres=draw.random() < 0.2,
     )
 
 
-def _thaw(cell: Cell, draw: random.Random) -> Thaw:
-    if cell.story.faults:
+def _thaw(case: Case, draw: random.Random) -> Thaw:
+    if case.story.faults:
         return "settled"
-    return "soon" if _holds_a_lock(cell) else draw.choice(("taken over", "settled"))
+    return "soon" if _holds_a_lock(case) else draw.choice(("taken over", "settled"))
 
 
-def _holds_a_lock(cell: Cell) -> bool:
+def _holds_a_lock(case: Case) -> bool:
     """Frozen within a transaction: nobody gets past it until it is thawed."""
-    return cell.fault == "stop" and cell.when == "middle" and cell.point.startswith("book:")
+    return case.fault == "stop" and case.when == "middle" and case.point.startswith("book:")

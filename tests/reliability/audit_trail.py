@@ -18,9 +18,9 @@ from devkit.audit.records import DeadLetter
 from devkit.servers.kafka import Kafka
 from orders.paid_order import PaidOrder
 from tests.reliability.bridging import Topic, record_of
-from tests.reliability.lanes import HEAL_SECONDS, Lane, posted, until
-from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, insist_on_update
-from tests.reliability.traces import (
+from tests.reliability.deployments import HEAL_SECONDS, Deployment, posted, until
+from tests.reliability.environment import PACKAGE
+from tests.reliability.personal_data_scan import (
     APPEND_ONLY,
     EVERY_CALL,
     EVERY_TRANSITION,
@@ -33,7 +33,7 @@ from tests.reliability.traces import (
     secrets_of,
     transitions_missing,
 )
-from tests.reliability.world import PACKAGE
+from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown, insist_on_update
 
 SCALE: Final = 0.05
 Faults = Sequence[Mapping[str, Any]]
@@ -75,55 +75,59 @@ KINDS: Final[Sequence[Kind]] = (
 )
 
 
-def trail_drill(kafka: Kafka | None, *, on_postgres: bool, mutant: str = "", kinds: Sequence[Kind] = KINDS) -> Drill:
+def audit_trail_drill(
+    kafka: Kafka | None, *, on_postgres: bool, mutant: str = "", kinds: Sequence[Kind] = KINDS
+) -> Drill:
     """Orders of these kinds, through the bridge where there is a Kafka; then their trails, and all that they left."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        topic = await asyncio.to_thread(Topic, kafka, runner.world.unique("orders-")) if kafka else None
+        topic = await asyncio.to_thread(Topic, kafka, runner.env.unique("orders-")) if kafka else None
         settings = topic.settings if topic else {}
-        lane = runner.lane(result.name, stack, scale=SCALE, on_postgres=on_postgres, **settings)
-        lane.mutant = mutant or lane.mutant
-        both = [await _paid_order(runner, lane, kind) for kind in kinds]
-        await lane.process("worker")
-        stranger = await runner.world.new_order("wechat")
+        deployed = runner.deployed(result.name, stack, scale=SCALE, on_postgres=on_postgres, **settings)
+        deployed.mutant = mutant or deployed.mutant
+        both = [await _paid_order(runner, deployed, kind) for kind in kinds]
+        await deployed.process("worker")
+        stranger = await runner.env.new_order("wechat")
         if topic is None:
             for order, _ in both:
-                await lane.start(order)
+                await deployed.start(order)
         else:
-            await lane.process("bridge")
+            await deployed.process("bridge")
             await topic.send_bytes(_records([order for order, _ in both], stranger))
         began = time.monotonic()
-        async with _watched(lane, [order for order, _ in both], result):
-            hands = [_play(lane, kind, order, paid) for kind, (order, paid) in zip(kinds, both, strict=True)]
+        async with _watched(deployed, [order for order, _ in both], result):
+            hands = [_play(deployed, kind, order, paid) for kind, (order, paid) in zip(kinds, both, strict=True)]
             await asyncio.gather(*hands)
             for order, _ in both:
-                await until(lambda order=order: _begun(lane, order), "the order is claimed", 60)
-                await lane.result(order)
+                await until(lambda order=order: _begun(deployed, order), "the order is claimed", 60)
+                await deployed.result(order)
         result.healed_seconds = time.monotonic() - began
         result.report.add(ENDS, result.name, ())
         await asyncio.sleep(1)
-        await _judge_trails(runner, result, lane, both)
-        result.report.add(APPEND_ONLY, result.name, await changes_refused(lane))
+        await _judge_trails(runner, result, deployed, both)
+        result.report.add(APPEND_ONLY, result.name, await changes_refused(deployed))
         letters = await _letters(topic, result) if topic else ()
         orders = [*(order for order, _ in both), stranger]
-        left = await everything_left(lane, orders, letters)
-        result.report.add(NOTHING_PERSONAL, result.name, found_in(left, secrets_of(orders, lane.environment)))
+        left = await everything_left(deployed, orders, letters)
+        result.report.add(NOTHING_PERSONAL, result.name, found_in(left, secrets_of(orders, deployed.settings)))
         result.remark = f"{len(left)} pieces, {sum(len(one.data) for one in left) / 1e6:.1f} MB looked through"
 
     return drill
 
 
-async def _judge_trails(runner: Runner, result: Shown, lane: Lane, both: Sequence[tuple[PaidOrder, Paid]]) -> None:
-    for seen in await runner.judge_all(result, lane, [paid for _, paid in both]):
+async def _judge_trails(
+    runner: Runner, result: Shown, deployed: Deployment, both: Sequence[tuple[PaidOrder, Paid]]
+) -> None:
+    for seen in await runner.judge_all(result, deployed, [paid for _, paid in both]):
         order_id = seen.paid.order_id
-        events = await lane.book.events(order_id)
-        status = (await lane.book.read(order_id)).state.status
+        events = await deployed.book.events(order_id)
+        status = (await deployed.book.read(order_id)).state.status
         result.report.add(EVERY_CALL, order_id, calls_missing(seen, events))
         result.report.add(EVERY_TRANSITION, order_id, transitions_missing(status, events))
 
 
-async def _paid_order(runner: Runner, lane: Lane, kind: Kind) -> tuple[PaidOrder, Paid]:
-    order, paid = await runner.order(lane, kind.provider, end=kind.end, given_up=kind.hand == "resolve")
+async def _paid_order(runner: Runner, deployed: Deployment, kind: Kind) -> tuple[PaidOrder, Paid]:
+    order, paid = await runner.order(deployed, kind.provider, end=kind.end, given_up=kind.hand == "resolve")
     vehicle = order.vehicle
 
     def with_names(faults: Faults) -> Faults:
@@ -132,8 +136,8 @@ async def _paid_order(runner: Runner, lane: Lane, kind: Kind) -> tuple[PaidOrder
             text = text.replace("{" + name + "}", value)
         return json.loads(text)
 
-    await runner.world.order_faults("carrier", order.order_id, with_names(kind.carrier))
-    await runner.world.order_faults(kind.provider, order.payment.transaction_id, kind.refund)
+    await runner.env.order_faults("carrier", order.order_id, with_names(kind.carrier))
+    await runner.env.order_faults(kind.provider, order.payment.transaction_id, kind.refund)
     return order, paid
 
 
@@ -178,42 +182,42 @@ async def _letters(topic: Topic, result: Shown) -> Sequence[DeadLetter]:
 # --- hands, watching -------------------------------------------------------------------------------------------------
 
 
-async def _play(lane: Lane, kind: Kind, order: PaidOrder, paid: Paid) -> None:
+async def _play(deployed: Deployment, kind: Kind, order: PaidOrder, paid: Paid) -> None:
     match kind.hand:
         case "cancel":
-            await lane.until_books(lambda books: posted(books, order, "post"), "a POST")
-            await lane.handle(order).cancel()
+            await deployed.until_books(lambda books: posted(books, order, "post"), "a POST")
+            await deployed.handle(order).cancel()
         case "resolve":
-            await until(lambda: _parked(lane, order), "the order is parked", HEAL_SECONDS)
-            books = await lane.world.refresh()
+            await until(lambda: _parked(deployed, order), "the order is parked", HEAL_SECONDS)
+            books = await deployed.env.refresh()
             reference = books.about(paid).at_carrier("accepted")[0].data["id"]
             word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
-            await insist_on_update(lane, order, "resolve", word)
+            await insist_on_update(deployed, order, "resolve", word)
         case _:
             pass
 
 
-async def _parked(lane: Lane, order: PaidOrder) -> bool:
-    return await _begun(lane, order) and (await lane.book.read(order.order_id)).state.status == "parked"
+async def _parked(deployed: Deployment, order: PaidOrder) -> bool:
+    return await _begun(deployed, order) and (await deployed.book.read(order.order_id)).state.status == "parked"
 
 
-async def _begun(lane: Lane, order: PaidOrder) -> bool:
+async def _begun(deployed: Deployment, order: PaidOrder) -> bool:
     with contextlib.suppress(UnknownOrder):
-        await lane.book.read(order.order_id)
+        await deployed.book.read(order.order_id)
         with contextlib.suppress(Exception):  # not started yet
-            return bool(await lane.handle(order).describe())
+            return bool(await deployed.handle(order).describe())
     return False
 
 
 @contextlib.asynccontextmanager
-async def _watched(lane: Lane, orders: Sequence[PaidOrder], result: Shown) -> AsyncGenerator[None]:
+async def _watched(deployed: Deployment, orders: Sequence[PaidOrder], result: Shown) -> AsyncGenerator[None]:
     """Each trail, read again and again: what was there before is there unchanged."""
     before: dict[str, list[Event]] = {}
     changed: list[str] = []
 
     async def look() -> None:
         for order in orders:
-            now = await lane.book.events(order.order_id)
+            now = await deployed.book.events(order.order_id)
             was = before.get(order.order_id, [])
             if now[: len(was)] != was:
                 changed.append(f"the trail of {order.order_id} has changed")

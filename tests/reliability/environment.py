@@ -1,4 +1,4 @@
-"""The outside world and the servers, real and native; orders of its own for each cell."""
+"""The outside world and the servers, real and native; orders of its own for each case."""
 
 import asyncio
 import base64
@@ -29,13 +29,13 @@ PII_KEY: Final = bytes(range(32))
 PACKAGE: Final = "CT-DATA-10GB-30D"
 
 
-class World:
+class Environment:
     """Simulators on the given servers. `start`, then use, then `close`.
 
     Args:
-        temporal: shared by all lanes, each with a task queue of its own.
+        temporal: shared by all deployments, each with a task queue of its own.
         mosquitto: the cars' MQTT platform.
-        postgres: for the order books of some lanes; without it they are all SQLite files.
+        postgres: for the order books of some deployments; without it they are all SQLite files.
     """
 
     def __init__(self, temporal: Temporal, mosquitto: Mosquitto, postgres: Postgres | None) -> None:
@@ -77,14 +77,14 @@ class World:
         """What was read of the books so far."""
         return self.control.books
 
-    # --- what cells ask for ---
+    # --- what cases ask for ---
 
     def url(self, simulator: str) -> str:
         """Control address, and for the carrier and the providers the product's too."""
         return self.simulators.urls[simulator]
 
     def unique(self, stem: str) -> str:
-        """A name that no other cell has, nor another session on the same servers."""
+        """A name that no other case has, nor another session on the same servers."""
         return f"{stem}{self._name}N{next(self._numbers):05}"
 
     def database(self, *, on_postgres: bool = False) -> str:
@@ -95,7 +95,7 @@ class World:
         shutil.copyfile(self.folder / "template.db", path)
         return f"sqlite:///{path}"
 
-    def environment(self, *, queue: str, database_url: str, scale: float, **changes: str) -> dict[str, str]:
+    def settings(self, *, queue: str, database_url: str, scale: float, **changes: str) -> dict[str, str]:
         """Settings of the product (contracts §9)."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         return kept | product_settings(

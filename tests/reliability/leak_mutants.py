@@ -12,12 +12,12 @@ import activities.telecom
 import adapters.carriers.tmf622.client
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book.book import OrderBook
-from tests.reliability.traces import EVERY_CALL, NOTHING_PERSONAL
-from tests.reliability.trails import KINDS, Kind
+from tests.reliability.audit_trail import KINDS, Kind
+from tests.reliability.personal_data_scan import EVERY_CALL, NOTHING_PERSONAL
 
 
 @dataclass(frozen=True, slots=True)
-class Telltale:
+class LeakMutant:
     """One mistake, the rule that it breaks, and where its sentence must point to."""
 
     apply: Callable[[], None]
@@ -26,7 +26,7 @@ class Telltale:
 
 
 def _patch(owner: Any, name: str, value: Any) -> None:
-    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more: correct the telltale"
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more: correct the leak mutant"
     setattr(owner, name, value)
 
 
@@ -68,15 +68,15 @@ def _leaves_looks_out() -> None:
     _patch(OrderBook, "_append", forgetful)
 
 
-TELLTALES: Final[Mapping[str, Telltale]] = {
-    "writes the body into the trail": Telltale(
+LEAK_MUTANTS: Final[Mapping[str, LeakMutant]] = {
+    "writes the body into the trail": LeakMutant(
         _writes_the_body_into_the_trail, NOTHING_PERSONAL, "the order book's file holds an ICCID"
     ),
-    "prints what it sends": Telltale(_prints_what_it_sends, NOTHING_PERSONAL, "holds a phone number"),
-    "passes the carrier's words on as they are": Telltale(
+    "prints what it sends": LeakMutant(_prints_what_it_sends, NOTHING_PERSONAL, "holds a phone number"),
+    "passes the carrier's words on as they are": LeakMutant(
         _passes_words_on_as_they_are, NOTHING_PERSONAL, "a run's history holds a VIN"
     ),
-    "leaves looks at the carrier out": Telltale(_leaves_looks_out, EVERY_CALL, "GET"),
+    "leaves looks at the carrier out": LeakMutant(_leaves_looks_out, EVERY_CALL, "GET"),
 }
 FEW_KINDS: Final[tuple[Kind, ...]] = tuple(
     kind for kind in KINDS if kind.name in ("delivered", "a state that names the SIM", "answered with 500")
