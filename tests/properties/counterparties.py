@@ -24,8 +24,8 @@ from orders.outcomes import (
     RefundRequest,
     RefundUnknown,
 )
-from tests.properties.judge import Judge
-from tests.properties.plans import LAG_SECONDS, Call, Plan
+from tests.properties.oracle import Judge
+from tests.properties.strategies import LAG_SECONDS, Call, Plan
 
 REFERENCE = "C-4711"
 REFUSALS = ("rejected", "failed", "cancelled")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from tests.properties.plans import LAG_SECONDS, LATENCY_SECONDS
+from tests.properties.strategies import LAG_SECONDS, LATENCY_SECONDS
 
 ONE_SALE = "sold at most once"
 ONE_REFUND = "refunded at most once, in full"
