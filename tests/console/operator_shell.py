@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orders.book import OrderState
 from temporalio.client import Client
 
 from adapters.order_book.book import Event
 from devkit.servers.kafka import Kafka
 from devkit.servers.process import Program, free_port
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 from tests.reliability.deployments import Deployment
 from tests.reliability.environment import Environment
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import kafka as kafka_python
-from orders.book import OrderState
 
 from adapters.order_book.book import UnknownOrder
 from devkit.audit.books import Paid, Seen
@@ -21,6 +20,7 @@ from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import Program, free_port
 from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 from tests.reliability.cases import REFUSED
 from tests.reliability.crashing_process import Fault, When
 from tests.reliability.deployments import HEAL_SECONDS, Deployment, NotShown, posted, thaw, until
