@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# The image of every process: `docker run topup:0.1.0 worker|bridge|setup|doctor|orders …`.
+# The image of every process: `docker run topup:0.1.0 worker|bridge|setup|doctor|orders …`. It holds no simulator;
+# `--target simulators` is the outside world to try it with.
 # Not built where this was written, for want of an engine: each RUN line was run there in a fresh virtual environment.
 ARG PYTHON_IMAGE=python:3.13.5-slim-bookworm
 
@@ -16,7 +17,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . 
     && /opt/build/bin/pip --python /opt/topup/bin/python install --no-deps /dist/topup-*.whl \
     && /opt/topup/bin/python -m compileall -q /opt/topup
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS product
 # A fixed number, so that files can be given to it; a volume mounted on /data begins with /data's owner.
 RUN groupadd --system --gid 10001 topup \
     && useradd --system --uid 10001 --gid 10001 --no-create-home topup \
@@ -27,3 +28,11 @@ USER 10001:10001
 WORKDIR /data
 ENTRYPOINT ["topup"]
 CMD ["--help"]
+
+FROM product AS simulators
+COPY simulators /opt/simulators/simulators
+ENV PYTHONPATH=/opt/simulators
+ENTRYPOINT ["python", "-m", "simulators"]
+
+# The last one is what is built where no target is named.
+FROM product

@@ -12,13 +12,12 @@ from types import FrameType
 from typing import Final
 
 from bench import machine, report
+from bench.environment import ROOT, Environment, EnvironmentChoices
 from bench.orders import Trouble
 from bench.rounds import Result, RoundFailedError, Rounds, Variant
-from bench.stand import ROOT, Stand, StandChoices
 from bench.versions import versions
-from devkit.servers.process import PartFailedError, PartMissingError, reaper
+from devkit.servers.process import PartFailedError, PartMissingError, watchdog
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
-from simulators.book import BookTamperedError
 
 COMPARE: Final = "compare"
 TROUBLE: Final = "trouble"
@@ -93,13 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (PartMissingError, machine.TooFewCoresError, UsageError) as error:
         say(f"{error}")
         code = EXIT_CONFIGURATION
-    except (PartFailedError, RoundFailedError, BookTamperedError) as error:
+    except (PartFailedError, RoundFailedError) as error:
         say(f"failed: {error}")
         code = EXIT_FAILED
     except KeyboardInterrupt:
         say("interrupted; ending what was started")
         code = EXIT_INTERRUPTED
-    reaper.close()
+    watchdog.close()
     exit_now(code)
 
 
@@ -120,7 +119,7 @@ def _measure(options: argparse.Namespace) -> int:
     if options.temporal and options.temporal_programs:
         raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
     cores = machine.choose_cores(options.cores)
-    choices = StandChoices(
+    choices = EnvironmentChoices(
         cores=cores,
         platforms=options.platforms,
         temporal_address=options.temporal,
@@ -130,16 +129,16 @@ def _measure(options: argparse.Namespace) -> int:
         first_pass=options.first_pass,
     )
     os.sched_setaffinity(0, machine.driver_cores(cores))
-    stand = Stand(choices)
-    about = {**machine.describe(cores, stand.folder), **versions(choices)}
+    environment = Environment(choices)
+    about = {**machine.describe(cores, environment.folder), **versions(choices)}
     about["parameters"] = report.parameters(options)
     if not options.json:
         report.show_about(about)
     say("starting Kafka, databases, Temporal, MQTT, the outside world and the bridge")
     results: list[Result] = []
     try:
-        with stand:
-            asyncio.run(_Session(stand, options, results).run(wanted))
+        with environment:
+            asyncio.run(_Session(environment, options, results).run(wanted))
     finally:  # what was measured is worth seeing, whatever came after it
         if results:
             text = report.as_json(about, results) if options.json else report.as_text(results)
@@ -154,10 +153,10 @@ class _Session:
         results: where each round's goes, those with failed checks among them.
     """
 
-    def __init__(self, stand: Stand, options: argparse.Namespace, results: list[Result]) -> None:
-        self._stand = stand
+    def __init__(self, environment: Environment, options: argparse.Namespace, results: list[Result]) -> None:
+        self._environment = environment
         self._options = options
-        self._rounds = Rounds(stand, say)
+        self._rounds = Rounds(environment, say)
         self._results = results
 
     async def run(self, wanted: Sequence[str]) -> None:
@@ -177,8 +176,8 @@ class _Session:
 
     async def _round(self, variant: Variant, count: int, kind: str, *, memory_at: Sequence[int] = ()) -> None:
         say(f"{kind}: {variant.name}: starting a worker")
-        self._stand.start_worker(variant.settings, variant.module)
-        if strays := self._stand.strays():
+        self._environment.start_worker(variant.settings, variant.module)
+        if strays := self._environment.strays():
             say(f"warning: not pinned: {', '.join(strays[:5])}")
         await self._quiet()
         if not memory_at:
@@ -187,11 +186,11 @@ class _Session:
         result.kind = kind
         self._results.append(result)
         say(report.one_line(result))
-        self._stand.stop_worker()
+        self._environment.stop_worker()
 
     async def _quiet(self) -> None:
         """Wait until others leave the pinned cores alone, as long as the caller allows."""
-        cores, deadline = self._stand.choices.cores, time.monotonic() + self._options.quiet_wait
+        cores, deadline = self._environment.choices.cores, time.monotonic() + self._options.quiet_wait
         while time.monotonic() < deadline:
             before = machine.busy_seconds(cores)
             await asyncio.sleep(QUIET_SAMPLE_SECONDS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from devkit.servers.reaper import process_tree
+from devkit.servers.parent_watchdog import process_tree
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _IDLE_FIELDS: Final = (3, 4)

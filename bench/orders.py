@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from kafka import KafkaProducer
 
+from devkit.audit.books import Paid
+
 CURRENCY: Final = "CNY"
 PAID_AT: Final = "2023-08-21T18:33:55+08:00"
 PACKAGE: Final = "CT-DATA-10GB-30D"
 SEND_SECONDS: Final = 60.0
+REFUSAL: Final = "SIM_SUSPENDED"
 _VIN_PREFIX: Final = "LSGBC5342AG"
 
 
@@ -36,13 +39,34 @@ class BenchOrder:
     carrier_fault: dict[str, Any] | None
     refused: bool
 
+    @property
+    def vin(self) -> str:
+        """Its car."""
+        return f"{_VIN_PREFIX}{self.number % 1_000_000:06d}"
+
+    def paid(self, platforms: Sequence[str]) -> Paid:
+        """The auditor's view of it: one POST, and the one right end."""
+        return Paid(
+            order_id=self.order_id,
+            vin=self.vin,
+            provider=self.provider,
+            transaction_id=self.transaction_id,
+            out_trade_no=self.order_id,
+            amount_fen=self.amount_fen,
+            currency=CURRENCY,
+            platforms=tuple(platforms),
+            end="refunded" if self.refused else "delivered",
+            reason=REFUSAL if self.refused else "",
+            posts=1,
+        )
+
     def record(self) -> bytes:
         """Its Kafka value (contracts §1)."""
         return json.dumps(
             {
                 "schema": "topup.paid-order/1",
                 "order_id": self.order_id,
-                "vehicle": {"vin": f"{_VIN_PREFIX}{self.number % 1_000_000:06d}", "iccid": f"8986{self.number:016d}"},
+                "vehicle": {"vin": self.vin, "iccid": f"8986{self.number:016d}"},
                 "package_id": PACKAGE,
                 "amount_fen": self.amount_fen,
                 "currency": CURRENCY,
@@ -79,7 +103,7 @@ class Trouble:
             return {"kind": "hang", "act": True}
         turn -= self.silent_percent
         if turn < self.refused_percent:
-            return {"kind": "refuse", "code": "SIM_SUSPENDED"}
+            return {"kind": "refuse", "code": REFUSAL}
         return None
 
 

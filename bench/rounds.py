@@ -13,10 +13,13 @@ from typing import Any, Final, cast
 from kafka import KafkaAdminClient
 from temporalio.client import Client
 
-from bench.books import Books
+from bench.environment import GROUP, TOPIC, Environment
 from bench.machine import Memory, busy_seconds
 from bench.orders import BenchOrder, Trouble, make_orders, produce
-from bench.stand import GROUP, TOPIC, Stand
+from devkit.audit.auditor import Report, audit_seen, audit_undisturbed, audit_whole
+from devkit.audit.books import Books, Paid, Seen
+from devkit.audit.files import BookFiles, broken_chains
+from devkit.simulation.control import SimulatorControl
 
 LOOK_SECONDS: Final = 0.25
 SAY_SECONDS: Final = 5.0
@@ -36,7 +39,7 @@ class Variant:
     """What a round runs with.
 
     Attributes:
-        settings: of the worker, besides the stand's own.
+        settings: of the worker, besides the environment's own.
         module: what runs it; `console` is the product's own command.
     """
 
@@ -74,20 +77,35 @@ class Result:
         return self.orders / self.seconds
 
 
+def mismatches(seen: Sequence[Seen], paid: Sequence[Paid], books: Books) -> list[str]:
+    """Every effect that is not exactly right, in words.
+
+    Args:
+        seen: what the books hold about the orders of a round.
+        paid: the orders of all rounds so far.
+        books: of all rounds so far.
+    """
+    report = Report()
+    for found in (audit_seen(seen), audit_whole(paid, books), audit_undisturbed(books)):
+        report.merge(found)
+    return [f"{one.order_id}: {one.sentence}".removeprefix(": ") for one in report.violations]
+
+
 class Rounds:
-    """Runs rounds on one stand, one after the other.
+    """Runs rounds on one environment, one after the other.
 
     Args:
         say: told a sentence now and then.
     """
 
-    def __init__(self, stand: Stand, say: Callable[[str], None]) -> None:
-        self._stand = stand
+    def __init__(self, environment: Environment, say: Callable[[str], None]) -> None:
+        self._environment = environment
         self._say = say
-        self._books = Books(stand.books, stand.platforms)
+        self._files = BookFiles(environment.simulators.books)
         self._run = int(time.time()) % 100_000_000
         self._made = 0
-        self._known: set[str] = set()
+        self._paid: list[Paid] = []
+        """All orders of all rounds so far."""
         self._producing: threading.Thread | None = None
 
     async def run(
@@ -98,49 +116,56 @@ class Rounds:
         Raises:
             RoundFailedError: it did not come to its end.
         """
-        orders = self._orders(count, variant.trouble)
+        orders = await self._orders(count, variant.trouble)
         result = Result(variant.name, count, load_average=os.getloadavg()[0])
-        stand, cores = self._stand, self._stand.choices.cores
+        environment, cores = self._environment, self._environment.choices.cores
         if 0 in memory_at:
-            result.memory[0] = stand.memory()
-        cpu_before, busy_before, wall_before = stand.cpu_seconds(), busy_seconds(cores), time.monotonic()
+            result.memory[0] = environment.memory()
+        cpu_before, busy_before, wall_before = environment.cpu_seconds(), busy_seconds(cores), time.monotonic()
         began = await self._produced(orders)
         await self._until_terminal(orders, result, memory_at, label or variant.name)
         wall, busy = time.monotonic() - wall_before, busy_seconds(cores) - busy_before
-        ours = sum(after - cpu_before.get(name, 0.0) for name, after in stand.cpu_seconds().items())
+        ours = sum(after - cpu_before.get(name, 0.0) for name, after in environment.cpu_seconds().items())
         await self._settled()
-        ended = sorted(self._books.ended_at(order) for order in orders)
+        seen = self._files.look().seen([order.paid(environment.platforms) for order in orders])
+        ended = sorted(one.last_effect_at.timestamp() for one in seen if one.last_effect_at)
         result.seconds = ended[-1] - began[0]
         result.half_seconds = statistics.median(ended) - began[0]
-        cpu = stand.cpu_seconds()
+        cpu = environment.cpu_seconds()
         result.cpu_ms_per_order = {name: (cpu[name] - cpu_before.get(name, 0.0)) * 1000 / count for name in cpu}
         result.busy_percent = 100 * busy / (wall * len(cores))
         result.foreign_percent = max(0.0, 100 * (busy - ours) / (wall * len(cores)))
-        result.mismatches = self._books.mismatches(orders) + self._books.strangers(self._known)
-        result.repeated_notices = self._books.repeated_notices(orders)
+        result.mismatches = mismatches(seen, self._paid, self._files.books)
+        result.repeated_notices = sum(len(one.notices) - len(one.told) for one in seen)
         return result
 
     def verify_books(self) -> None:
-        """Check the hash chains of all books."""
-        self._books.verify_chains()
+        """Check the hash chains of all books.
 
-    def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
-        orders = make_orders(self._run, self._made, count, trouble, self._stand.merchants)
+        Raises:
+            RoundFailedError: one was altered.
+        """
+        if broken := broken_chains(self._environment.simulators.books):
+            raise RoundFailedError("; ".join(broken))
+
+    async def _orders(self, count: int, trouble: Trouble) -> list[BenchOrder]:
+        orders = make_orders(self._run, self._made, count, trouble, self._environment.merchants)
         self._made += count
-        self._known |= {order.order_id for order in orders}
-        for provider in ("wechat", "alipay"):
-            payments = {
-                order.transaction_id: {
-                    "amount_fen": order.amount_fen,
-                    "out_trade_no": order.order_id,
-                    "merchant_id": order.merchant_id,
+        self._paid += [order.paid(self._environment.platforms) for order in orders]
+        async with SimulatorControl(self._environment.simulators.urls) as control:
+            for provider in ("wechat", "alipay"):
+                payments = {
+                    order.transaction_id: {
+                        "amount_fen": order.amount_fen,
+                        "out_trade_no": order.order_id,
+                        "merchant_id": order.merchant_id,
+                    }
+                    for order in orders
+                    if order.refused and order.provider == provider
                 }
-                for order in orders
-                if order.refused and order.provider == provider
-            }
-            self._stand.tell(provider, "/payments", payments)
-        faults = {order.order_id: order.carrier_fault for order in orders if order.carrier_fault}
-        self._stand.tell("carrier", "/faults", faults)
+                await control.register_payments(provider, payments)
+            faults = {order.order_id: [order.carrier_fault] for order in orders if order.carrier_fault}
+            await control.order_faults("carrier", faults)
         return orders
 
     async def _produced(self, orders: Sequence[BenchOrder]) -> list[float]:
@@ -155,7 +180,7 @@ class Rounds:
 
         def work() -> None:
             try:
-                produce(self._stand.bootstrap_servers, TOPIC, orders, note)
+                produce(self._environment.bootstrap_servers, TOPIC, orders, note)
             except BaseException as error:  # noqa: BLE001 - carried over to the caller
                 failures.append(error)
                 started.set()
@@ -170,25 +195,25 @@ class Rounds:
     async def _until_terminal(
         self, orders: Sequence[BenchOrder], result: Result, memory_at: Sequence[int], label: str
     ) -> None:
-        open_orders = {order.order_id: order for order in orders}
+        open_orders = {order.order_id: order.paid(self._environment.platforms) for order in orders}
         due = sorted(at for at in memory_at if 0 < at <= len(orders))
         began = last_news = last_said = time.monotonic()
         while open_orders:
             await asyncio.sleep(LOOK_SECONDS)
-            self._books.look()
-            for order_id in [name for name, order in open_orders.items() if self._books.terminal(order)]:
+            books = self._files.look()
+            for order_id in [name for name, paid in open_orders.items() if books.about(paid).is_complete]:
                 del open_orders[order_id]
                 last_news = time.monotonic()
             done = len(orders) - len(open_orders)
             while due and done >= due[0]:
-                held = result.memory[due.pop(0)] = self._stand.memory()
+                held = result.memory[due.pop(0)] = self._environment.memory()
                 sizes = ", ".join(f"{name} {memory.pss_kib / 1024:.0f} MiB" for name, memory in held.items())
                 self._say(f"{label}: after {done} orders {sizes} (PSS)")
             now = time.monotonic()
             if now - last_said >= SAY_SECONDS:
                 last_said = now
                 self._say(f"{label}: {done} of {len(orders)} orders at their end, {done / (now - began):.0f}/s")
-            if fallen := self._stand.fallen():
+            if fallen := self._environment.fallen():
                 raise RoundFailedError(fallen)
             if now - last_news > STALLED_SECONDS:
                 some = ", ".join(list(open_orders)[:5])
@@ -196,7 +221,7 @@ class Rounds:
 
     async def _settled(self) -> None:
         """All runs are closed and all offsets committed: what comes later belongs to the next round."""
-        client = await Client.connect(self._stand.temporal_address)
+        client = await Client.connect(self._environment.temporal_address)
         deadline = time.monotonic() + SETTLE_SECONDS
         query = "WorkflowType = 'TopUpOrder' AND ExecutionStatus = 'Running'"
         while (running := (await client.count_workflows(query)).count) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is seen by looking
@@ -207,11 +232,10 @@ class Rounds:
             await asyncio.sleep(LOOK_SECONDS)
         if left:
             raise RoundFailedError(f"The bridge has not committed {left} records.")
-        self._books.look()
 
     def _uncommitted(self) -> int:
         admin = cast("Any", KafkaAdminClient)(
-            bootstrap_servers=self._stand.bootstrap_servers, request_timeout_ms=ADMIN_MS
+            bootstrap_servers=self._environment.bootstrap_servers, request_timeout_ms=ADMIN_MS
         )
         with contextlib.closing(admin):
             offsets: Mapping[Any, Any] = admin.list_group_offsets([GROUP])[GROUP]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
-from bench.stand import StandChoices
+from bench.environment import EnvironmentChoices
 from devkit.servers import kafka, mosquitto, postgres, temporal
 
 PACKAGES: Final = ("temporalio", "kafka-python", "sqlalchemy", "asyncpg", "httpx", "paho-mqtt", "pydantic")
 
 
-def versions(choices: StandChoices) -> dict[str, str]:
+def versions(choices: EnvironmentChoices) -> dict[str, str]:
     """By part. Raises PartMissingError where a part is not there."""
     broker = mosquitto.find()
     found = {
@@ -29,7 +29,7 @@ def versions(choices: StandChoices) -> dict[str, str]:
     return found
 
 
-def _temporal(choices: StandChoices) -> str:
+def _temporal(choices: EnvironmentChoices) -> str:
     if choices.temporal_address:
         return f"a running server at {choices.temporal_address}: not pinned, not measured"
     if choices.temporal_programs:
@@ -37,7 +37,7 @@ def _temporal(choices: StandChoices) -> str:
     return f"{_first_line([temporal.find(), '--version'])}; development server, SQLite file, WAL, synchronous FULL"
 
 
-def _database(choices: StandChoices) -> str:
+def _database(choices: EnvironmentChoices) -> str:
     if choices.database == "sqlite":
         return "SQLite, WAL, synchronous FULL"
     return f"{_postgres()}, fsync on, full_page_writes on, synchronous_commit on"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from console import dead_letters, demo_command, dev_command, keys, orders, processes
+from console import dead_letters, keys, local_commands, orders, processes
 from console.exits import CommandFailed, Exit, say
 from runtime.exits import exit_now
 
@@ -25,8 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.register(app)
-dev_command.register(app)
-demo_command.register(app)
+local_commands.register(app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(keys.app, name="keys")

@@ -24,7 +24,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
-from devkit.servers.process import PartMissingError, PartNotOursError, Process, reaper
+from devkit.servers.process import PartMissingError, PartNotOursError, Process, watchdog
 from devkit.servers.temporal import Temporal
 
 PartType = TypeVar("PartType", bound=Process)
@@ -101,7 +101,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """
     for part, reason in config.stash[_not_shown].items():
         terminalreporter.write_line(f"not shown here: {part} ({reason})", yellow=True, bold=True)
-    for process in reaper.kill_children():
+    for process in watchdog.kill_children():
         terminalreporter.write_line(f"left running by a test, and killed: {process}", yellow=True, bold=True)
 
 
@@ -120,7 +120,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(_session, None)
     if session is None:  # ended before it began, as with --help
         return
-    reaper.close()
+    watchdog.close()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(session.exitstatus))

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from console.exits import CommandFailed
+from devkit.audit.books import Entry
 from devkit.demo.kafka_records import Sender, read_dead_letters
 from devkit.demo.plan import Merchant, Plan, PlannedRecord, plan_sample
 from devkit.demo.scenarios import LOAD
 from devkit.demo.screen import Screen
 from devkit.demo.watching import lines
+from devkit.simulation.control import SimulatorControl
 from devkit.stack.local import LocalStack
-from devkit.stack.world import Entry, World
 from runtime.settings.groups import Topics
 
 LOOK_SECONDS: Final = 0.5
@@ -52,17 +53,17 @@ class Everyday:
             CommandFailed: a part ended that can't simply be started again.
         """
         try:
-            async with World(self._stack.urls) as world, asyncio.TaskGroup() as group:
+            async with SimulatorControl(self._stack.urls) as control, asyncio.TaskGroup() as group:
                 group.create_task(self._keep_up())
-                for work in (self._show(world), self._count_dead_letters(), self._send_samples(world)):
+                for work in (self._show(control), self._count_dead_letters(), self._send_samples(control)):
                     group.create_task(_with_last_words(work))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
 
-    async def _show(self, world: World) -> None:
-        await world.new_entries()  # what the books have from earlier starts is no news
+    async def _show(self, control: SimulatorControl) -> None:
+        await control.read_news()  # what the books have from earlier starts is no news
         while True:
-            self._tell(await world.new_entries())
+            self._tell(await control.read_news())
             await asyncio.sleep(LOOK_SECONDS)
 
     def _tell(self, news: dict[str, Sequence[Entry]]) -> None:
@@ -91,21 +92,21 @@ class Everyday:
             await self._stack.restart(failure.name)
             self._screen.say(f"{failure.name} is up again")
 
-    async def _send_samples(self, world: World) -> None:
+    async def _send_samples(self, control: SimulatorControl) -> None:
         while self._orders_per_minute:
-            await self._send_sample(world)
+            await self._send_sample(control)
             await asyncio.sleep(MINUTE_SECONDS / self._orders_per_minute)
 
-    async def _send_sample(self, world: World) -> None:
+    async def _send_sample(self, control: SimulatorControl) -> None:
         scenario = self._random.choice(FOR_SAMPLES)
         order_id = f"T{datetime.now(UTC):%Y%m%d%H%M%S}{self._random.randrange(1_000_000):06d}"
         plan: Plan = plan_sample(scenario, order_id, self._random.randrange(2**32), self._merchant)
         order = plan.orders[0]
         now = f"{datetime.now(UTC):%H:%M:%S.%f}"[:12]
         self._screen.event(now, order_id, f"paid; {scenario.name}: {scenario.says}")
-        await world.order_faults("carrier", plan.carrier_faults)
-        await world.register_payments(order.provider, plan.payments(order.provider))
-        await world.order_faults(order.provider, plan.payment_faults(order.provider))
+        await control.order_faults("carrier", plan.carrier_faults)
+        await control.register_payments(order.provider, plan.payments(order.provider))
+        await control.order_faults(order.provider, plan.payment_faults(order.provider))
         await asyncio.to_thread(_send, self._stack.settings, plan.records)
 
 

@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 
 from console.connecting import kafka_arguments, kafka_away
 from console.exits import CommandFailed
-from devkit.demo.books import DeadLetter, SentRecord
+from devkit.audit.records import DeadLetter, SentRecord
 from devkit.demo.plan import PlannedRecord
 from runtime.settings.groups import Topics
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from devkit.demo.audit import Verdict, audit
-from devkit.demo.books import Books
+from devkit.audit.books import Books, Entry
+from devkit.audit.records import DeadLetter, SentRecord
 from devkit.demo.kafka_records import read_dead_letters
 from devkit.demo.plan import PlannedOrder
-from devkit.stack.world import Entry, World
-from runtime.settings.groups import Topics
+from devkit.demo.verdict import Verdict, judge
+from devkit.simulation.control import SimulatorControl
+from devkit.stack.local import LocalStack
 
 LOOK_SECONDS: Final = 0.5
 LETTERS_EACH_LOOKS: Final = 6
@@ -40,13 +41,21 @@ class Observer:
         on_news: told the new entries of each book.
     """
 
-    def __init__(self, world: World, settings: Topics, on_news: Callable[[dict[str, Sequence[Entry]]], None]) -> None:
-        self.books = Books()
+    def __init__(
+        self, control: SimulatorControl, stack: LocalStack, on_news: Callable[[dict[str, Sequence[Entry]]], None]
+    ) -> None:
         self.orders: list[PlannedOrder] = []
-        self._world = world
-        self._settings = settings
+        self.sent: list[SentRecord] = []
+        self._dead_letters: list[DeadLetter] = []
+        self._control = control
+        self._stack = stack
         self._on_news = on_news
         self._last_news = time.monotonic()
+
+    @property
+    def books(self) -> Books:
+        """What was read of the books so far."""
+        return self._control.books
 
     @property
     def quiet_seconds(self) -> float:
@@ -64,39 +73,39 @@ class Observer:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Fold what is new in the books."""
-        news = await self._world.new_entries()
-        self.books.read_carrier(news["carrier"])
-        for provider in ("wechat", "alipay"):
-            self.books.read_payments(news[provider])
-        self.books.read_vehicle(news["vehicle"])
+        """Read what is new in the books."""
+        news = await self._control.read_news()
         if any(news.values()):
             self._last_news = time.monotonic()
         self._on_news(news)
 
     async def look_at_dead_letters(self) -> None:
         """Read the dead-letter topic anew."""
-        self.books.dead_letters = await asyncio.to_thread(read_dead_letters, self._settings)
+        self._dead_letters = await asyncio.to_thread(read_dead_letters, self._stack.settings)
 
     def counts(self) -> Counts:
         """Where the planned orders stand."""
-        books = self.books
-        delivered = sum(1 for order in self.orders if (seen := books.carrier.get(order.order_id)) and seen.sold)
-        refunded = sum(
-            1 for order in self.orders if (seen := books.payments.get(order.transaction_id)) and seen.refunds
-        )
-        notices = {(notice.platform, notice.id) for notice in books.notices}
-        return Counts(len(self.orders), delivered, refunded, len(notices), len(books.dead_letters))
+        ends = [order.seen(self.books).ends for order in self.orders]
+        notices = {(entry.data["broker"], entry.data["id"]) for entry in self.books.vehicle if entry.kind == "notice"}
+        delivered = sum("delivered" in end for end in ends)
+        refunded = sum(end == {"refunded"} for end in ends)
+        return Counts(len(ends), delivered, refunded, len(notices), len(self._dead_letters))
 
     def ended(self) -> set[str]:
         """The orders that were delivered or refunded."""
-        books = self.books
-        delivered = {order_id for order_id, seen in books.carrier.items() if seen.sold}
-        return delivered | {seen.out_trade_no for seen in books.payments.values() if seen.refunds}
+        return {order.order_id for order in self.orders if order.seen(self.books).ends}
 
-    def verdict(self, platforms: Sequence[str]) -> Verdict:
+    def verdict(self) -> Verdict:
         """The audit as of now."""
-        return audit(self.orders, self.books, platforms)
+        stack = self._stack
+        return judge(
+            self.orders,
+            self.books,
+            self.sent,
+            self._dead_letters,
+            platforms=stack.platforms,
+            time_scale=stack.choices.time_scale,
+        )
 
     async def until(self, condition: Callable[[], bool], limit_seconds: float) -> bool:
         """Wait for a condition on what was seen; False when it did not come in time."""

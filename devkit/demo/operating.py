@@ -8,9 +8,8 @@ from temporalio.client import Client
 
 from console import runs
 from console.exits import CommandFailed
-from devkit.demo.books import Books
 from devkit.demo.plan import PlannedOrder
-from devkit.stack.world import World
+from devkit.simulation.control import SimulatorControl
 
 OPERATOR: Final = "demo"
 LOOK_SECONDS: Final = 0.5
@@ -26,11 +25,10 @@ class Operator:
     """
 
     def __init__(
-        self, client: Client, world: World, books: Books, orders: Sequence[PlannedOrder], say: Callable[[str], None]
+        self, client: Client, control: SimulatorControl, orders: Sequence[PlannedOrder], say: Callable[[str], None]
     ) -> None:
         self._client = client
-        self._world = world
-        self._books = books
+        self._control = control
         self._say = say
         self._poor = [order for order in orders if order.scenario.operator == "balance"]
         self._abnormal = [order for order in orders if order.scenario.operator == "abnormal"]
@@ -48,7 +46,7 @@ class Operator:
         providers = " and ".join(sorted({NAMES[order.provider] for order in waiting}))
         self._say(f"operator: {len(waiting)} refunds wait for money; tops up the merchant's balance at {providers}")
         for order in waiting:
-            await self._world.lift_faults(order.provider, order.transaction_id)
+            await self._control.lift_faults(order.provider, order.transaction_id)
         for order in waiting:
             await self._update(order, "retry_now", {"operator": OPERATOR, "note": "balance topped up"})
 
@@ -59,15 +57,14 @@ class Operator:
         self._say(
             f"operator: refund {number} is ABNORMAL; settles it at {NAMES[order.provider]} and resolves the order"
         )
-        await self._world.settle_refund(order.provider, number)
+        await self._control.settle_refund(order.provider, number)
         note = f"settled in the merchant platform, refund {number}"
         await self._update(order, "resolve", {"operator": OPERATOR, "note": note, "outcome": "refunded"})
 
     async def _until_needed(self, order: PlannedOrder) -> None:
         """Until the order itself says that it needs a person; it must not say so before money was asked for."""
         while True:
-            payment = self._books.payments.get(order.transaction_id)
-            if payment is not None and payment.first_request_at:
+            if order.seen(self._control.books).at_provider("refund"):
                 try:
                     status: Mapping[str, Any] = await runs.status(self._client, order.order_id)
                 except CommandFailed:
@@ -87,6 +84,6 @@ class Operator:
                 await asyncio.sleep(LOOK_SECONDS)
             else:
                 return
-            if self._books.payments[order.transaction_id].refunds:  # done already, whoever did it
+            if order.seen(self._control.books).at_provider("refunded"):  # done already, whoever did it
                 return
         self._say(f"operator: {name} for {order.order_id} was refused: {said}")

@@ -7,17 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from devkit.audit.books import Books, Paid, Seen
+from devkit.audit.records import Headers
 from devkit.demo.scenarios import INCIDENT, POISON, Fault, Scenario, scaled_load
+from devkit.stack.choices import COMPLETION_SECONDS
+from workflows.policies import scaled
 
 SCHEMA: Final = "topup.paid-order/1"
+CURRENCY: Final = "CNY"
+LONGEST_LATENCY_SECONDS: Final = 60.0
+VISIBILITY_LAG_SECONDS: Final = 15.0
+"""Of the carrier, unscaled, as the product's settings have them by default (contracts §4)."""
 LARGEST_VALUE_BYTES: Final = 65_536
 EARLY: Final = 0.3
 """`Scenario.early` orders come within this first part of the load."""
 INCIDENT_ORDER_ID: Final = "T20230821183406000001"
 _PACKAGES: Final = (("CT-DATA-10GB-30D", 9900), ("CT-DATA-2GB-7D", 1990), ("CT-DATA-100GB-365D", 49_900))
 _VIN_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
-
-Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,30 @@ class PlannedOrder:
     provider: str
     transaction_id: str
     merchant_id: str
+
+    def paid(self, platforms: Sequence[str], time_scale: float) -> Paid:
+        """The auditor's view of it, in a stack whose waits are scaled."""
+        scenario, lag = self.scenario, scaled(VISIBILITY_LAG_SECONDS, time_scale)
+        return Paid(
+            order_id=self.order_id,
+            vin=self.vin,
+            provider=self.provider,
+            transaction_id=self.transaction_id,
+            out_trade_no=self.order_id,
+            amount_fen=self.amount_fen,
+            currency=CURRENCY,
+            platforms=tuple(platforms),
+            end=scenario.end,
+            reason=scenario.reason,
+            carrier_orders=scenario.carrier_orders,
+            answered_seconds=lag,
+            unanswered_seconds=scaled(LONGEST_LATENCY_SECONDS, time_scale) + lag,
+            burn_seconds=scaled(COMPLETION_SECONDS, time_scale) + lag,
+        )
+
+    def seen(self, books: Books) -> Seen:
+        """What the books hold about it by now."""
+        return books.about(self.paid((), 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +198,7 @@ class _Planner:
             },
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,
-            "currency": "CNY",
+            "currency": CURRENCY,
             "payment": {
                 "provider": order.provider,
                 "merchant_id": order.merchant_id,

@@ -13,9 +13,6 @@ Payer = Literal["wechat", "alipay", "both"]
 Hand = Literal["", "balance", "abnormal"]
 """What an operator must do: top up the merchant's balance; settle an ABNORMAL refund and say so to the order."""
 
-NOTICES_OF: Mapping[End, tuple[str, ...]] = {"delivered": ("delivered",), "refunded": ("failed", "refunded")}
-"""Contracts §6: a delivered order has one notice, a refunded one two, on every platform."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from devkit.demo.audit import Numbers, Row, Verdict
 from devkit.demo.observing import Counts
+from devkit.demo.verdict import Numbers, Row, Verdict
 from devkit.stack.local import Address
 
 PLAIN_WIDTH: Final = 150
@@ -90,8 +90,8 @@ class Screen:
         table.add_row("in all", *_cells(total(verdict)), _mark(ok=verdict.ok))
         self._console.print(table)
         by_order: dict[str, list[str]] = {}
-        for violation in verdict.violations:
-            where = " ".join(part for part in (violation.scenario, violation.order_id) if part)
+        for scenario, violation in verdict.violations:
+            where = " ".join(part for part in (scenario, violation.order_id) if part)
             by_order.setdefault(where, []).append(violation.sentence)
         for where, sentences in by_order.items():
             self._console.print(f"[red]{escape(where)}[/red]: {escape('; '.join(sentences))}", soft_wrap=True)
@@ -99,7 +99,7 @@ class Screen:
 
 def total(verdict: Verdict) -> Row:
     """All rows together."""
-    whole = Row("in all", violations=list(verdict.violations))
+    whole = Row("in all", violations=[violation for _, violation in verdict.violations])
     for row in verdict.rows:
         whole.orders += row.orders
         whole.records += row.records
@@ -110,7 +110,7 @@ def total(verdict: Verdict) -> Row:
     return whole
 
 
-def as_json(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, Any]:
+def as_json_object(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, Any]:
     """The verdict for a script."""
     whole = total(verdict)
     return {
@@ -119,12 +119,12 @@ def as_json(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, An
         "scenarios": [_row_json(row) | {"says": expectation(row.scenario)} for row in verdict.rows],
         "violations": [
             {
-                "scenario": one.scenario,
+                "scenario": scenario,
                 "order_id": one.order_id,
                 "violation": one.sentence,
-                "expectation": expectation(one.scenario),
+                "expectation": expectation(scenario),
             }
-            for one in verdict.violations
+            for scenario, one in verdict.violations
         ],
     }
 

@@ -2,26 +2,25 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from console.connecting import temporal_client
-from console.exits import CommandFailed
-from devkit.demo.audit import Verdict, Violation, with_violations
-from devkit.demo.books import AtCarrier, AtProvider
+from devkit.audit.auditor import Violation
+from devkit.audit.books import Entry
 from devkit.demo.kafka_records import Sender
 from devkit.demo.observing import Observer
 from devkit.demo.operating import Operator
 from devkit.demo.plan import Merchant, Plan, PlannedOrder, plan_incident, plan_load
 from devkit.demo.scenarios import INCIDENT, LOAD
 from devkit.demo.screen import Screen
+from devkit.demo.verdict import Verdict, with_violations
 from devkit.demo.watching import lines
+from devkit.simulation.control import SimulatorControl
 from devkit.stack.local import LocalStack
 from devkit.stack.mqtt_parts import CARS, LEGACY
-from devkit.stack.world import Entry, World
 
 RECORDS_PER_SECOND: Final = 25.0
 ORDERS_AT_ONCE: Final = 80
@@ -37,6 +36,7 @@ LOAD_SECONDS: Final = 75.0
 """The limit for the last order of the load; some 30 s are needed on two cores."""
 STUCK_SECONDS: Final = 8.0
 """Every order has ended and nothing has moved for so long: what is wrong now stays wrong."""
+IN_TIME: Final = "compensated at once, whatever another platform does"
 QUIET_SECONDS: Final = 2.0
 """After all is as expected: time for an effect too many to show."""
 
@@ -64,17 +64,17 @@ class Demonstration:
 
     async def run(self) -> Verdict:
         """Incident, load, audit."""
-        async with World(self._stack.urls) as world:
-            observer = Observer(world, self._stack.settings, self._on_news)
-            await self._wait_for_cars(world)
+        async with SimulatorControl(self._stack.urls) as control:
+            observer = Observer(control, self._stack, self._on_news)
+            await control.until_cars_listen(CARS_SECONDS)
             async with _beside(observer.watch()):
-                await self._incident(world, observer)
-                await self._load(world, observer)
+                await self._incident(control, observer)
+                await self._load(control, observer)
             await observer.look()
             await observer.look_at_dead_letters()
-        return with_violations(observer.verdict(self._stack.platforms), self._in_passing)
+        return with_violations(observer.verdict(), INCIDENT.name, self._in_passing)
 
-    async def _incident(self, world: World, observer: Observer) -> None:
+    async def _incident(self, control: SimulatorControl, observer: Observer) -> None:
         plan = plan_incident(self._options.seed, self._merchant)
         order = plan.orders[0]
         self._screen.title("1. The incident")
@@ -84,24 +84,24 @@ class Demonstration:
             "fails; the legacy MQTT platform hangs"
         )
         self._shown = {order.order_id}
-        await self._hand_in(world, observer, plan)
+        await self._hand_in(control, observer, plan)
 
         def compensated() -> bool:
             return _notices_on(observer, order, CARS) == {"failed", "refunded"} and _refunds(observer, order) > 0
 
         if not await observer.until(compensated, INCIDENT_SECONDS):
             sentence = f"it was not refunded and told on the live platform within {INCIDENT_SECONDS:g} s"
-            self._in_passing.append(Violation(INCIDENT.name, order.order_id, sentence))
-        carrier = observer.books.carrier.get(order.order_id, AtCarrier())
+            self._in_passing.append(Violation(IN_TIME, order.order_id, sentence))
+        carrier_orders = len(order.seen(observer.books).at_carrier("accepted"))
         told, waiting = _notices_on(observer, order, CARS), _notices_on(observer, order, LEGACY)
         self._screen.say(
-            f"seen: {carrier.orders} carrier order, {_refunds(observer, order)} refund, the car told "
+            f"seen: {carrier_orders} carrier order, {_refunds(observer, order)} refund, the car told "
             f"{' and '.join(sorted(told)) or 'nothing'} on the live platform, {len(waiting)} notices on the one that "
             "hangs; no operator was needed"
         )
         self._shown = set()
 
-    async def _load(self, world: World, observer: Observer) -> None:
+    async def _load(self, control: SimulatorControl, observer: Observer) -> None:
         plan = plan_load(self._options.seed, self._options.orders, self._merchant)
         poison = sum(record.scenario == "poison" for record in plan.records)
         self._screen.title("2. A mixed load with every fault")
@@ -110,13 +110,13 @@ class Demonstration:
             f"poison; watch them in the Web UI: {self._stack.web_ui}"
         )
         client = await temporal_client(self._stack.settings)
-        operator = Operator(client, world, observer.books, plan.orders, self._screen.say)
+        operator = Operator(client, control, plan.orders, self._screen.say)
         async with _beside(operator.work()), _beside(self._bring_legacy_back()), _beside(self._show_progress(observer)):
-            await self._hand_in(world, observer, plan)
+            await self._hand_in(control, observer, plan)
 
             def over() -> bool:
                 nothing_moves = observer.counts().open == 0 and observer.quiet_seconds > STUCK_SECONDS
-                return nothing_moves or observer.verdict(self._stack.platforms).ok
+                return nothing_moves or observer.verdict().ok
 
             await observer.until(over, LOAD_SECONDS)
             await asyncio.sleep(QUIET_SECONDS)
@@ -124,12 +124,12 @@ class Demonstration:
         left = observer.counts().open
         self._screen.say(f"{left} orders are still open" if left else "every order came to an end")
 
-    async def _hand_in(self, world: World, observer: Observer, plan: Plan) -> None:
+    async def _hand_in(self, control: SimulatorControl, observer: Observer, plan: Plan) -> None:
         """Customers pay, faults are ordered, records go into Kafka."""
-        await world.order_faults("carrier", plan.carrier_faults)
+        await control.order_faults("carrier", plan.carrier_faults)
         for provider in ("wechat", "alipay"):
-            await world.register_payments(provider, plan.payments(provider))
-            await world.order_faults(provider, plan.payment_faults(provider))
+            await control.register_payments(provider, plan.payments(provider))
+            await control.order_faults(provider, plan.payment_faults(provider))
         observer.orders += plan.orders
         sender = await asyncio.to_thread(Sender, self._stack.settings)
         handed_in: set[str] = set()
@@ -139,7 +139,7 @@ class Demonstration:
                 handed_in.add(record.key.decode())
             await asyncio.sleep(1 / RECORDS_PER_SECOND)
             await observer.until(partial(_has_room, observer, handed_in), ROOM_SECONDS)
-        observer.books.sent += await asyncio.to_thread(sender.finish)
+        observer.sent += await asyncio.to_thread(sender.finish)
 
     async def _bring_legacy_back(self) -> None:
         await asyncio.sleep(LEGACY_BACK_SECONDS)
@@ -150,16 +150,6 @@ class Demonstration:
         while True:
             self._screen.progress(observer.counts(), self._stack.web_ui)
             await asyncio.sleep(0.5)
-
-    async def _wait_for_cars(self, world: World) -> None:
-        deadline = time.monotonic() + CARS_SECONDS
-        while without := await world.brokers_without_cars():
-            if time.monotonic() > deadline:
-                raise CommandFailed(
-                    f"The simulated cars could not connect to the MQTT platforms {', '.join(without)} within "
-                    f"{CARS_SECONDS:g} s; see {self._stack.supervisor.log_path('simulators')}."
-                )
-            await asyncio.sleep(0.2)
 
     def _on_news(self, news: dict[str, Sequence[Entry]]) -> None:
         for at, order_id, what in lines(news):
@@ -180,15 +170,11 @@ def _has_room(observer: Observer, handed_in: set[str]) -> bool:
 
 
 def _notices_on(observer: Observer, order: PlannedOrder, platform: str) -> set[str]:
-    return {
-        notice.result
-        for notice in observer.books.notices
-        if notice.order_id == order.order_id and notice.platform == platform
-    }
+    return {result for name, result in order.seen(observer.books).told if name == platform}
 
 
 def _refunds(observer: Observer, order: PlannedOrder) -> int:
-    return len(observer.books.payments.get(order.transaction_id, AtProvider()).refunds)
+    return len(order.seen(observer.books).at_provider("refunded"))
 
 
 @contextlib.asynccontextmanager

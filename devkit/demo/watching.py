@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from devkit.stack.world import Entry
+from devkit.audit.books import Entry
 
 _AT_CARRIER: Final = {
     "accepted": "taken in by the carrier",
@@ -24,12 +24,12 @@ _NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 def lines(news: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, str, str]]:
     """Time (UTC), order and what happened, oldest first."""
     entries = [(simulator, entry) for simulator, entries in news.items() for entry in entries]
-    for simulator, entry in sorted(entries, key=lambda pair: (pair[1]["at"], pair[1]["seq"])):
+    for simulator, entry in sorted(entries, key=lambda pair: (pair[1].at, pair[1].seq)):
         yield from _line(simulator, entry)
 
 
 def _line(simulator: str, entry: Entry) -> Iterator[tuple[str, str, str]]:
-    at, kind, data = entry["at"][11:23], entry["kind"], entry["data"]
+    at, kind, data = f"{entry.at:%H:%M:%S.%f}"[:12], entry.kind, entry.data
     if simulator == "carrier" and kind in _AT_CARRIER:
         code = f" ({data['code']})" if data.get("code") else ""
         yield at, data["external_id"], _AT_CARRIER[kind] + code

@@ -96,13 +96,15 @@ class Kafka(Process):
     Topics are made by `create_topic` alone: a missing one stays missing.
     """
 
-    def __init__(self, bootstrap_servers: str | None = None) -> None:
-        super().__init__("kafka", ours=bootstrap_servers is None)
+    def __init__(
+        self, bootstrap_servers: str | None = None, *, port: int | None = None, folder: Path | None = None
+    ) -> None:
+        super().__init__("kafka", ours=bootstrap_servers is None, folder=folder)
         if bootstrap_servers is not None:
             self.bootstrap_servers = bootstrap_servers
             return
         self._programs = find()
-        self.port, self._controller_port = free_port(), free_port()
+        self.port, self._controller_port = port or free_port(), free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         self._data = self.folder / "data"
         self._settings = self.folder / "server.properties"
@@ -126,8 +128,7 @@ class Kafka(Process):
         return self._java("kafka.Kafka", str(self._settings))
 
     def prepare(self) -> None:
-        if self._data.exists():
-            return
+        self.folder.mkdir(parents=True, exist_ok=True)
         listeners = f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
         settings = {
             **SETTINGS,
@@ -138,6 +139,10 @@ class Kafka(Process):
         }
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (self.folder / "log4j2.properties").write_text(LOGGING)
+        if not self._data.exists():
+            self._format()
+
+    def _format(self) -> None:
         options = ["format", "-t", CLUSTER_ID, "-c", str(self._settings), "--standalone"]
         done = subprocess.run(
             self._java("kafka.tools.StorageTool", *options),

@@ -56,16 +56,26 @@ def get() -> None:
 class Mosquitto(Process):
     """A broker on a loopback port, open to anybody, or the one at `url` that runs already.
 
-    Sessions, queued messages and retained ones outlive SIGKILL. `config` takes further lines of mosquitto.conf; with a
-    `listener` among them, the plain one stays.
+    Sessions, queued messages and retained ones outlive SIGKILL, unless it is not `persistent`. `config` takes further
+    lines of mosquitto.conf; with a `listener` among them, the plain one stays.
     """
 
-    def __init__(self, url: str | None = None, *, config: Sequence[str] = ()) -> None:
-        super().__init__("mosquitto", ours=url is None)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        config: Sequence[str] = (),
+        name: str = "mosquitto",
+        port: int | None = None,
+        folder: Path | None = None,
+        persistent: bool = True,
+    ) -> None:
+        super().__init__(name, ours=url is None, folder=folder)
         self._config = config
+        self._persistent = persistent
         if url is None:
             self._program = find()
-            self.host, self.port = "127.0.0.1", free_port()
+            self.host, self.port = "127.0.0.1", port or free_port()
         else:
             parts = urlsplit(url)
             self.host, self.port = parts.hostname or "127.0.0.1", parts.port or MQTT_PORT
@@ -78,12 +88,16 @@ class Mosquitto(Process):
         return self._program.environment()
 
     def prepare(self) -> None:
-        lines = [
-            *([] if os.geteuid() else ["user root"]),  # as root it would go over to a user who can't read the folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        persistence = [
             "persistence true",
             f"persistence_location {self.folder}/",
             "autosave_on_changes true",
             "autosave_interval 1",
+        ]
+        lines = [
+            *([] if os.geteuid() else ["user root"]),  # as root it would go over to a user who can't read the folder
+            *(persistence if self._persistent else ["persistence false"]),
             "max_queued_messages 0",
             "set_tcp_nodelay true",
             f"listener {self.port} 127.0.0.1",

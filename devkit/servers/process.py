@@ -1,4 +1,7 @@
-"""What all parts have in common: a process that a test starts, stops, kills, freezes and starts again."""
+"""What all parts have in common: a process that is started, asked whether it is ready, stopped, killed, frozen.
+
+Used by tests and the benchmark as it is, and by the local stack through `devkit.stack.supervisor`.
+"""
 
 import abc
 import asyncio
@@ -14,21 +17,32 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from devkit.servers.reaper import Reaper, process_tree, signal_all, started_at
+from devkit.servers.parent_watchdog import (
+    ParentWatchdog,
+    process_tree,
+    registered_first,
+    signal_all,
+    signal_group,
+    started_at,
+)
+from devkit.servers.ready import accepts
 
-LOG_TAIL_LINES = 30
+LOG_TAIL_LINES = 20
+LONGEST_LINE = 400
 POLL_SECONDS = 0.05
+FOREIGN = ("TOPUP_", "TEMPORAL_", "PG")
+"""Variables of the caller's shell that must not reach a part: they may speak of real systems."""
 # Below the range from which Linux takes ports for outgoing connections (32768 up): a part that is down for a while
 # finds its own port free when it comes back.
 PORT_RANGE = range(20_000, 32_000)
 
 T = TypeVar("T")
 
-reaper = Reaper()
+watchdog = ParentWatchdog()
 _session = secrets.token_hex(4)
 _numbers = itertools.count(1)
 _given_ports: set[int] = set()
@@ -39,7 +53,17 @@ class PartMissingError(Exception):
 
 
 class PartFailedError(Exception):
-    """The part did not start, did not answer or did not end. The text ends with the tail of its log."""
+    """The part did not start, did not answer or did not end. The text ends with the tail of its log.
+
+    Attributes:
+        name: of the part.
+        restarts: it may simply be started again.
+    """
+
+    def __init__(self, sentence: str, *, name: str = "", restarts: bool = False) -> None:
+        super().__init__(sentence)
+        self.name = name
+        self.restarts = restarts
 
 
 class PartNotOursError(Exception):
@@ -52,12 +76,20 @@ def free_port() -> int:
         port = random.choice(PORT_RANGE)
         if port in _given_ports:
             continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                _given_ports.add(port)
-                return port
+        if is_free(port):
+            _given_ports.add(port)
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on the loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def unique(stem: str) -> str:
@@ -68,7 +100,7 @@ def unique(stem: str) -> str:
 def temporary_folder(name: str) -> Path:
     """A new folder for data and logs, removed with the session at the latest."""
     folder = Path(tempfile.mkdtemp(prefix=f"topup-{name}-"))
-    reaper.watch_folder(folder)
+    watchdog.watch_folder(folder)
     return folder
 
 
@@ -92,9 +124,10 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Process(abc.ABC):
-    """One server process in a session of its own, with its data and log in a temporary folder.
+    """One server process in a session of its own, with its data and log in a folder.
 
-    Ports and data stay the same over `kill()`, `stop()` and `restart()`; `close()` ends it and removes the data.
+    Without a `folder` it has a temporary one, which `close()` removes. Ports and data stay the same over `kill()`,
+    `stop()` and `restart()`; `close()` ends it.
     `start()` returns once the process has really answered a question. Not for use from two threads at once.
 
     A part that is not `ours` runs outside already: `start()` asks it once, and what would end or stop it raises
@@ -103,13 +136,16 @@ class Process(abc.ABC):
 
     ready_timeout_seconds = 60.0
     stop_timeout_seconds = 20.0
+    restarts = False
+    """Whether it may simply be started again when it ends by itself: it keeps nothing in memory that matters."""
     uid: int | None = None
     gid: int | None = None
 
-    def __init__(self, name: str, *, ours: bool = True) -> None:
+    def __init__(self, name: str, *, ours: bool = True, folder: Path | None = None) -> None:
         self.name = name
         self.ours = ours
-        self.folder = temporary_folder(name)
+        self._is_temporary = folder is None
+        self.folder = folder or temporary_folder(name)
         self.log_path = self.folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -122,8 +158,8 @@ class Process(abc.ABC):
         """Ask the process something that only a working one answers; raise while it doesn't."""
 
     def environment(self) -> Mapping[str, str]:
-        """The environment of the process."""
-        return os.environ
+        """The environment of the process: the caller's, without what may speak of real systems."""
+        return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
     def prepare(self) -> None:  # noqa: B027 - most programs need nothing
         """What comes before each start, such as making the data folder the first time."""
@@ -131,7 +167,17 @@ class Process(abc.ABC):
     @property
     def running(self) -> bool:
         """Whether the process is there, frozen or not."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.exit_code is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended by itself (negative: the signal that ended it); None while it runs or was stopped."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return process.returncode if process else None
+        if process.poll() is not None:
+            signal_group(process.pid, signal.SIGKILL)  # its children don't outlive it
+        return process.returncode
 
     @property
     def pid(self) -> int:
@@ -146,12 +192,33 @@ class Process(abc.ABC):
         if not self.ours:
             self._ask_outside()
             return self
-        if self.running:
-            raise PartFailedError(f"{self.name} runs already, process {self.pid}")
-        self.prepare()
-        self._spawn()
+        self.spawn()
         self._wait_until_ready()
         return self
+
+    def spawn(self) -> None:
+        """Start the process; what it needs before that is prepared first."""
+        if self.running:
+            raise PartFailedError(f"{self.name} runs already, process {self.pid}", name=self.name)
+        self.prepare()
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            process = self._process = subprocess.Popen(
+                registered_first(self.command()),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment()),
+                start_new_session=True,
+                user=self.uid,
+                group=self.gid,
+                extra_groups=None if self.gid is None else [],
+            )
+        watchdog.watch(process.pid)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"registered\n")
+            process.stdin.close()
 
     def stop(self) -> None:
         """End the process in its own orderly way (SIGTERM), by SIGKILL when it doesn't; the data stay."""
@@ -161,8 +228,7 @@ class Process(abc.ABC):
         if self.running:
             self.thaw()
             self._process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(self.stop_timeout_seconds)
+            self._ended_within(self.stop_timeout_seconds)
         self.kill()
 
     def kill(self) -> None:
@@ -179,7 +245,7 @@ class Process(abc.ABC):
             if time.monotonic() > deadline:
                 raise PartFailedError(f"{self.name}: children of process {self._process.pid} outlived SIGKILL")
             time.sleep(POLL_SECONDS)
-        reaper.forget(self._process.pid)
+        watchdog.forget(self._process.pid)
         self._process = None
 
     def freeze(self) -> None:
@@ -199,16 +265,28 @@ class Process(abc.ABC):
         """Wait for the process to end by itself; its exit code (negative: the signal that ended it)."""
         if self._process is None:
             raise PartFailedError(f"{self.name} is not started")
-        try:
-            return self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise self._failed(f"did not end within {timeout_seconds:.0f} s") from None
+        if not self._ended_within(timeout_seconds):
+            raise self.failed(f"did not end within {timeout_seconds:.0f} s")
+        return self._process.returncode
 
     def close(self) -> None:
-        """End the process and remove its data and log."""
+        """End the process; a temporary folder goes with its data and log."""
         if self.ours:
             self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._is_temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rotate_log(self, path: Path) -> None:
+        """Write to this file from the next start on; the log of the start before is kept beside it as `*.log.1`."""
+        self.log_path = path
+        if path.exists():
+            path.replace(path.with_suffix(".log.1"))
+
+    def failed(self, what: str) -> PartFailedError:
+        """The error that it has done this, with the end of its log."""
+        tail = "\n".join(f"    {line[:LONGEST_LINE]}" for line in self.log_tail().splitlines()) or "    (empty)"
+        sentence = f"{self.name} {what}; the last lines of {self.log_path}:\n{tail}"
+        return PartFailedError(sentence, name=self.name, restarts=self.restarts)
 
     def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
         """The last lines of what the process wrote on standard output and error, over all its starts."""
@@ -234,53 +312,70 @@ class Process(abc.ABC):
                 f"{self.name}, which a TOPUP_TEST_* setting names, does not answer: {error}"
             ) from error
 
-    def _spawn(self) -> None:
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(self.environment()),
-                start_new_session=True,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=None if self.gid is None else [],
-            )
-        reaper.watch(self._process.pid)
+    def _ended_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.running:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS / 2)
+        return True
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.ready_timeout_seconds
         while True:
-            if not self.running:
-                raise self._failed(f"ended with exit code {self.wait(0)} instead of getting ready")
+            self.require_running()
             try:
                 self.ask()
             except Exception as error:  # each part's client has its own errors; all mean "not yet"
                 if time.monotonic() > deadline:
                     self.kill()
-                    raise self._failed(f"was not ready within {self.ready_timeout_seconds:.0f} s ({error})") from error
+                    raise self.not_ready(error) from error
                 time.sleep(POLL_SECONDS)
             else:
                 return
 
-    def _failed(self, what: str) -> PartFailedError:
-        return PartFailedError(f"{self.name} {what}. The end of its log:\n{self.log_tail()}")
+    def require_running(self) -> None:
+        """Raises PartFailedError if it has ended instead of getting ready."""
+        if (code := self.exit_code) is not None:
+            raise self.failed(f"{how_it_ended(code)} instead of getting ready")
+
+    def not_ready(self, why: Exception) -> PartFailedError:
+        """The error that it has not got ready in time."""
+        reason = str(why) or type(why).__name__
+        return self.failed(f"was not ready within {self.ready_timeout_seconds:.0f} s ({reason})")
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 class Program(Process):
-    """Any program under a test's control: a worker, a bridge, a simulator.
+    """Any program: a worker, a bridge, a simulator.
 
-    `listens_on` is a port that must take connections before `start()` returns; without it, running is enough.
+    Args:
+        env: its whole environment; the caller's where none is given.
+        listens_on: a port that must take connections before it is ready.
+        ready: raises while it does not answer yet. Without both, running is enough.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, listens_on: int | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        listens_on: int | None = None,
+        ready: Callable[[], object] | None = None,
+        ready_timeout_seconds: float = Process.ready_timeout_seconds,
+        restarts: bool = False,
+        folder: Path | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, folder=folder)
+        self.ready_timeout_seconds, self.restarts = ready_timeout_seconds, restarts
         self._command = command
         self._env = os.environ if env is None else env
-        self._listens_on = listens_on
+        self._ready = ready or (accepts(listens_on) if listens_on is not None else None)
 
     def command(self) -> Sequence[str]:
         return self._command
@@ -289,5 +384,5 @@ class Program(Process):
         return self._env
 
     def ask(self) -> None:
-        if self._listens_on is not None:
-            socket.create_connection(("127.0.0.1", self._listens_on), timeout=1).close()
+        if self._ready is not None:
+            self._ready()

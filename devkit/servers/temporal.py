@@ -2,23 +2,20 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import temporalio.api.workflowservice.v1 as workflowservice
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from devkit.servers.process import PartMissingError, Process, free_port, run_apart
+from devkit.servers.ready import accepts
+from workflows.steps import SEARCH_ATTRIBUTES
 
 NAMESPACE = "default"
-SEARCH_ATTRIBUTES: Mapping[str, str] = {
-    "TopUpStatus": "Keyword",
-    "TopUpNeedsOperator": "Bool",
-    "TopUpVehicle": "Keyword",
-    "TopUpPackage": "Keyword",
-    "TopUpPaymentProvider": "Keyword",
-}
 
 
 def find() -> str:
@@ -34,11 +31,16 @@ def get() -> None:
     find()
 
 
+def _type(key: SearchAttributeKey[Any]) -> str:
+    return key.indexed_value_type.name.capitalize()
+
+
 class Temporal(Process):
     """A development server on free loopback ports, or the one at `address` that runs already.
 
-    Its state outlives SIGKILL, unless `in_memory` (faster). With `time_skipping`, runs that ask for it get a clock of
-    their own (`temporalio.testing.TimeSkipper`); the others keep the real one.
+    Its state, in `folder` or a temporary one, outlives SIGKILL, unless `in_memory` (faster). With a `ui_port` it has
+    its Web UI. With `time_skipping`, runs that ask for it get a clock of their own (`temporalio.testing.TimeSkipper`);
+    the others keep the real one.
     """
 
     def __init__(
@@ -47,16 +49,18 @@ class Temporal(Process):
         *,
         in_memory: bool = False,
         time_skipping: bool = False,
-        ui: bool = False,
+        port: int | None = None,
+        ui_port: int | None = None,
+        folder: Path | None = None,
     ) -> None:
-        super().__init__("temporal", ours=address is None)
+        super().__init__("temporal", ours=address is None, folder=folder)
         self.namespace = NAMESPACE
         if address is not None:
             self.address = address
             return
         self._program = find()
-        self.port, self._http_port, self._metrics_port = free_port(), free_port(), free_port()
-        self.ui_port = free_port() if ui else None
+        self.port, self._http_port, self._metrics_port = port or free_port(), free_port(), free_port()
+        self.ui_port = ui_port
         self.address = f"127.0.0.1:{self.port}"
         self._in_memory = in_memory
         self._time_skipping = time_skipping
@@ -68,7 +72,7 @@ class Temporal(Process):
         pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"]
         state = [] if self._in_memory else ["--db-filename", self.folder / "temporal.db", *pragmas]
         skipping = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
-        attributes = [word for item in SEARCH_ATTRIBUTES.items() for word in ("--search-attribute", "=".join(item))]
+        attributes = [word for key in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{key.name}={_type(key)}")]
         options = [*ports, *ui, *state, *(skipping if self._time_skipping else []), *attributes]
         start = [self._program, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
         return [*start, *(str(option) for option in options)]
@@ -79,6 +83,8 @@ class Temporal(Process):
 
     def ask(self) -> None:
         run_apart(self._ask())
+        if self.ui_port:
+            accepts(self.ui_port)()
 
     async def _ask(self) -> None:
         client = await Client.connect(self.address, namespace=self.namespace)

@@ -7,6 +7,9 @@ from typing import Final
 EMBEDDED: Final = "embedded"
 APACHE: Final = "apache"
 AUTOMATIC: Final = "auto"
+COMPLETION_SECONDS: Final = 360
+"""Above the product's default of 300: the waits are scaled here, a small machine's own work is not, and an order that
+the machine kept back past its date is refunded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +20,7 @@ class Choices:
         folder: where all that it keeps stands.
         usual_ports: take the well-known ports where they are free; else every port is an arbitrary free one.
         time_scale: for product and simulators alike.
+        completion_seconds: how long the carrier may take to complete an order (`TOPUP_CARRIER_COMPLETION_SECONDS`).
         kafka: `embedded`, `apache`, or `host:port` of one that runs already.
         mqtt: `auto` (mosquitto where installed, else embedded), `embedded`, or `mqtt://host:port`.
         database_url: empty = SQLite in the folder.
@@ -26,6 +30,7 @@ class Choices:
     folder: Path
     usual_ports: bool
     time_scale: float
+    completion_seconds: int = COMPLETION_SECONDS
     kafka: str = EMBEDDED
     mqtt: str = AUTOMATIC
     database_url: str = ""

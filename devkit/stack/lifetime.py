@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from console.exits import CommandFailed, Exit
+from devkit.servers.process import PartFailedError
 from devkit.stack.local import LocalStack
-from devkit.stack.supervisor import PartFailed
 from runtime.exits import exit_now
 from runtime.telemetry import configure_logging
 
@@ -46,7 +46,7 @@ async def live(stack: LocalStack, work: Callable[[], Awaitable[int]], tell: Call
             if not body.done():
                 raise Interrupted
             return body.result()
-        except PartFailed as failure:
+        except PartFailedError as failure:
             raise CommandFailed(str(failure)) from failure
         finally:
             tell("stopping")

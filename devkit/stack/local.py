@@ -2,37 +2,28 @@
 
 import asyncio
 import base64
-import json
 import secrets
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from configuration.processes import SetupSettings
 from console import preparation
-from console.exits import CommandFailed
-from devkit.stack import ready
+from console.exits import CommandFailed, Exit
+from devkit.product import product_process, product_settings
+from devkit.servers.process import FOREIGN, PartMissingError, Process, Program
+from devkit.servers.temporal import Temporal
+from devkit.simulation.processes import Simulators
 from devkit.stack.choices import EMBEDDED, Choices
 from devkit.stack.kafka_parts import KafkaPart, kafka_part
 from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
 from devkit.stack.ports import LOOPBACK, Ports
-from devkit.stack.programs import temporal
-from devkit.stack.supervisor import Part, Supervisor
+from devkit.stack.supervisor import Supervisor
 from runtime.settings import load
-from workflows.steps import SEARCH_ATTRIBUTES
 
-CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
-COMPLETION_SECONDS: Final = "360"
-"""Above the default of 300: the waits are scaled here, a small machine's own work is not, and an order that the machine
-kept back past its date is refunded."""
 SETUP_SECONDS: Final = 40.0
-KEYS_SECONDS: Final = 30.0
-_FOREIGN: Final = ("TOPUP_", "TEMPORAL_")
-"""Variables of the caller's shell that must not reach the stack: they may speak of real systems."""
 Tell = Callable[[str], None]
 
 
@@ -52,6 +43,9 @@ class LocalStack:
         choices: what it is made of.
         environ: the caller's environment; settings of the product in it are not passed on.
         tell: called with a sentence about each step.
+
+    Raises:
+        CommandFailed: something that the choices need can't be had.
     """
 
     def __init__(self, choices: Choices, environ: Mapping[str, str], tell: Tell) -> None:
@@ -59,21 +53,24 @@ class LocalStack:
         self.folder = choices.folder.absolute()
         self._tell = tell
         self._ports = Ports(usual=choices.usual_ports)
-        base = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
+        self._base = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
         # All of it is on loopback, where no proxy of the caller's network leads.
-        base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
-        self.supervisor = Supervisor(self.folder / "logs", base)
+        self._base |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
+        self.supervisor = Supervisor(self.folder / "logs")
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
         self._http_ports = {
             "worker": self._ports.take("the worker", 8081),
             "bridge": self._ports.take("the bridge", 8082),
         }
-        self._simulator_ports = {
-            name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()
-        }
-        self._mqtt = MqttParts(choices, self.folder, self._ports)
-        self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports)
+        ports = {name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()}
+        self._simulators = Simulators(self.folder, env=self._base, ports=ports)
+        try:
+            self._mqtt = MqttParts(choices, self.folder, self._ports, self._base)
+            self._kafka: KafkaPart = kafka_part(choices, self.folder, self._ports, self._base)
+            self._temporal = Temporal(port=self._temporal_port, ui_port=self._ui_port, folder=self.folder)
+        except PartMissingError as missing:
+            raise CommandFailed(str(missing), code=Exit.WRONG_USAGE) from missing
         self.environment: dict[str, str] = {}
         """The product's settings for this stack, once it is started."""
 
@@ -85,7 +82,7 @@ class LocalStack:
     @property
     def urls(self) -> dict[str, str]:
         """Control addresses of the simulators, by name."""
-        return {name: f"http://{LOOPBACK}:{port}" for name, port in self._simulator_ports.items()}
+        return self._simulators.urls
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -119,7 +116,7 @@ class LocalStack:
         """Start everything; returns when an order could be taken.
 
         Raises:
-            PartFailed: a part did not come up.
+            PartFailedError: a part did not come up.
             CommandFailed: the stack could not be prepared.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +132,7 @@ class LocalStack:
     async def bring_legacy_back(self) -> None:
         """Let the legacy MQTT platform, which hung so far, answer on the same port."""
         await self.supervisor.stop(self._mqtt.hung.name)
-        await self.supervisor.start(self._mqtt.door)
+        await self.supervisor.start(self._mqtt.proxy)
 
     async def restart(self, name: str) -> None:
         """Start the worker or the bridge again after it ended by itself."""
@@ -146,14 +143,15 @@ class LocalStack:
         await self.supervisor.close(("bridge",), ("worker",))
 
     async def _start_servers(self) -> None:
-        parts = [self._temporal(), *self._mqtt.brokers]
+        parts: list[Process] = [self._temporal, *self._mqtt.brokers]
         if self._kafka.part is not None:
             parts.append(self._kafka.part)
         await self.supervisor.start(*parts)
 
     async def _start_world(self) -> None:
-        await self._make_keys()
-        parts = [self._simulators()]
+        await asyncio.to_thread(self._simulators.make_keys)
+        options = ("--no-fsync", "--time-scale", str(self.choices.time_scale))
+        parts: list[Process] = [self._simulators.all_in_one(self._mqtt.for_vehicles, *options)]
         if self.choices.legacy_platform:
             parts.append(self._mqtt.hung)
         await self.supervisor.start(*parts)
@@ -166,87 +164,24 @@ class LocalStack:
         if failed:
             raise CommandFailed(*failed)
 
-    def _temporal(self) -> Part:
-        options = {
-            "--ip": LOOPBACK,
-            "--port": str(self._temporal_port),
-            "--ui-port": str(self._ui_port),
-            "--http-port": str(self._ports.any()),
-            "--metrics-port": str(self._ports.any()),
-            "--db-filename": str(self.folder / "temporal.db"),
-            "--log-level": "warn",
-        }
-        # NORMAL: what was acknowledged outlives the process; only a loss of power could take it.
-        pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"]
-        attributes = [
-            word
-            for key in SEARCH_ATTRIBUTES
-            for word in ("--search-attribute", f"{key.name}={key.indexed_value_type.name.capitalize()}")
-        ]  # `topup setup` would make them too; here at the start they cost nothing
-        words = [word for option in options.items() for word in option]
-        command = [temporal(), "server", "start-dev", *words, *pragmas, *attributes]
-        return Part("temporal", command, ready.all_of(ready.accepts(self._temporal_port), ready.accepts(self._ui_port)))
-
-    def _simulators(self) -> Part:
-        ports = [word for name, port in self._simulator_ports.items() for word in (f"--{name}-port", str(port))]
-        brokers = [word for url in self._mqtt.for_vehicles for word in ("--broker", url)]
-        command = _module(
-            "simulators", "all", "--no-fsync", "--keys", str(self._keys), "--book", str(self.folder / "books"),
-            "--token", CARRIER_TOKEN, "--time-scale", str(self.choices.time_scale), *ports, *brokers,
-        )  # fmt: skip
-        questions = [ready.answers(f"{url}/healthz") for url in self.urls.values()]
-        return Part("simulators", command, ready.all_of(*questions))
-
-    def _product(self, name: str) -> Part:
-        port = self._http_ports[name]
-        return Part(
-            name,
-            _module("console", name),
-            ready.answers(f"http://{LOOPBACK}:{port}/readyz"),
-            environment=self.environment | {"TOPUP_HTTP_PORT": str(port)},
-            restarts=True,
-        )
-
-    @property
-    def _keys(self) -> Path:
-        return self.folder / "keys"
-
-    async def _make_keys(self) -> None:
-        """Both sides' keys of the payment providers, made once per folder."""
-        process = await asyncio.create_subprocess_exec(
-            *_module("simulators", "keys", "--out", str(self._keys)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), KEYS_SECONDS)
-        if process.returncode != 0:
-            raise CommandFailed(f"The simulators' keys could not be made: {output.decode(errors='replace').strip()}")
+    def _product(self, name: str) -> Program:
+        return product_process(name, self._base | self.environment, self._http_ports[name], folder=self.folder)
 
     def _product_environment(self) -> dict[str, str]:
         """Contracts §9 for this stack."""
-        empty = self.folder / "temporal.toml"  # so that a profile of the caller's own is never read
-        empty.touch()
-        wechat, alipay = self.urls["wechat"], self.urls["alipay"]
-        environment = {
-            "TEMPORAL_ADDRESS": f"{LOOPBACK}:{self._temporal_port}",
-            "TEMPORAL_NAMESPACE": "default",
-            "TEMPORAL_CONFIG_FILE": str(empty),
-            "TOPUP_DATABASE_URL": self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
-            "TOPUP_PII_KEY": self._pii_key(),
-            "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers(),
-            "TOPUP_CARRIER_URL": self.urls["carrier"],
-            "TOPUP_CARRIER_TOKEN": CARRIER_TOKEN,
-            "TOPUP_CARRIER_COMPLETION_SECONDS": COMPLETION_SECONDS,
-            "TOPUP_WECHAT_URL": wechat,
-            "TOPUP_ALIPAY_URL": f"{alipay}/gateway.do",
-            "TOPUP_MQTT_BROKERS": json.dumps(self._mqtt.for_product),
-            "TOPUP_TIME_SCALE": str(self.choices.time_scale),
-            **json.loads((self._keys / "settings.json").read_text()),
-        }
-        if self.choices.kafka == EMBEDDED:
-            environment["TOPUP_KAFKA_API_VERSION"] = "2.3"
-        return environment
+        changes = {"TOPUP_KAFKA_API_VERSION": "2.3"} if self.choices.kafka == EMBEDDED else {}
+        return product_settings(
+            self._simulators,
+            folder=self.folder,
+            temporal_address=f"{LOOPBACK}:{self._temporal_port}",
+            database_url=self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
+            pii_key=self._pii_key(),
+            brokers=self._mqtt.for_product,
+            TOPUP_KAFKA_BOOTSTRAP_SERVERS=self._kafka.bootstrap_servers(),
+            TOPUP_CARRIER_COMPLETION_SECONDS=str(self.choices.completion_seconds),
+            TOPUP_TIME_SCALE=str(self.choices.time_scale),
+            **changes,
+        )
 
     def _pii_key(self) -> str:
         path = self.folder / "pii.key"
@@ -260,7 +195,3 @@ class LocalStack:
         path = self.folder / "settings.env"
         path.touch(mode=0o600)
         path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items()))
-
-
-def _module(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", name, *arguments]

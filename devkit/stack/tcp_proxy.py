@@ -1,4 +1,4 @@
-"""A door in front of a TCP server: forwards each connection, byte for byte.
+"""A TCP proxy in front of a server: closed at first (connections are refused), opened when told to.
 
 In the demonstration it opens on the port where the legacy MQTT platform hung, so that the platform "comes back" with
 its cars already connected behind it: a car that subscribes a moment too late would never hear of what was acknowledged
@@ -11,41 +11,73 @@ import argparse
 import asyncio
 import contextlib
 import signal
+from urllib.parse import urlsplit
 
+from devkit.servers.process import free_port
 from devkit.stack.ports import LOOPBACK
 
 CHUNK_BYTES = 65_536
 
 
-async def serve(port: int, to_port: int) -> asyncio.Server:
-    """Listen on `port` and forward to `to_port`, both on loopback."""
+class TcpProxy:
+    """Passes bytes to `url` once it is open. Used on one event loop.
 
-    async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Args:
+        url: with host and port.
+        port: where it opens; a free one if not given.
+    """
+
+    def __init__(self, url: str, *, port: int | None = None) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        self._behind = (parts.hostname, parts.port)
+        self.port = port or free_port()
+        self.url = f"{parts.scheme}://{LOOPBACK}:{self.port}"
+        self._opening: asyncio.Task[asyncio.Server] | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Take connections from now on."""
+        self._opening = asyncio.create_task(asyncio.start_server(self._take, LOOPBACK, self.port))
+
+    def close(self) -> None:
+        """Refuse connections again, and drop those that there are."""
+        if self._opening is not None and self._opening.done():
+            self._opening.result().close()
+        for task in self._passing:
+            task.cancel()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
         try:
-            behind_reader, behind_writer = await asyncio.open_connection(LOOPBACK, to_port)
-        except OSError:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                behind_reader, behind_writer = await asyncio.open_connection(*self._behind)
+                await asyncio.gather(_pass_on(reader, behind_writer), _pass_on(behind_reader, writer))
+        finally:
             writer.close()
-            return
-        await asyncio.gather(_pour(reader, behind_writer), _pour(behind_reader, writer))
-
-    return await asyncio.start_server(enter, LOOPBACK, port)
 
 
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)
             await writer.drain()
-    writer.close()
+    finally:
+        writer.close()
 
 
 async def _until_signal(port: int, to_port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await serve(port, to_port)
+    proxy = TcpProxy(f"tcp://{LOOPBACK}:{to_port}", port=port)
+    proxy.open()
     await stop.wait()
-    server.close()
+    proxy.close()
 
 
 def main() -> None:

@@ -13,16 +13,16 @@ from typing import Any
 
 import httpx
 
+from devkit.audit.auditor import audit
 from devkit.servers.process import free_port
+from devkit.stack.tcp_proxy import TcpProxy
 from orders import book as rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
-from tests.console.desk import Desk, Done, parsed, process_of, until
-from tests.reliability.audit import audit
-from tests.reliability.doors import Door
-from tests.reliability.lanes import posted
+from tests.console.operator_shell import Done, OperatorShell, parsed, process_of, until
+from tests.reliability.deployments import posted
 
-Story = Callable[[Desk, str], Awaitable[None]]
+Story = Callable[[OperatorShell, str], Awaitable[None]]
 STORIES: dict[str, Story] = {}
 PARTIAL = {"kind": "async", "then": "partial", "after_seconds": 0.1}
 ACTED_AND_FAILED = {"kind": "error", "status": 500, "act": True}
@@ -49,18 +49,18 @@ def outcome_of(command: str) -> str:
 
 
 @story("Look first")
-async def look(desk: Desk, command: str) -> None:
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, carrier=[PARTIAL])
-    await desk.stuck(lane, order, "parked", person=True)
+async def look(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, carrier=[PARTIAL])
+    await shell.stuck(deployed, order, "parked", person=True)
     if "list" in command:
 
         async def seen() -> bool:
-            return order.order_id in (await desk.run(command, lane, order)).out
+            return order.order_id in (await shell.run(command, deployed, order)).out
 
         await until(seen, f"{command} shows the order", 20)
         return
-    done = await desk.run(command, lane, order, code=None if command == "topup doctor" else 0)
+    done = await shell.run(command, deployed, order, code=None if command == "topup doctor" else 0)
     if command == "topup doctor":
         assert "order" in done.out
     else:
@@ -72,134 +72,138 @@ async def look(desk: Desk, command: str) -> None:
 
 
 @story("The carrier does not settle the order")
-async def in_doubt(desk: Desk, command: str) -> None:
+async def in_doubt(shell: OperatorShell, command: str) -> None:
     if "--query" in command:
-        await in_doubt_batch(desk, command, [ACTED_AND_FAILED, *ASK_LATER])
+        await in_doubt_batch(shell, command, [ACTED_AND_FAILED, *ASK_LATER])
         return
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, carrier=[ACTED_AND_FAILED, *ASK_LATER])
-    await desk.stuck(lane, order, "in_doubt", person=False)
-    by_itself = await desk.waits(lane, order, "telecom", LONG_SECONDS)
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "delivered", before=by_itself)
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, carrier=[ACTED_AND_FAILED, *ASK_LATER])
+    await shell.stuck(deployed, order, "in_doubt", person=False)
+    by_itself = await shell.waits(deployed, order, "telecom", LONG_SECONDS)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "delivered", before=by_itself)
 
 
-async def in_doubt_batch(desk: Desk, command: str, faults: list[dict[str, Any]]) -> None:
+async def in_doubt_batch(shell: OperatorShell, command: str, faults: list[dict[str, Any]]) -> None:
     """Three orders in doubt; `--dry-run` names them, `--yes 3` frees them."""
-    async with desk.lock("batch"):
-        lane = await desk.lane("batch")
-        orders = [await desk.order(lane, carrier=faults) for _ in range(3)]
-        by_itself = min([await desk.waits(lane, order, "telecom", LONG_SECONDS) for order in orders])
+    async with shell.lock("batch"):
+        deployed = await shell.deployed("batch")
+        orders = [await shell.order(deployed, carrier=faults) for _ in range(3)]
+        by_itself = min([await shell.waits(deployed, order, "telecom", LONG_SECONDS) for order in orders])
         if faults[0].get("status") == 401:
             for order in orders:
-                await desk.lift("carrier", order.order_id)  # the token is right again
+                await shell.lift("carrier", order.order_id)  # the token is right again
         if "--dry-run" in command:
 
             async def all_shown() -> bool:
-                done = await desk.run(command, lane)
+                done = await shell.run(command, deployed)
                 return all(order.order_id in done.out for order in orders) and "--yes 3" in done.err
 
             await until(all_shown, "the orders are shown with their count", 20)
-            assert all([(await desk.state(lane, order)).outcome is None for order in orders])
+            assert all([(await shell.state(deployed, order)).outcome is None for order in orders])
             for order in orders:
-                await lane.handle(order).execute_update("retry_now", {"operator": "li", "note": "end of the dry run"})
+                await deployed.handle(order).execute_update(
+                    "retry_now", {"operator": "li", "note": "end of the dry run"}
+                )
         else:
 
             async def three() -> bool:
-                return "--yes 3" in (await desk.run(f"{command.split(' --yes', maxsplit=1)[0]} --dry-run", lane)).err
+                return (
+                    "--yes 3" in (await shell.run(f"{command.split(' --yes', maxsplit=1)[0]} --dry-run", deployed)).err
+                )
 
             await until(three, "visibility has all three", 20)
-            await desk.run(command, lane)
+            await shell.run(command, deployed)
         for order in orders:
-            await desk.ended(lane, order, "delivered", before=by_itself)
+            await shell.ended(deployed, order, "delivered", before=by_itself)
 
 
 @story("The carrier refuses us")
-async def unauthorized(desk: Desk, command: str) -> None:
+async def unauthorized(shell: OperatorShell, command: str) -> None:
     wrong_token = {"kind": "error", "status": 401, "act": False}
     gets = [{**wrong_token, "target": "get"}, {"kind": "throttle", "target": "get", "retry_after_seconds": 60}]
-    await in_doubt_batch(desk, command, [ACTED_AND_FAILED | {"status": 401}, *gets])
+    await in_doubt_batch(shell, command, [ACTED_AND_FAILED | {"status": 401}, *gets])
 
 
 @story("The carrier is silent")
-async def silent(desk: Desk, command: str) -> None:
+async def silent(shell: OperatorShell, command: str) -> None:
     # 24 h in 8.6 s; the carrier's own times stay above the shortest wait there is (0.2 s).
-    lane = await desk.lane(
+    deployed = await shell.deployed(
         "silent",
         scale=0.0001,
         TOPUP_CARRIER_LONGEST_LATENCY_SECONDS="3600",
         TOPUP_CARRIER_COMPLETION_SECONDS="30000",
     )
     nothing = [{"kind": "hang", "act": False, "target": target, "times": -1} for target in ("post", "get", "cancel")]
-    order = await desk.order(lane, carrier=nothing)
-    await desk.stuck(lane, order, "parked", person=True)
-    assert "24 h" in (await lane.handle(order).query("status"))["reason"]
-    await desk.run(command, lane, order)
+    order = await shell.order(deployed, carrier=nothing)
+    await shell.stuck(deployed, order, "parked", person=True)
+    assert "24 h" in (await deployed.handle(order).query("status"))["reason"]
+    await shell.run(command, deployed, order)
     if outcome_of(command) == "delivered":
-        await desk.ended(lane, order, "delivered")
+        await shell.ended(deployed, order, "delivered")
         return
-    assert (await desk.state(lane, order)).outcome is None, "nothing is refunded by an operator's word alone"
-    await desk.lift("carrier", order.order_id)
-    await desk.ended(lane, order, "refunded")
-    assert (await desk.state(lane, order)).fact == "burnt"
+    assert (await shell.state(deployed, order)).outcome is None, "nothing is refunded by an operator's word alone"
+    await shell.lift("carrier", order.order_id)
+    await shell.ended(deployed, order, "refunded")
+    assert (await shell.state(deployed, order)).fact == "burnt"
 
 
 @story("Partial")
-async def partial(desk: Desk, command: str) -> None:
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, carrier=[PARTIAL])
-    entry = await desk.stuck(lane, order, "parked", person=True)
-    shown = parsed(await desk.run("topup orders show $ORDER --json", lane, order))
+async def partial(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, carrier=[PARTIAL])
+    entry = await shell.stuck(deployed, order, "parked", person=True)
+    shown = parsed(await shell.run("topup orders show $ORDER --json", deployed, order))
     assert shown["book"]["carrier_order_id"] == entry.carrier_order_id
-    await desk.run(command.replace("CARRIER_ORDER", entry.carrier_order_id), lane, order)
-    await desk.ended(lane, order, "delivered" if outcome_of(command) == "delivered" else "refunded")
+    await shell.run(command.replace("CARRIER_ORDER", entry.carrier_order_id), deployed, order)
+    await shell.ended(deployed, order, "delivered" if outcome_of(command) == "delivered" else "refunded")
 
 
 @story("Contradicted")
-async def contradicted(desk: Desk, command: str) -> None:
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, start=False)
-    await lane.book.claim([order])
+async def contradicted(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, start=False)
+    await deployed.book.claim([order])
     now = datetime.now(UTC)
     long_ago = now - timedelta(hours=1)
     sent = {"posts": 1, "body": b"{}", "completion_date": long_ago, "last_post_at": long_ago}
     for answer in (Refused(code="SIM_SUSPENDED"), Completed(carrier_order_id="C1")):
-        await lane.book.decide(
+        await deployed.book.decide(
             order.order_id,
             lambda record, answer=answer: rules.record_response(replace(record.state, **sent), now, answer),
             kind="post",
             detail=lambda _: {},
         )
-    await lane.start_run(order)
-    await desk.stuck(lane, order, "parked", person=True)
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "delivered" if outcome_of(command) == "delivered" else "refunded")
+    await deployed.start_run(order)
+    await shell.stuck(deployed, order, "parked", person=True)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "delivered" if outcome_of(command) == "delivered" else "refunded")
 
 
 @story("No money at the provider")
-async def held(desk: Desk, command: str) -> None:
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, carrier=[REFUSED], refund=[{"kind": "not_enough", "times": -1}])
-    await desk.stuck(lane, order, "refunding", person=True)
-    by_itself = await desk.waits(lane, order, "refund", LONG_SECONDS)
-    await desk.lift("wechat", order.payment.transaction_id)
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "refunded", before=by_itself)
+async def held(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, carrier=[REFUSED], refund=[{"kind": "not_enough", "times": -1}])
+    await shell.stuck(deployed, order, "refunding", person=True)
+    by_itself = await shell.waits(deployed, order, "refund", LONG_SECONDS)
+    await shell.lift("wechat", order.payment.transaction_id)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "refunded", before=by_itself)
 
 
 @story("The provider denies the refund")
-async def denied(desk: Desk, command: str) -> None:
-    lane = await desk.lane("slow")
-    order = await desk.order(lane, carrier=[REFUSED], refund=[{"kind": "abnormal"}])
-    await desk.stuck(lane, order, "parked", person=True)
-    by_itself = await desk.waits(lane, order, "refund", LONG_SECONDS)
+async def denied(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, carrier=[REFUSED], refund=[{"kind": "abnormal"}])
+    await shell.stuck(deployed, order, "parked", person=True)
+    by_itself = await shell.waits(deployed, order, "refund", LONG_SECONDS)
     if "resolve" not in command:
         async with httpx.AsyncClient(trust_env=False) as http:  # the merchant's hand
-            settled = await http.post(f"{desk.world.url('wechat')}/refunds/R{order.order_id}/settle")
+            settled = await http.post(f"{shell.env.url('wechat')}/refunds/R{order.order_id}/settle")
             settled.raise_for_status()
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "refunded", before=by_itself)
-    entry = await desk.state(lane, order)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "refunded", before=by_itself)
+    entry = await shell.state(deployed, order)
     assert ("4711" in entry.provider_refund_id) == ("resolve" in command)
 
 
@@ -208,50 +212,52 @@ UNCONFIGURED_COMMANDS = 2
 
 
 @story("Provider or merchant not configured")
-async def unconfigured(desk: Desk, command: str) -> None:
-    ours = desk.world.environment(queue="", database_url="", scale=1)
+async def unconfigured(shell: OperatorShell, command: str) -> None:
+    ours = shell.env.settings(queue="", database_url="", scale=1)
     keys = {name: value for name, value in ours.items() if name.startswith("TOPUP_ALIPAY_") and name[-3:] != "URL"}
-    lane = await desk.lane("unconfigured", **dict.fromkeys(keys, ""))
-    order = await desk.order(lane, provider="alipay", carrier=[REFUSED])
-    entry = await desk.stuck(lane, order, "refunding", person=True)
+    deployed = await shell.deployed("unconfigured", **dict.fromkeys(keys, ""))
+    order = await shell.order(deployed, provider="alipay", carrier=[REFUSED])
+    entry = await shell.stuck(deployed, order, "refunding", person=True)
     assert "not configured on this worker" in entry.reason
-    by_itself = await desk.waits(lane, order, "refund", LONG_SECONDS)
+    by_itself = await shell.waits(deployed, order, "refund", LONG_SECONDS)
     _waiting_for_keys.append(order)
 
     async def restart_with_the_keys() -> None:
         while len(_waiting_for_keys) < UNCONFIGURED_COMMANDS:
             await asyncio.sleep(0.1)
-        await asyncio.to_thread(process_of(lane).stop)
-        lane.environment |= keys
-        await lane.process("worker")
+        await asyncio.to_thread(process_of(deployed).stop)
+        deployed.settings |= keys
+        await deployed.process("worker")
 
     with contextlib.suppress(TimeoutError):  # the other command is not among the selected tests
-        await asyncio.wait_for(desk.once("keys", restart_with_the_keys), 1000)
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "refunded", before=by_itself)
+        await asyncio.wait_for(shell.once("keys", restart_with_the_keys), 1000)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "refunded", before=by_itself)
 
 
 @story("Cancel and refund")
-async def cancel(desk: Desk, command: str) -> None:
-    lane = await desk.lane("fast", scale=0.02)
-    order = await desk.order(lane, carrier=[{"kind": "error", "act": False, "times": -1}])
-    await desk.stuck(lane, order, "in_doubt", person=False)
-    await desk.run(command, lane, order)
-    await desk.ended(lane, order, "refunded")
-    entry = await desk.state(lane, order)
+async def cancel(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("fast", scale=0.02)
+    order = await shell.order(deployed, carrier=[{"kind": "error", "act": False, "times": -1}])
+    await shell.stuck(deployed, order, "in_doubt", person=False)
+    await shell.run(command, deployed, order)
+    await shell.ended(deployed, order, "refunded")
+    entry = await shell.state(deployed, order)
     assert (entry.fact, entry.fact_code) == ("burnt", "CANCELLED"), "by itself it would be NOT_FOUND_AND_BURNT"
-    [asked] = await desk.events(lane, order, "refund_now" if "refund" in command else "cancel_requested")
+    [asked] = await shell.events(deployed, order, "refund_now" if "refund" in command else "cancel_requested")
     assert ("ticket 4711" in asked.detail["note"]) == (not command.startswith("temporal workflow cancel"))
 
 
 @story("A notice is pending")
-async def notice(desk: Desk, command: str) -> None:
-    door = Door(desk.world.mosquitto.url)
-    lane = await desk.lane(f"notices {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": door.url}]))
-    order = await desk.order(lane)
-    await desk.waits(lane, order, "notify-delivered-cars", 24)
-    door.open()
-    url = f"http://127.0.0.1:{lane.environment['TOPUP_HTTP_PORT']}/readyz"
+async def notice(shell: OperatorShell, command: str) -> None:
+    proxy = TcpProxy(shell.env.mosquitto.url)
+    deployed = await shell.deployed(
+        f"notices {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": proxy.url}])
+    )
+    order = await shell.order(deployed)
+    await shell.waits(deployed, order, "notify-delivered-cars", 24)
+    proxy.open()
+    url = f"http://127.0.0.1:{deployed.settings['TOPUP_HTTP_PORT']}/readyz"
 
     async def back() -> bool:
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -259,91 +265,93 @@ async def notice(desk: Desk, command: str) -> None:
         return all(check["ok"] for check in checks)
 
     await until(back, "the platform is back", 40)
-    by_itself = await desk.waits(lane, order, "notify-delivered-cars", 5)
-    await desk.run(command, lane, order)
+    by_itself = await shell.waits(deployed, order, "notify-delivered-cars", 5)
+    await shell.run(command, deployed, order)
 
     async def told() -> bool:
-        return [one.state for one in await lane.book.notices(order.order_id)] == ["acknowledged"]
+        return [one.state for one in await deployed.book.notices(order.order_id)] == ["acknowledged"]
 
     await until(told, "the car is told", 40)
     assert time.monotonic() < by_itself, "it may have gone out by itself"
-    await asyncio.wait_for(lane.handle(order).result(), 30)
-    door.close()
+    await asyncio.wait_for(deployed.handle(order).result(), 30)
+    proxy.close()
 
 
 @story("The car was not told")
-async def untold(desk: Desk, command: str) -> None:
-    door = Door(desk.world.mosquitto.url)
-    lane = await desk.lane(f"untold {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": door.url}]))
-    order = await desk.order(lane)
-    await desk.waits(lane, order, "notify-delivered-cars", 1)
-    await desk.run("temporal workflow terminate -w topup/$ORDER --reason accident", lane, order)
-    door.open()
-    await desk.run(command, lane, order)
+async def untold(shell: OperatorShell, command: str) -> None:
+    proxy = TcpProxy(shell.env.mosquitto.url)
+    deployed = await shell.deployed(
+        f"untold {command}", TOPUP_MQTT_BROKERS=json.dumps([{"name": "cars", "url": proxy.url}])
+    )
+    order = await shell.order(deployed)
+    await shell.waits(deployed, order, "notify-delivered-cars", 1)
+    await shell.run("temporal workflow terminate -w topup/$ORDER --reason accident", deployed, order)
+    proxy.open()
+    await shell.run(command, deployed, order)
 
     async def told() -> bool:
-        return [one.state for one in await lane.book.notices(order.order_id)] == ["acknowledged"]
+        return [one.state for one in await deployed.book.notices(order.order_id)] == ["acknowledged"]
 
     await until(told, "the car is told", 60)
-    assert (await asyncio.wait_for(lane.handle(order).result(), 30)).outcome == "delivered"
-    books = await desk.world.refresh()
-    assert audit([lane.paid(order)], books).violations == []
-    door.close()
+    assert (await asyncio.wait_for(deployed.handle(order).result(), 30)).outcome == "delivered"
+    books = await shell.env.refresh()
+    assert audit([deployed.paid(order)], books).violations == []
+    proxy.close()
 
 
 @story("Nobody works on it")
-async def nobody(desk: Desk, command: str) -> None:
+async def nobody(shell: OperatorShell, command: str) -> None:
     if "TemporalReportedProblems" in command:
-        await desk.run(command, await desk.lane("stranded", scale=0.05))
+        await shell.run(command, await shell.deployed("stranded", scale=0.05))
         return
-    async with desk.lock("stranded"):
-        lane = await desk.lane("stranded", scale=0.05)
-        orders = [await desk.order(lane, carrier=[PARTIAL]) for _ in range(3)]
+    async with shell.lock("stranded"):
+        deployed = await shell.deployed("stranded", scale=0.05)
+        orders = [await shell.order(deployed, carrier=[PARTIAL]) for _ in range(3)]
         for order in orders:
-            await desk.stuck(lane, order, "parked", person=True)
-            await desk.run("temporal workflow terminate -w topup/$ORDER --reason accident", lane, order)
+            await shell.stuck(deployed, order, "parked", person=True)
+            await shell.run("temporal workflow terminate -w topup/$ORDER --reason accident", deployed, order)
         await asyncio.sleep(60 * 0.05)  # the bridge's grace
         if "--yes" in command or "--stranded" not in command:
-            await desk.run(command, lane, orders[0])
+            await shell.run(command, deployed, orders[0])
         else:
-            seen = await desk.run(command, lane)
+            seen = await shell.run(command, deployed)
             assert all(order.order_id in seen.out for order in orders)
             assert "nobody works on it" in " ".join(seen.out.split())
         rest = orders[1:] if command == "topup orders reopen $ORDER" else [] if "--yes" in command else orders
         for order in rest:
-            await desk.run("topup orders reopen $ORDER", lane, order)
+            await shell.run("topup orders reopen $ORDER", deployed, order)
         for order in orders:
-            await desk.stuck(lane, order, "parked", person=True)
-            assert "running" in (await desk.run("topup orders show $ORDER", lane, order)).out
+            await shell.stuck(deployed, order, "parked", person=True)
+            assert "running" in (await shell.run("topup orders show $ORDER", deployed, order)).out
             word = {"operator": "li", "note": "ticket 4711", "outcome": "delivered"}
-            await lane.handle(order).execute_update("resolve", word)
-            await desk.ended(lane, order, "delivered")
+            await deployed.handle(order).execute_update("resolve", word)
+            await shell.ended(deployed, order, "delivered")
 
 
 @story("A worker hangs")
-async def hangs(desk: Desk, command: str) -> None:
-    lane = await desk.lane(f"hangs {command}", scale=0.1)
-    worker = process_of(lane)
+async def hangs(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed(f"hangs {command}", scale=0.1)
+    worker = process_of(deployed)
     if command.startswith("temporal task-queue describe"):
 
         async def polls() -> bool:
-            return f"{worker.pid}@" in (await desk.run(command, lane)).out
+            return f"{worker.pid}@" in (await shell.run(command, deployed)).out
 
         await until(polls, "the worker is seen to poll", 30)
         return
-    order = await desk.order(lane, carrier=[{"kind": "delay", "seconds": 3}])
+    order = await shell.order(deployed, carrier=[{"kind": "delay", "seconds": 3}])
 
     async def on_its_way() -> bool:
-        return posted(await desk.world.refresh(), order, "post")
+        return posted(await shell.env.refresh(), order, "post")
 
     await until(on_its_way, "the POST is on its way", 30)
     worker.freeze()
-    lane.environment["TOPUP_HTTP_PORT"] = str(free_port())  # the frozen one holds its own
-    await lane.process("worker")
-    await desk.run(command.replace("PID", str(worker.pid)), lane)
+    deployed.settings["TOPUP_HTTP_PORT"] = str(free_port())  # the frozen one holds its own
+    await deployed.process("worker")
+    await shell.run(command.replace("PID", str(worker.pid)), deployed)
     assert worker.wait(10) == -signal.SIGKILL
-    await desk.ended(lane, order, "delivered")
-    assert (await desk.state(lane, order)).posts == 1
+    await shell.ended(deployed, order, "delivered")
+    assert (await shell.state(deployed, order)).posts == 1
 
 
 def done_with(done: Done, *words: str) -> None:

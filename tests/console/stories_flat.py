@@ -1,40 +1,40 @@
 """The runbook's section about a carrier that can't be asked, told with real processes."""
 
-from tests.console.desk import Desk, until
+from tests.console.operator_shell import OperatorShell, until
 from tests.console.stories import outcome_of, story
-from tests.reliability.lanes import Lane
+from tests.reliability.deployments import Deployment
 
 
-async def _lane(desk: Desk) -> Lane:
+async def _lane(shell: OperatorShell) -> Deployment:
     # Latency + lag and the time that the POST may leave within: 4 s.
-    return await desk.lane("flat", scale=0.05, TOPUP_CARRIER_DIALECT="flat")
+    return await shell.deployed("flat", scale=0.05, TOPUP_CARRIER_DIALECT="flat")
 
 
 @story("The carrier can't be asked")
-async def flat(desk: Desk, command: str) -> None:
+async def flat(shell: OperatorShell, command: str) -> None:
     """The same receipt whether it has sold or not: only a person can find out."""
     outcome = outcome_of(command)
     sold = outcome == "delivered"
-    lane = await _lane(desk)
-    order = await desk.order(lane, start=False)
+    deployed = await _lane(shell)
+    order = await shell.order(deployed, start=False)
     fault = {"kind": "receipt", "code": "11001", "act": sold}
-    await desk.world.order_faults("carrier", order.vehicle.iccid, [fault])
-    await lane.start(order)
-    entry = await desk.stuck(lane, order, "parked", person=True)
+    await shell.env.order_faults("carrier", order.vehicle.iccid, [fault])
+    await deployed.start(order)
+    entry = await shell.stuck(deployed, order, "parked", person=True)
     assert "11001" in entry.reason
     assert entry.posts == 1
     if sold:
-        await desk.run(command, lane, order)
-        await desk.ended(lane, order, "delivered")
+        await shell.run(command, deployed, order)
+        await shell.ended(deployed, order, "delivered")
         return
-    early = await desk.run(command, lane, order, code=None)
+    early = await shell.run(command, deployed, order, code=None)
     if early.code != 0:
         assert "Too early" in early.said
-        assert (await desk.state(lane, order)).fact is None
+        assert (await shell.state(deployed, order)).fact is None
 
         async def counts() -> bool:
-            return (await desk.run(command, lane, order, code=None)).code == 0
+            return (await shell.run(command, deployed, order, code=None)).code == 0
 
         await until(counts, "the word counts", 30)
-    await desk.ended(lane, order, "refunded")
-    assert (await desk.state(lane, order)).fact_code == "RESOLVED_BY_OPERATOR"
+    await shell.ended(deployed, order, "refunded")
+    assert (await shell.state(deployed, order)).fact_code == "RESOLVED_BY_OPERATOR"

@@ -10,7 +10,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
-from devkit.stack.ports import LOOPBACK, Ports
+from devkit.servers.process import free_port
+from devkit.stack.ports import LOOPBACK
 
 API_VERSION = (2, 3)
 WAIT_SECONDS = 30.0
@@ -93,10 +94,9 @@ def connected(port: int, client_id: str) -> mqtt.Client:
 
 
 def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_door_leads_to_one(run):
-    ports = Ports(usual=False)
-    new, old, door = ports.any(), ports.any(), ports.any()
+    new, old, proxy = free_port(), free_port(), free_port()
     run("devkit.stack.embedded_mqtt", "--port", new, "--port", old)
-    run("devkit.stack.tcp_proxy", "--port", door, "--to", old)
+    run("devkit.stack.tcp_proxy", "--port", proxy, "--to", old)
     heard: dict[str, list[bytes]] = {"new": [], "old": []}
     clients = []
     for name, port in (("new", new), ("old", old)):
@@ -107,7 +107,7 @@ def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_door_leads_to_one(run
         car.subscribe("vehicles/+/topup", 1)
         wait_for(lambda subscribed=subscribed: bool(subscribed))
         clients.append(car)
-    product = connected(door, f"product-{os.getpid()}")
+    product = connected(proxy, f"product-{os.getpid()}")
     product.publish("vehicles/LSG/topup", b"delivered", qos=1).wait_for_publish(WAIT_SECONDS)
     wait_for(lambda: heard["old"] == [b"delivered"])
     assert heard["new"] == []

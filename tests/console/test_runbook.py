@@ -8,9 +8,9 @@ import pytest
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.temporal import Temporal
 from tests.console import stories, stories_flat, stories_kafka, stories_two_persons  # noqa: F401 - these tell stories too
-from tests.console.desk import Desk
+from tests.console.operator_shell import OperatorShell
 from tests.console.runbook import NEVER, Command, commands, mentioned, sections
-from tests.reliability.world import World
+from tests.reliability.environment import Environment
 
 AT_ONCE = 16
 KAFKA_SECTIONS = ("The bridge waits", "Dead letters")
@@ -23,24 +23,24 @@ async def played(
     """The selected commands, side by side: most of a story is waiting."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     wanted = [item.callspec.params["command"] for item in items if item.originalname == test_name]
-    world = World(temporal_server, mosquitto, None)
-    await world.start()
+    env = Environment(temporal_server, mosquitto, None)
+    await env.start()
     with_kafka = any(command.section in KAFKA_SECTIONS for command in wanted)
     kafka = request.getfixturevalue("kafka") if with_kafka else None
-    desk = Desk(world, await temporal_server.connect(), kafka)
+    shell = OperatorShell(env, await temporal_server.connect(), kafka)
     places = asyncio.Semaphore(AT_ONCE)
 
     async def play(command: Command) -> None:
         async with places:
-            await stories.STORIES[command.section](desk, command.text)
+            await stories.STORIES[command.section](shell, command.text)
 
     tasks = {command: asyncio.create_task(play(command)) for command in wanted}
     yield tasks
     for task in tasks.values():
         task.cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
-    await desk.close()
-    await world.close()
+    await shell.close()
+    await env.close()
 
 
 @pytest.mark.real

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from devkit.stack import parent_watchdog
+from devkit.servers.parent_watchdog import registered_first
+from devkit.servers.process import PartFailedError, Program
 from devkit.stack.ports import Ports
-from devkit.stack.supervisor import Part, PartFailed, Supervisor
+from devkit.stack.supervisor import Supervisor
 
 GONE_SECONDS = 10.0
 
 
 @pytest.fixture
 async def supervisor(tmp_path):
-    made = Supervisor(tmp_path / "logs", dict(os.environ))
+    made = Supervisor(tmp_path / "logs")
     yield made
     await made.close()
 
@@ -35,10 +36,7 @@ def written(path: Path):
         if not path.exists() or not path.read_text():
             raise FileNotFoundError(f"{path.name} is not there")
 
-    async def ready() -> None:
-        look()
-
-    return ready
+    return look
 
 
 def is_running(pid: int) -> bool:
@@ -82,7 +80,7 @@ async def test_a_part_is_ready_then_ends_in_its_own_orderly_way(supervisor, tmp_
         pathlib.Path(sys.argv[2]).write_text("up")
         time.sleep(300)
     """
-    await supervisor.start(Part("orderly", python(code, told, tmp_path / "up"), written(tmp_path / "up")))
+    await supervisor.start(Program("orderly", python(code, told, tmp_path / "up"), ready=written(tmp_path / "up")))
     await supervisor.stop("orderly")
     assert told.read_text() == "in order"
 
@@ -90,33 +88,35 @@ async def test_a_part_is_ready_then_ends_in_its_own_orderly_way(supervisor, tmp_
 async def test_a_stubborn_part_and_its_children_are_killed(supervisor, tmp_path, monkeypatch):
     monkeypatch.setattr("devkit.stack.supervisor.KILL_AFTER_SECONDS", 0.5)
     up = tmp_path / "up"
-    await supervisor.start(Part("stubborn", python(STUBBORN, up), written(up)))
+    await supervisor.start(Program("stubborn", python(STUBBORN, up), ready=written(up)))
     await supervisor.stop("stubborn")
     assert wait_until_gone(*pids_in(up)) == []
 
 
 async def test_a_part_that_ends_instead_of_getting_ready_is_told_with_its_last_lines(supervisor, tmp_path):
     code = "print('first line'); print('the disk is full'); raise SystemExit(3)"
-    with pytest.raises(PartFailed) as failed:
-        await supervisor.start(Part("short-lived", python(code), written(tmp_path / "never")))
+    with pytest.raises(PartFailedError) as failed:
+        await supervisor.start(Program("short-lived", python(code), ready=written(tmp_path / "never")))
     assert "short-lived ended with exit code 3 instead of getting ready" in str(failed.value)
     assert "the disk is full" in str(failed.value)
 
 
 async def test_a_part_that_never_gets_ready_is_told_with_the_reason(supervisor, tmp_path):
-    part = Part("idle", python("import time; time.sleep(300)"), written(tmp_path / "never"), ready_timeout_seconds=0.5)
-    with pytest.raises(PartFailed, match=r"idle was not ready within 0 s \(never is not there\)"):
+    part = Program(
+        "idle", python("import time; time.sleep(300)"), ready=written(tmp_path / "never"), ready_timeout_seconds=0.5
+    )
+    with pytest.raises(PartFailedError, match=r"idle was not ready within 0 s \(never is not there\)"):
         await supervisor.start(part)
 
 
 async def test_a_program_that_is_not_there_is_told_by_name(supervisor, tmp_path):
-    with pytest.raises(PartFailed, match="cannot start no-such-program"):
-        await supervisor.start(Part("absent", ["no-such-program"], written(tmp_path / "never")))
+    with pytest.raises(PartFailedError, match=r"(?s)absent ended with exit code 127.*no-such-program.*not found"):
+        await supervisor.start(Program("absent", ["no-such-program"], ready=written(tmp_path / "never")))
 
 
 async def test_a_part_that_is_killed_is_noticed_and_told(supervisor, tmp_path):
     up = tmp_path / "up"
-    await supervisor.start(Part("victim", python(STUBBORN, up), written(up), restarts=True))
+    await supervisor.start(Program("victim", python(STUBBORN, up), ready=written(up), restarts=True))
     parent, child = pids_in(up)
     os.kill(parent, signal.SIGKILL)
     failure = await asyncio.wait_for(supervisor.ended(), GONE_SECONDS)
@@ -126,15 +126,14 @@ async def test_a_part_that_is_killed_is_noticed_and_told(supervisor, tmp_path):
 
 
 STACK = """
-    import asyncio, os, pathlib, sys, time
-    from devkit.stack.supervisor import Part, Supervisor
+    import asyncio, pathlib, sys
+    from devkit.servers.process import Program
+    from devkit.stack.supervisor import Supervisor
 
     async def main():
-        supervisor = Supervisor(pathlib.Path(sys.argv[1]), dict(os.environ))
-        async def ready():
-            if not pathlib.Path(sys.argv[2]).exists():
-                raise FileNotFoundError
-        await supervisor.start(Part("part", [sys.executable, "-c", sys.argv[3], sys.argv[2]], ready))
+        supervisor = Supervisor(pathlib.Path(sys.argv[1]))
+        command = [sys.executable, "-c", sys.argv[3], sys.argv[2]]
+        await supervisor.start(Program("part", command, ready=pathlib.Path(sys.argv[2]).read_text))
         print("up", flush=True)
         await asyncio.sleep(300)
 
@@ -154,19 +153,12 @@ def test_nothing_outlives_a_stack_that_is_killed(tmp_path):
     assert wait_until_gone(*pids) == []
 
 
-def test_a_leash_passes_the_exit_code_on():
-    assert leashed("raise SystemExit(7)") == 7
-    assert leashed("import os, signal; os.kill(os.getpid(), signal.SIGKILL)") == 137
-
-
-def leashed(code: str) -> int:
-    reader, writer = os.pipe()
-    try:
-        command = [sys.executable, "-I", "-S", parent_watchdog.__file__, *python(code)]
-        return subprocess.run(command, stdin=reader, check=False, timeout=30).returncode
-    finally:
-        os.close(reader)
-        os.close(writer)
+@pytest.mark.parametrize(("said", "begins"), [(b"registered\n", True), (b"", False)], ids=["registered", "died before"])
+def test_a_part_begins_only_once_it_is_registered(tmp_path, said, begins):
+    """A stack that is killed between the start of a part and its registration leaves nothing behind."""
+    there = tmp_path / "there"
+    subprocess.run(registered_first(["touch", str(there)]), input=said, check=False, timeout=30)
+    assert there.exists() is begins
 
 
 def test_a_usual_port_that_is_taken_is_replaced_and_told():

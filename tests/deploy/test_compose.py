@@ -125,6 +125,13 @@ def test_the_simulators_understand_their_arguments():
     assert (options.what, options.carrier_port, options.alipay_port) == ("all", 9001, 9003)
 
 
+def test_simulators_have_an_image_of_their_own_and_the_product_s_holds_none():
+    targets = {name: SERVICES[name]["build"]["target"] for name in (*PROCESSES, "simulators")}
+    assert targets == dict.fromkeys(PROCESSES, "product") | {"simulators": "simulators"}
+    assert {SERVICES[name]["image"] for name in PROCESSES} == {"topup:0.1.0"}
+    assert SERVICES["simulators"]["image"] == "topup-simulators:0.1.0"
+
+
 def test_simulators_run_only_when_asked_for():
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["simulators"]
     for service in SERVICES.values():

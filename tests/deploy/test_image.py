@@ -2,7 +2,10 @@ import fnmatch
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -33,12 +36,18 @@ def names(requirements: list[str]) -> set[str]:
 def test_the_base_image_is_pinned_and_the_same_in_both_stages():
     ((argument,),) = words("ARG")
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13\.\d+-slim-\w+", argument)
-    assert [line[0] for line in words("FROM")] == ["${PYTHON_IMAGE}"] * 2
+    assert words("FROM") == [
+        ["${PYTHON_IMAGE}", "AS", "build"],
+        ["${PYTHON_IMAGE}", "AS", "product"],
+        ["product", "AS", "simulators"],
+        ["product"],
+    ]
 
 
 def test_it_runs_topup_as_a_user_with_a_number_that_is_not_root():
     assert words("USER") == [["10001:10001"]]
-    assert words("ENTRYPOINT") == [['["topup"]']]
+    product, _ = words("ENTRYPOINT")
+    assert product == ['["topup"]']
 
 
 def test_every_dependency_is_installed_by_its_hash():
@@ -48,17 +57,47 @@ def test_every_dependency_is_installed_by_its_hash():
 
 
 def test_only_the_build_s_result_gets_into_the_image():
-    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
-    assert re.findall(r"^COPY .*", last_stage, re.MULTILINE) == ["COPY --from=build /opt/topup /opt/topup"]
+    product, simulators, last = [stage.partition("\n")[2] for stage in DOCKERFILE.split("\nFROM ")[2:]]
+    assert re.findall(r"^COPY .*", product, re.MULTILINE) == ["COPY --from=build /opt/topup /opt/topup"]
+    assert re.findall(r"^COPY .*", simulators, re.MULTILINE) == ["COPY simulators /opt/simulators/simulators"]
+    assert last.strip() == "", "without a target, what is built is the product"
 
 
-def test_the_build_sees_all_packages_of_the_wheel_and_nothing_else():
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (packed,) = folder.glob("topup-*.whl")
+    zipfile.ZipFile(packed).extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+def test_the_wheel_holds_the_product_and_nothing_that_is_never_deployed(wheel: Path):
+    packages = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert packages == set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert not packages & {"devkit", "simulators", "tests", "bench"}
+
+
+@pytest.mark.parametrize("command", ["dev", "demo"])
+def test_where_there_is_no_checkout_the_local_commands_say_what_to_do(wheel: Path, command: str):
+    code = "import sys; sys.path += sys.argv[1:3]; del sys.argv[1:3]; from console import main as m; m.main()"
+    site = sysconfig.get_path("purelib")  # its .pth files, which lead to this checkout, are not read with -S
+    words = [sys.executable, "-I", "-S", "-c", code, str(wheel), site, command]
+    done = subprocess.run(words, cwd=wheel, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"run `make {command}` in its folder" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_build_sees_all_packages_of_the_wheel_and_the_simulators_and_nothing_else():
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in lines if line.startswith("!")}
     packages = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     locks = {"deploy/requirements-build.lock", "deploy/requirements-run.lock"}
     assert lines[1] == "*"
-    assert allowed == packages | locks | {"pyproject.toml", "README.md"}
+    assert allowed == packages | locks | {"simulators", "pyproject.toml", "README.md"}
 
 
 def test_the_image_s_lock_is_the_project_s_lock_without_tools():

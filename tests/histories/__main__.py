@@ -16,7 +16,7 @@ from typing import Any, cast
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from tests.histories import FOLDER, FORGOTTEN
-from devkit.servers.process import reaper
+from devkit.servers.process import watchdog
 from devkit.servers.temporal import Temporal
 from tests.workflows import test_saga as saga
 from tests.workflows import test_saga_flat as flat
@@ -143,4 +143,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(record(sys.argv[1:]))
     finally:
-        reaper.close()
+        watchdog.close()

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.properties.judge import RULES, Tally
 from tests.properties.mutants import MUTANTS
+from tests.properties.oracle import RULES, Tally
 from tests.properties.search import Found, search
 
 CHUNK = 500

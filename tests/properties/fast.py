@@ -29,11 +29,11 @@ from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
-from tests.properties.engine import AlreadyStarted, Engine, Run, Worker
-from tests.properties.judge import DUPLICATES, SOUND, Attempt, Judge, grounds_kept, who
-from tests.properties.outside import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
-from tests.properties.plans import Hand, Plan
+from tests.properties.counterparties import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
+from tests.properties.fake_temporal import AlreadyStarted, Engine, Run, Worker
+from tests.properties.oracle import DUPLICATES, SOUND, Attempt, Judge, grounds_kept, who
 from tests.properties.sqlite_at_once import engine_over
+from tests.properties.strategies import Hand, Plan
 from tests.properties.virtual_loop import START, LoopClock, VirtualLoop
 from tests.workflows.conftest import paid_order
 from tests.workflows.world import TIMES

@@ -29,8 +29,8 @@ from adapters.order_book import claims
 from adapters.order_book.book import Claim, ClaimResult, OrderBook
 from orders import book as rules
 from orders.outcomes import Completed, InDoubt, RefundAccepted, RefundClosed, RefundDenied, Refused
-from tests.properties import fast, judge
-from tests.properties.plans import Call, Fate, Fault, Hand, Plan
+from tests.properties import fast, oracle
+from tests.properties.strategies import Call, Fate, Fault, Hand, Plan
 from workflows.top_up_order import TopUpOrder
 
 Patch = pytest.MonkeyPatch
@@ -96,7 +96,7 @@ def _refused(entry: Any, now: Any, code: str = "MUTANT") -> tuple[Any, Any]:
 # --- those of the protocol's model --------------------------------------------------------------------------------
 
 
-@_mutant("blind resubmit", judge.ASKED, seed=5)
+@_mutant("blind resubmit", oracle.ASKED, seed=5)
 def _blind(patch: Patch) -> None:
     real = rules.authorize_post
 
@@ -109,7 +109,7 @@ def _blind(patch: Patch) -> None:
     _answers(patch, RecordingActivities, "read_order", lambda stand, _: stand.model_copy(update={"posts": 0}))
 
 
-@_mutant("refund on an empty GET", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("refund on an empty GET", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _refund_on_empty(patch: Patch) -> None:
     real = rules.assess_not_found
 
@@ -122,7 +122,7 @@ def _refund_on_empty(patch: Patch) -> None:
     patch.setattr(rules, "assess_not_found", assess_not_found)
 
 
-@_mutant("no burn", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("no burn", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _no_burn(patch: Patch) -> None:
     real = rules.authorize_burn
 
@@ -133,7 +133,7 @@ def _no_burn(patch: Patch) -> None:
     patch.setattr(rules, "authorize_burn", authorize_burn)
 
 
-@_mutant("fresh date", judge.ONE_BODY, seed=2)
+@_mutant("fresh date", oracle.ONE_BODY, seed=2)
 def _fresh_date(patch: Patch) -> None:
     real = rules.authorize_post
 
@@ -148,7 +148,7 @@ def _fresh_date(patch: Patch) -> None:
     patch.setattr(rules, "authorize_post", authorize_post)
 
 
-@_mutant("no refund row", judge.SAME_NUMBER, seed=2)
+@_mutant("no refund row", oracle.SAME_NUMBER, seed=2)
 def _no_refund_row(patch: Patch) -> None:
     real = rules.authorize_refund
 
@@ -162,7 +162,7 @@ def _no_refund_row(patch: Patch) -> None:
     patch.setattr(rules, "authorize_refund", grant)
 
 
-@_mutant("reopened run posts without GET", judge.REOPENED_ASKS, judge.ASKED, seed=2)
+@_mutant("reopened run posts without GET", oracle.REOPENED_ASKS, oracle.ASKED, seed=2)
 def _reopen_blind(patch: Patch) -> None:
     real = TopUpOrder._where_it_stands
 
@@ -189,16 +189,16 @@ def _status_is_refusal(patch: Patch, statuses: range) -> None:
 
 @_mutant(
     "409 is a refusal",
-    judge.TRUE_BOOK,
-    judge.REFUSED_TRUE,
-    judge.REFUSED_HEARD,
+    oracle.TRUE_BOOK,
+    oracle.REFUSED_TRUE,
+    oracle.REFUSED_HEARD,
     plan=Plan(posts=(Call(answer="409", acts=False),)),
 )
 def _conflict_is_refusal(patch: Patch) -> None:
     _status_is_refusal(patch, range(409, 410))
 
 
-@_mutant("cancel without burn", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("cancel without burn", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _cancel_without_burn(patch: Patch) -> None:
     real = rules.request_cancel
 
@@ -211,7 +211,7 @@ def _cancel_without_burn(patch: Patch) -> None:
     patch.setattr(rules, "request_cancel", request_cancel)
 
 
-@_mutant("no compare-and-set", judge.ONE_BODY, judge.ASKED, judge.CLOSED_ROW)
+@_mutant("no compare-and-set", oracle.ONE_BODY, oracle.ASKED, oracle.CLOSED_ROW)
 def _no_cas(patch: Patch) -> None:
     real = OrderBook.decide
 
@@ -225,7 +225,7 @@ def _no_cas(patch: Patch) -> None:
     patch.setattr(OrderBook, "decide", decide)
 
 
-@_mutant("new number while PROCESSING", judge.SAME_NUMBER)
+@_mutant("new number while PROCESSING", oracle.SAME_NUMBER)
 def _renumber(patch: Patch) -> None:
     def changed(answer: Any, _provider: Any) -> Any:
         return RefundClosed() if isinstance(answer, RefundAccepted) else answer
@@ -235,9 +235,9 @@ def _renumber(patch: Patch) -> None:
 
 @_mutant(
     "resolve without burn",
-    judge.TRUE_BOOK,
-    judge.REFUSED_TRUE,
-    judge.REFUSED_HEARD,
+    oracle.TRUE_BOOK,
+    oracle.REFUSED_TRUE,
+    oracle.REFUSED_HEARD,
     plan=Plan(fate=Fate("inProgress", seconds=300.0), hands=(Hand("not delivered", wait=16.0),)),
 )
 def _resolve_without_burn(patch: Patch) -> None:
@@ -255,17 +255,17 @@ def _resolve_without_burn(patch: Patch) -> None:
 # --- the carrier's answers ----------------------------------------------------------------------------------------
 
 
-@_mutant("4xx is a refusal", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD, seed=5)
+@_mutant("4xx is a refusal", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD, seed=5)
 def _client_errors_are_refusals(patch: Patch) -> None:
     _status_is_refusal(patch, range(400, 409))
 
 
-@_mutant("5xx is a refusal", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("5xx is a refusal", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _server_errors_are_refusals(patch: Patch) -> None:
     _status_is_refusal(patch, range(500, 600))
 
 
-@_mutant("a timeout is a refusal", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("a timeout is a refusal", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _timeout_is_refusal(patch: Patch) -> None:
     def changed(answer: Any, _body: Any) -> Any:
         return Refused(code="TIMEOUT") if isinstance(answer, InDoubt) and answer.cause == "unanswered" else answer
@@ -273,7 +273,7 @@ def _timeout_is_refusal(patch: Patch) -> None:
     _answers(patch, Tmf622Carrier, "submit", changed)
 
 
-@_mutant("a timeout is no POST", judge.ASKED, judge.ONE_BODY, seed=3)
+@_mutant("a timeout is no POST", oracle.ASKED, oracle.ONE_BODY, seed=3)
 def _timeout_is_no_post(patch: Patch) -> None:
     def changed(answer: Any, _body: Any) -> Any:
         unanswered = isinstance(answer, InDoubt) and answer.cause == "unanswered"
@@ -282,14 +282,14 @@ def _timeout_is_no_post(patch: Patch) -> None:
     _answers(patch, Tmf622Carrier, "submit", changed)
 
 
-@_mutant("a GET of before the POST is evidence", judge.ASKED, seed=3)
+@_mutant("a GET of before the POST is evidence", oracle.ASKED, seed=3)
 def _old_evidence(patch: Patch) -> None:
     patch.setattr(rules, "_empty_counts_from", lambda entry, _times: entry.claimed_at)
 
 
 @_mutant(
     "evidence for any count of POSTs",
-    judge.ASKED,
+    oracle.ASKED,
     plan=Plan(
         local_first=False,
         posts=(Call(acts=False),) * 2,
@@ -308,7 +308,7 @@ def _any_count(patch: Patch) -> None:
     patch.setattr(rules, "authorize_post", authorize_post)
 
 
-@_mutant("last word wins", judge.FINAL)
+@_mutant("last word wins", oracle.FINAL)
 def _last_word_wins(patch: Patch) -> None:
     real = rules._hear_final
 
@@ -318,7 +318,7 @@ def _last_word_wins(patch: Patch) -> None:
     patch.setattr(rules, "_hear_final", hear)
 
 
-@_mutant("no last look before the POST", judge.IN_TIME, seed=3)
+@_mutant("no last look before the POST", oracle.IN_TIME, seed=3)
 def _no_last_look(patch: Patch) -> None:
     real = Tmf622Carrier.submit
 
@@ -328,14 +328,14 @@ def _no_last_look(patch: Patch) -> None:
     patch.setattr(Tmf622Carrier, "submit", submit)
 
 
-@_mutant("burn before the date", judge.BURN_LATE, seed=5)
+@_mutant("burn before the date", oracle.BURN_LATE, seed=5)
 def _early_burn(patch: Patch) -> None:
     patch.setattr(rules, "burn_allowed_from", lambda entry, _times: entry.claimed_at)
 
 
 @_mutant(
     "a cancel leaves the row open",
-    judge.CLOSED_ROW,
+    oracle.CLOSED_ROW,
     plan=Plan(
         local_first=False, faults=(Fault("before post_intent", 1, "freeze", 3.0),), hands=(Hand("cancel", wait=0.5),)
     ),
@@ -359,10 +359,10 @@ def _open_row(patch: Patch) -> None:
 
 @_mutant(
     "whoever was not sent gives any right back",
-    judge.ASKED,
-    judge.ONE_BODY,
-    judge.FINAL,
-    judge.BURN_LATE,
+    oracle.ASKED,
+    oracle.ONE_BODY,
+    oracle.FINAL,
+    oracle.BURN_LATE,
     plan=Plan(posts=(Call(), Call(reach="lost")), faults=(Fault("before POST", 1, "freeze", 130.0),)),
 )
 def _withdraws_any(patch: Patch) -> None:
@@ -372,7 +372,7 @@ def _withdraws_any(patch: Patch) -> None:
     patch.setattr(rules, "withdraw_post", withdraw)
 
 
-@_mutant("any note names the reference", judge.TRUE_BOOK, judge.REFUSED_TRUE, judge.REFUSED_HEARD)
+@_mutant("any note names the reference", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _any_note(patch: Patch) -> None:
     patch.setattr(rules, "_names", lambda note, _reference: bool(note))
 
@@ -380,12 +380,12 @@ def _any_note(patch: Patch) -> None:
 # --- the refund ---------------------------------------------------------------------------------------------------
 
 
-@_mutant("refunded overtakes failed", judge.IN_ORDER)
+@_mutant("refunded overtakes failed", oracle.IN_ORDER)
 def _overtakes(patch: Patch) -> None:
     patch.setattr(TopUpOrder, "_waits_for_failed", lambda _self, _platform: False)
 
 
-@_mutant("new number after ABNORMAL", judge.SAME_NUMBER)
+@_mutant("new number after ABNORMAL", oracle.SAME_NUMBER)
 def _renumber_denied(patch: Patch) -> None:
     def changed(answer: Any, _provider: Any) -> Any:
         return RefundClosed() if isinstance(answer, RefundDenied) else answer
@@ -393,7 +393,7 @@ def _renumber_denied(patch: Patch) -> None:
     _answers(patch, RefundingActivities, "_ask", changed)
 
 
-@_mutant("half a refund", judge.SAME_NUMBER)
+@_mutant("half a refund", oracle.SAME_NUMBER)
 def _half(patch: Patch) -> None:
     real = RefundingActivities._request
 
@@ -404,7 +404,7 @@ def _half(patch: Patch) -> None:
     patch.setattr(RefundingActivities, "_request", request)
 
 
-@_mutant("refund on a contradicted row", judge.CONTRADICTED)
+@_mutant("refund on a contradicted row", oracle.CONTRADICTED)
 def _contradicted(patch: Patch) -> None:
     real = rules.authorize_refund
 
@@ -415,7 +415,7 @@ def _contradicted(patch: Patch) -> None:
     patch.setattr(rules, "authorize_refund", grant)
 
 
-@_mutant("refunded once accepted", judge.TRUE_BOOK)
+@_mutant("refunded once accepted", oracle.TRUE_BOOK)
 def _accepted_is_confirmed(patch: Patch) -> None:
     real = rules.record_refund_response
 
@@ -427,13 +427,19 @@ def _accepted_is_confirmed(patch: Patch) -> None:
     patch.setattr(rules, "record_refund_response", hear)
 
 
-@_mutant("a zombie's refund is not met by the book", judge.SETTLED_QUIET, judge.SAME_NUMBER, judge.ONE_REFUND, seed=3)
+@_mutant(
+    "a zombie's refund is not met by the book", oracle.SETTLED_QUIET, oracle.SAME_NUMBER, oracle.ONE_REFUND, seed=3
+)
 def _zombie_refund(patch: Patch) -> None:
     patch.setattr(rules, "mark_refund_sent", lambda entry, now, _n, **_: (replace(entry, refund_sent_at=now), True))
 
 
 @_mutant(
-    "refund goes on after the operator has paid", judge.SETTLED_QUIET, judge.ONE_REFUND, judge.SAME_NUMBER, judge.ENDS
+    "refund goes on after the operator has paid",
+    oracle.SETTLED_QUIET,
+    oracle.ONE_REFUND,
+    oracle.SAME_NUMBER,
+    oracle.ENDS,
 )
 def _word_is_ignored(patch: Patch) -> None:
     real = rules.resolve_refunded
@@ -448,7 +454,7 @@ def _word_is_ignored(patch: Patch) -> None:
 # --- around the money ---------------------------------------------------------------------------------------------
 
 
-@_mutant("notify inside the order step", judge.NOT_HELD_UP, judge.ENDS, plan=Plan(legacy="down"))
+@_mutant("notify inside the order step", oracle.NOT_HELD_UP, oracle.ENDS, plan=Plan(legacy="down"))
 def _notifies_inside(patch: Patch) -> None:
     real = TopUpOrder._carriers_last_word
 
@@ -462,7 +468,7 @@ def _notifies_inside(patch: Patch) -> None:
     patch.setattr(TopUpOrder, "_carriers_last_word", last_word)
 
 
-@_mutant("says refunded when the refund starts", judge.NOTICES)
+@_mutant("says refunded when the refund starts", oracle.NOTICES)
 def _says_refunded_early(patch: Patch) -> None:
     real = TopUpOrder._tell_beside
     compose = activities.notifying._compose
@@ -480,7 +486,7 @@ def _says_refunded_early(patch: Patch) -> None:
     patch.setattr("activities.notifying._compose", named)
 
 
-@_mutant("a cancel ends the run", judge.SOUND, judge.ENDS)
+@_mutant("a cancel ends the run", oracle.SOUND, oracle.ENDS)
 def _cancel_ends(patch: Patch) -> None:
     async def cancel(self: Any, _word: Any) -> None:
         self._saga_task.cancel()
@@ -495,7 +501,7 @@ def _cancel_ends(patch: Patch) -> None:
     patch.setattr(TopUpOrder, "_saga", cancellable)
 
 
-@_mutant("the sweep finds nothing", judge.ENDS)
+@_mutant("the sweep finds nothing", oracle.ENDS)
 def _blind_sweep(patch: Patch) -> None:
     async def always(_self: Any, _order_id: str) -> bool:
         return True
@@ -503,7 +509,7 @@ def _blind_sweep(patch: Patch) -> None:
     patch.setattr(Reopening, "_has_open_run", always)
 
 
-@_mutant("a conflict is taken for a duplicate", judge.DUPLICATES)
+@_mutant("a conflict is taken for a duplicate", oracle.DUPLICATES)
 def _no_conflict(patch: Patch) -> None:
     def compare(self: Any, order: Any) -> ClaimResult:
         return ClaimResult(order.order_id, Claim.UNSETTLED)
@@ -511,7 +517,7 @@ def _no_conflict(patch: Patch) -> None:
     patch.setattr(claims.Known, "compare", compare)
 
 
-@_mutant("the trail holds what was sent", judge.NO_PII)
+@_mutant("the trail holds what was sent", oracle.NO_PII)
 def _trail_tells(patch: Patch) -> None:
     real = activities.telecom._grant_detail
 
@@ -522,7 +528,7 @@ def _trail_tells(patch: Patch) -> None:
     patch.setattr(activities.telecom, "_grant_detail", detail)
 
 
-@_mutant("an answer without a line in the trail", judge.TRAIL_WHOLE)
+@_mutant("an answer without a line in the trail", oracle.TRAIL_WHOLE)
 def _no_line(patch: Patch) -> None:
     real = OrderBook._append
 

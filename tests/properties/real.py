@@ -32,11 +32,11 @@ from adapters.order_book.field_cipher import FieldCipher
 from devkit.servers.temporal import Temporal
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
+from tests.properties.counterparties import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
 from tests.properties.fast import HeldBook, look, trail
-from tests.properties.judge import DUPLICATES, SOUND, Attempt, Judge, who
-from tests.properties.outside import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
-from tests.properties.plans import Hand, Plan
+from tests.properties.oracle import DUPLICATES, SOUND, Attempt, Judge, who
 from tests.properties.search import Found, drawn
+from tests.properties.strategies import Hand, Plan
 from tests.workflows.conftest import paid_order
 from tests.workflows.world import World
 from workflows.steps import OperatorRequest

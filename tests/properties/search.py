@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.properties.fast import play
-from tests.properties.judge import Tally
-from tests.properties.plans import Plan, plans
+from tests.properties.oracle import Tally
+from tests.properties.strategies import Plan, plans
 
 
 @dataclass

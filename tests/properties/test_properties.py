@@ -9,9 +9,9 @@ from temporalio.testing import TimeSkipper
 
 from tests.properties.fast import play
 from tests.properties.mutants import MUTANTS
-from tests.properties.plans import Call, Fate, Fault, Hand, Plan, RefundFate
 from tests.properties.real import play_side_by_side
 from tests.properties.search import alone, drawn, search
+from tests.properties.strategies import Call, Fate, Fault, Hand, Plan, RefundFate
 
 EXAMPLES = 150
 EXAMPLES_ON_THE_SERVER = 6

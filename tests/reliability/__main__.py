@@ -17,15 +17,15 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from devkit.audit.auditor import Report
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import PartMissingError, Process
 from devkit.servers.temporal import Temporal
-from tests.reliability.audit import Report
+from tests.reliability.environment import Environment
 from tests.reliability.matrix import Job, Parts, representative, whole
 from tests.reliability.running import Runner, Shown, judge_whole
-from tests.reliability.world import World
 
 PartType = TypeVar("PartType", bound=Process)
 
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed on (with --full)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
-    parser.add_argument("--full", action="store_true", help="every cell; else what continuous integration runs")
+    parser.add_argument("--full", action="store_true", help="every case; else what continuous integration runs")
     parser.add_argument("--only", default="", help="jobs whose name contains this")
     parser.add_argument("--records", type=int, default=500, help="old records that come again (with --full)")
     parser.add_argument("--at-once", type=int, default=4 * (os.cpu_count() or 2), help="jobs side by side")
@@ -58,10 +58,10 @@ async def _run(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         temporal, mosquitto = _start(stack, Temporal()), _start(stack, Mosquitto())
         parts = Parts(_start(stack, Kafka()), _start(stack, Mosquitto()), options.records)
-        world = World(temporal, mosquitto, _start(stack, Postgres()))
-        stack.push_async_callback(world.close)
-        await world.start()
-        runner = Runner(world, await temporal.connect(), at_once=options.at_once)
+        env = Environment(temporal, mosquitto, _start(stack, Postgres()))
+        stack.push_async_callback(env.close)
+        await env.start()
+        runner = Runner(env, await temporal.connect(), at_once=options.at_once)
         jobs: dict[str, Job] = {}
         for seed in range(options.seed, options.seed + options.seeds):
             jobs |= whole(seed, parts) if options.full else representative(parts)

@@ -7,25 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 import kafka as kafka_python
-from orders.book import OrderState
 
 from adapters.order_book.book import UnknownOrder
+from devkit.audit.books import Paid, Seen
+from devkit.audit.records import DeadLetter
 from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import Program, free_port
+from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import Paid, Seen
-from tests.reliability.cells import REFUSED
+from orders.state import OrderState
+from tests.reliability.cases import REFUSED
 from tests.reliability.crashing_process import Fault, When
-from tests.reliability.doors import Door
-from tests.reliability.lanes import HEAL_SECONDS, Lane, NotShown, posted, thaw, until
+from tests.reliability.deployments import HEAL_SECONDS, Deployment, NotShown, posted, thaw, until
+from tests.reliability.environment import PLATFORM
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
-from tests.reliability.world import PLATFORM
 
 RECORDS_ADD_UP: Final = "records in = runs + duplicates"
 NO_OPERATOR: Final = "no operator is needed"
@@ -59,22 +59,8 @@ POINTS: Final[Sequence[tuple[str, Fault, When]]] = (
 """Between claim and start, between start and commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One record of the dead-letter topic."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-    @property
-    def reason(self) -> str:
-        """`invalid`, `conflict` or `oversize`."""
-        return dict(self.headers).get("topup-dlq-reason", b"").decode()
-
-
 class Topic:
-    """The Kafka side of a lane: topics and a group of its own."""
+    """The Kafka side of a deployment: topics and a group of its own."""
 
     def __init__(self, kafka: Kafka, name: str) -> None:
         self._kafka = kafka
@@ -136,7 +122,7 @@ class Topic:
             ends = consumer.end_offsets(partitions)
             while any(consumer.position(partition) < end for partition, end in ends.items()):
                 for records in consumer.poll(timeout_ms=500).values():
-                    found += [DeadLetter(record.key, record.value, record.headers) for record in records]
+                    found += [DeadLetter(record.key, record.value, tuple(record.headers)) for record in records]
         return found
 
     def _counts(self) -> tuple[bool, int]:
@@ -158,50 +144,50 @@ def bridge_drill(kafka: Kafka, point: str, fault: Fault, when: When) -> Drill:
     """The bridge at one point; the worker is well."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        topic = await asyncio.to_thread(Topic, kafka, runner.world.unique("orders-"))
-        lane = runner.lane(result.name, stack, scale=SCALE, **topic.settings)
-        orders = [await runner.order(lane, provider, end="delivered") for provider in ("wechat", "alipay")]
-        refused = [await runner.order(lane, provider, end="refunded") for provider in ("wechat", "alipay")]
+        topic = await asyncio.to_thread(Topic, kafka, runner.env.unique("orders-"))
+        deployed = runner.deployed(result.name, stack, scale=SCALE, **topic.settings)
+        orders = [await runner.order(deployed, provider, end="delivered") for provider in ("wechat", "alipay")]
+        refused = [await runner.order(deployed, provider, end="refunded") for provider in ("wechat", "alipay")]
         for order, _ in refused:
-            await runner.world.order_faults("carrier", order.order_id, [REFUSED])
+            await runner.env.order_faults("carrier", order.order_id, [REFUSED])
         both = orders + refused
         await topic.send([order for order, _ in both], times=2)
-        await lane.process("worker")
-        plan = lane.plan(fault, when, point)
-        crasher = await lane.process("bridge", plan)
-        await lane.until_fired(plan, crasher)
+        await deployed.process("worker")
+        plan = deployed.plan(fault, when, point)
+        crasher = await deployed.process("bridge", plan)
+        await deployed.until_fired(plan, crasher)
         result.report.add(COMES_ABOUT, result.name, ())
         fired_at = time.monotonic()
         if fault != "lost":
-            await lane.process("bridge")
-        await _ended(lane, [order for order, _ in both], result)
+            await deployed.process("bridge")
+        await _ended(deployed, [order for order, _ in both], result)
         result.healed_seconds = time.monotonic() - fired_at
         if fault == "stop":
             thaw(crasher)
             await asyncio.sleep(ECHO_SECONDS)
         for _, paid in both:
-            await runner.judge(result, lane, paid)
-        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, lane, both))
+            await runner.judge(result, deployed, paid)
+        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, deployed, both))
 
     return drill
 
 
-async def _ended(lane: Lane, orders: Sequence[PaidOrder], result: Shown) -> None:
+async def _ended(deployed: Deployment, orders: Sequence[PaidOrder], result: Shown) -> None:
     """Wait until each order has its end and its run has told the car."""
 
     async def all_ended() -> bool:
         try:
-            return all([(await lane.book.read(order.order_id)).state.outcome for order in orders])
+            return all([(await deployed.book.read(order.order_id)).state.outcome for order in orders])
         except UnknownOrder:
             return False
 
     await until(all_ended, "every order has an end in the book", HEAL_SECONDS)
     for order in orders:
-        await lane.result(order)
+        await deployed.result(order)
     result.report.add(ENDS, result.name, ())
 
 
-async def _records(topic: Topic, lane: Lane, both: Sequence[tuple[PaidOrder, Paid]]) -> list[str]:
+async def _records(topic: Topic, deployed: Deployment, both: Sequence[tuple[PaidOrder, Paid]]) -> list[str]:
     async def committed() -> bool:
         return (await topic.counts())[0]
 
@@ -215,7 +201,7 @@ async def _records(topic: Topic, lane: Lane, both: Sequence[tuple[PaidOrder, Pai
         sentences.append(f"{dead} records went to the dead letters")
 
     async def seen() -> Counter[str]:
-        runs = Counter([run.id async for run in lane.client.list_workflows(f"TaskQueue = '{lane.queue}'")])
+        runs = Counter([run.id async for run in deployed.client.list_workflows(f"TaskQueue = '{deployed.queue}'")])
         return runs if len(runs) == len(both) else Counter()
 
     runs: Counter[str] = await until(seen, "the runs are visible", 20)
@@ -233,41 +219,43 @@ def incident_drill(kafka: Kafka, mosquitto: Mosquitto, *, kill_worker: bool) -> 
     """
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        world = runner.world
-        topic = await asyncio.to_thread(Topic, kafka, world.unique("orders-"))
+        env = runner.env
+        topic = await asyncio.to_thread(Topic, kafka, env.unique("orders-"))
         hung = await _hung_broker(stack)
-        brokers = [{"name": PLATFORM, "url": world.mosquitto.url}, {"name": OLD, "url": hung.url, "version": "3.1.1"}]
+        brokers = [{"name": PLATFORM, "url": env.mosquitto.url}, {"name": OLD, "url": hung.url, "version": "3.1.1"}]
         changes = {"TOPUP_MQTT_BROKERS": json.dumps(brokers), **topic.settings}
-        lane = runner.lane(result.name, stack, scale=INCIDENT_SCALE, **changes)
-        lane.platforms = (PLATFORM, OLD)
-        order, paid = await runner.order(lane, "wechat", end="refunded")
+        deployed = runner.deployed(result.name, stack, scale=INCIDENT_SCALE, **changes)
+        deployed.platforms = (PLATFORM, OLD)
+        order, paid = await runner.order(deployed, "wechat", end="refunded")
         slow = {"kind": "delay", "seconds": 40 * INCIDENT_SCALE}
-        await world.order_faults("carrier", order.order_id, [slow, {"kind": "failed"}])
-        worker = await lane.process("worker")
-        await lane.process("bridge")
+        await env.order_faults("carrier", order.order_id, [slow, {"kind": "failed"}])
+        worker = await deployed.process("worker")
+        await deployed.process("bridge")
         await topic.send([order], times=3)
         if kill_worker:
-            await lane.until_books(lambda books: posted(books, order, "post"), "the carrier has the POST")
+            await deployed.until_books(lambda books: posted(books, order, "post"), "the carrier has the POST")
             await asyncio.to_thread(worker.kill)
-            await lane.process("worker")
-        await lane.until_books(
-            lambda books: len(books.seen([paid])[0].notices) >= 2,
+            await deployed.process("worker")
+        await deployed.until_books(
+            lambda books: len(books.about(paid).notices) >= 2,
             "both notices on the live platform while the old one hangs",
             HEAL_SECONDS,
         )
         result.report.add(COMES_ABOUT, result.name, ())
         if not kill_worker:
-            entry = (await lane.book.read(order.order_id)).state
-            result.report.add(AT_ONCE, result.name, _late(world.books.seen([paid])[0], entry))
+            entry = (await deployed.book.read(order.order_id)).state
+            result.report.add(AT_ONCE, result.name, _late(env.books.about(paid), entry))
         back_at = time.monotonic()
         await _bring_back(runner, hung, mosquitto, stack)
-        await lane.result(order)
+        await deployed.result(order)
         result.healed_seconds = time.monotonic() - back_at
         result.report.add(ENDS, result.name, ())
-        await runner.judge(result, lane, paid)
-        asked_for = [event for event in await lane.book.events(order.order_id) if event.detail.get("needs_operator")]
+        await runner.judge(result, deployed, paid)
+        asked_for = [
+            event for event in await deployed.book.events(order.order_id) if event.detail.get("needs_operator")
+        ]
         result.report.add(NO_OPERATOR, result.name, [str(event.detail) for event in asked_for])
-        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, lane, [(order, paid)]))
+        result.report.add(RECORDS_ADD_UP, result.name, await _records(topic, deployed, [(order, paid)]))
 
     return drill
 
@@ -292,12 +280,12 @@ async def _hung_broker(stack: AsyncExitStack) -> _Hung:
 
 async def _bring_back(runner: Runner, hung: _Hung, mosquitto: Mosquitto, stack: AsyncExitStack) -> None:
     """The old platform answers again, on its port, with the cars listening behind it."""
-    await runner.world.add_broker(OLD, mosquitto.url)
-    await runner.world.until_subscribed(OLD)
+    await runner.env.control.add_broker(OLD, mosquitto.url)
+    await runner.env.control.until_cars_listen(30, OLD)
     await asyncio.to_thread(hung.program.kill)
-    door = Door(mosquitto.url, port=hung.port)
-    stack.callback(door.close)
-    door.open()
+    proxy = TcpProxy(mosquitto.url, port=hung.port)
+    stack.callback(proxy.close)
+    proxy.open()
 
 
 def _late(seen: Seen, entry: OrderState) -> list[str]:

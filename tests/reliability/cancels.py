@@ -13,8 +13,8 @@ from temporalio.client import WorkflowExecutionStatus
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.commands import Said, must, of, temporal_cli, topup_cli
-from tests.reliability.hands import TOUCHES_NOTHING, counts
-from tests.reliability.lanes import Lane, until
+from tests.reliability.deployments import Deployment, until
+from tests.reliability.operator_faults import TOUCHES_NOTHING, counts
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
 from tests.reliability.states import Scene, State, set_scene
 from workflows.steps import TopUpResult
@@ -35,29 +35,31 @@ def cancel_drill(state: State, how: Cancels) -> Drill:
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
         scene = await set_scene(runner, result, stack, state, end=state.cancelled_end)
-        lane, order = scene.lane, scene.order
-        worker = None if state.unbegun else await lane.process("worker")
-        await lane.start(order)
-        await until(lambda: state.reached(lane, order, scene.paid), f"the order is {state.name}", 60)
+        deployed, order = scene.deployed, scene.order
+        worker = None if state.unbegun else await deployed.process("worker")
+        await deployed.start(order)
+        await until(lambda: state.reached(deployed, order, scene.paid), f"the order is {state.name}", 60)
         if how == "while the worker is dead" and worker is not None:
             await asyncio.to_thread(worker.kill)
-        await runner.world.refresh()
+        await runner.env.refresh()
         before = counts(runner, scene.paid)
         await _cancel(scene, how)
         cancelled_at = time.monotonic()
         if state.unbegun or how == "while the worker is dead":
-            await lane.process("worker")
+            await deployed.process("worker")
         result.report.add(COMES_ABOUT, result.name, ())
         if not state.closed:
-            await until(lambda: _written_or_over(lane, order), "the cancel stands in the book, or came too late", 60)
+            await until(
+                lambda: _written_or_over(deployed, order), "the cancel stands in the book, or came too late", 60
+            )
             result.report.add(WRITTEN_FIRST, result.name, ())
         await scene.relieve()
-        ended = await lane.result(order)
+        ended = await deployed.result(order)
         result.healed_seconds = time.monotonic() - cancelled_at
         result.report.add(ENDS, result.name, ())
         await asyncio.sleep(1)
-        await runner.judge(result, lane, scene.paid, ended.outcome)
-        result.report.add(CLOSES_COMPLETED, result.name, await _closing(lane, order))
+        await runner.judge(result, deployed, scene.paid, ended.outcome)
+        result.report.add(CLOSES_COMPLETED, result.name, await _closing(deployed, order))
         result.report.add(AS_CONTRACTED, result.name, _contract(runner, scene, ended))
         if state.closed:
             grown = [] if counts(runner, scene.paid) == before else ["the books grew after the cancel"]
@@ -80,18 +82,20 @@ async def _cancel(scene: Scene, how: Cancels) -> None:
 
 
 async def _by_temporal(scene: Scene) -> None:
-    await must(await temporal_cli(scene.lane, "workflow", "cancel", *of(scene.order)), "temporal workflow cancel")
+    await must(await temporal_cli(scene.deployed, "workflow", "cancel", *of(scene.order)), "temporal workflow cancel")
 
 
 async def _by_topup(scene: Scene) -> None:
-    said: Said = await topup_cli(scene.lane, "orders", "cancel", scene.order.order_id, "--note", "the customer called")
+    said: Said = await topup_cli(
+        scene.deployed, "orders", "cancel", scene.order.order_id, "--note", "the customer called"
+    )
     closed = scene.state.closed or "a cancel would change nothing" in said.text  # it may end between look and cancel
     await must(said if not closed else Said(0 if said.code == 1 else 1, said.text), "topup orders cancel")
 
 
 async def _by_web_ui(scene: Scene) -> None:
     """What its button sends."""
-    client = scene.lane.client
+    client = scene.deployed.client
     await client.workflow_service.request_cancel_workflow_execution(
         RequestCancelWorkflowExecutionRequest(
             namespace=client.namespace,
@@ -107,21 +111,21 @@ _WAYS: Final[Mapping[Way, Callable[[Scene], Awaitable[None]]]] = {
 }
 
 
-async def _written_or_over(lane: Lane, order: PaidOrder) -> bool:
+async def _written_or_over(deployed: Deployment, order: PaidOrder) -> bool:
     """A slow command may come when the run has ended; then it has nothing to write."""
-    if any(event.kind == "cancel_requested" for event in await lane.book.events(order.order_id)):
+    if any(event.kind == "cancel_requested" for event in await deployed.book.events(order.order_id)):
         return True
-    return (await lane.handle(order).describe()).status is WorkflowExecutionStatus.COMPLETED
+    return (await deployed.handle(order).describe()).status is WorkflowExecutionStatus.COMPLETED
 
 
-async def _closing(lane: Lane, order: PaidOrder) -> list[str]:
-    status = (await lane.handle(order).describe()).status
+async def _closing(deployed: Deployment, order: PaidOrder) -> list[str]:
+    status = (await deployed.handle(order).describe()).status
     return [] if status is WorkflowExecutionStatus.COMPLETED else [f"the run is {status}"]
 
 
 def _contract(runner: Runner, scene: Scene, ended: TopUpResult) -> list[str]:
     """Before anything was sent, nothing is sent any more; what the car is told is the state's reason."""
-    state, seen = scene.state, runner.world.books.seen([scene.paid])[0]
+    state, seen = scene.state, runner.env.books.about(scene.paid)
     sentences: list[str] = []
     if ended.outcome != state.cancelled_end:
         sentences.append(f"the run says {ended.outcome} instead of {state.cancelled_end}")

@@ -10,8 +10,8 @@ from typing import Final
 from devkit.servers import temporal
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.lanes import Lane, NotShown
-from tests.reliability.world import ROOT
+from tests.reliability.deployments import Deployment, NotShown
+from tests.reliability.environment import ROOT
 
 COMMAND_SECONDS: Final = 60.0
 _few_at_once: Final = asyncio.Semaphore(4)
@@ -26,15 +26,17 @@ class Said:
     text: str
 
 
-async def temporal_cli(lane: Lane, *words: str) -> Said:
-    """`temporal …` against the lane's server."""
-    server = ("--address", lane.world.temporal.address, "--namespace", lane.world.temporal.namespace)
-    return await _run([temporal.find(), *words, *server], {"PATH": os.environ["PATH"], "HOME": str(lane.world.folder)})
+async def temporal_cli(deployed: Deployment, *words: str) -> Said:
+    """`temporal …` against the deployment's server."""
+    server = ("--address", deployed.env.temporal.address, "--namespace", deployed.env.temporal.namespace)
+    return await _run(
+        [temporal.find(), *words, *server], {"PATH": os.environ["PATH"], "HOME": str(deployed.env.folder)}
+    )
 
 
-async def topup_cli(lane: Lane, *words: str) -> Said:
-    """`topup …` with the lane's settings."""
-    return await _run([sys.executable, "-m", "console", *words], lane.environment)
+async def topup_cli(deployed: Deployment, *words: str) -> Said:
+    """`topup …` with the deployment's settings."""
+    return await _run([sys.executable, "-m", "console", *words], deployed.settings)
 
 
 async def must(said: Said, what: str) -> Said:

@@ -8,13 +8,13 @@ from devkit.servers.kafka import Kafka
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.temporal import Temporal
+from tests.reliability.audit_trail import audit_trail_drill
 from tests.reliability.drill_mutants import DRILL_MUTANTS
+from tests.reliability.environment import Environment
+from tests.reliability.leak_mutants import FEW_KINDS, LEAK_MUTANTS
 from tests.reliability.matrix import Parts, representative, representative_names
 from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Runner, Shown
-from tests.reliability.telltales import FEW_KINDS, TELLTALES
-from tests.reliability.trails import trail_drill
-from tests.reliability.world import World
 
 AT_ONCE = 10
 """A job mostly waits (10 s for Temporal to give a dead worker's task to another); ten keep two cores busy."""
@@ -22,43 +22,43 @@ AT_ONCE = 10
 
 @pytest.fixture(scope="session")
 async def runner(temporal_server: Temporal, mosquitto: Mosquitto, postgres: Postgres) -> AsyncIterator[Runner]:
-    """The runner, on a world of this session."""
-    world = World(temporal_server, mosquitto, postgres)
-    await world.start()
-    yield Runner(world, await temporal_server.connect(), at_once=AT_ONCE)
-    await world.close()
+    """The runner, in an environment of this session."""
+    env = Environment(temporal_server, mosquitto, postgres)
+    await env.start()
+    yield Runner(env, await temporal_server.connect(), at_once=AT_ONCE)
+    await env.close()
 
 
 @pytest.fixture(scope="session")
 async def caught(
     request: pytest.FixtureRequest, temporal_server: Temporal, kafka: Kafka
 ) -> AsyncIterator[Mapping[str, "asyncio.Task[Shown]"]]:
-    """The selected mutants, each in its cell, on a world of their own: their orders must not count."""
+    """The selected mutants, each in its case, in an environment of their own: their orders must not count."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     wanted = {item.callspec.params.get("mutant") for item in items if hasattr(item, "callspec")}
     broker = await asyncio.to_thread(Mosquitto().start)
-    world = World(temporal_server, broker, None)
-    await world.start()
+    env = Environment(temporal_server, broker, None)
+    await env.start()
     client = await temporal_server.connect()
-    runner = Runner(world, client, at_once=len(MUTANTS) + len(TELLTALES))
+    runner = Runner(env, client, at_once=len(MUTANTS) + len(LEAK_MUTANTS))
     tasks = {
-        name: asyncio.create_task(runner.cell(mutant.cell, mutant=name))
+        name: asyncio.create_task(runner.case(mutant.case, mutant=name))
         for name, mutant in MUTANTS.items()
         if name in wanted
     }
-    for name in TELLTALES:
+    for name in LEAK_MUTANTS:
         if name in wanted:
-            drill = trail_drill(None, on_postgres=False, mutant=name, kinds=FEW_KINDS)
+            drill = audit_trail_drill(None, on_postgres=False, mutant=name, kinds=FEW_KINDS)
             tasks[name] = asyncio.create_task(runner.drill(name, drill))
     for name, mutant in DRILL_MUTANTS.items():
         if name in wanted:
-            apart = Runner(world, client, at_once=1, mutant=name)
+            apart = Runner(env, client, at_once=1, mutant=name)
             tasks[name] = asyncio.create_task(apart.drill(name, mutant.drill(kafka)))
     yield tasks
     for task in tasks.values():
         task.cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
-    await world.close()
+    await env.close()
     broker.close()
 
 

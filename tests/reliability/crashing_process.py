@@ -288,10 +288,10 @@ def main() -> NoReturn:
     if mutants:
         from tests.reliability.buggy import BUGS  # noqa: PLC0415 - as below
         from tests.reliability.drill_mutants import DRILL_MUTANTS  # noqa: PLC0415 - as below
+        from tests.reliability.leak_mutants import LEAK_MUTANTS  # noqa: PLC0415 - as above
         from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
-        from tests.reliability.telltales import TELLTALES  # noqa: PLC0415 - as above
 
-        every = [*MUTANTS.items(), *TELLTALES.items(), *DRILL_MUTANTS.items()]
+        every = [*MUTANTS.items(), *LEAK_MUTANTS.items(), *DRILL_MUTANTS.items()]
         wrong = {name: mutant.apply for name, mutant in every} | dict(BUGS)
         wrong[mutants[0]]()
     if text != "-":

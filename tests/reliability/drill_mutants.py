@@ -12,8 +12,8 @@ from devkit.servers.kafka import Kafka
 from orders.outcomes import CarrierResult, NotFound
 from tests.reliability.cancels import cancel_drill
 from tests.reliability.forgetting import TOUCHES_NOTHING, forgotten_records_drill
-from tests.reliability.hands import hand_drill
 from tests.reliability.mutants import MUTANTS
+from tests.reliability.operator_faults import operator_fault_drill
 from tests.reliability.running import Drill
 from tests.reliability.states import STATES
 from tests.reliability.zombies import zombie_drill
@@ -75,7 +75,7 @@ DRILL_MUTANTS: Final[Mapping[str, DrillMutant]] = {
     "a reopened order is posted without asking": DrillMutant(
         _reopens_without_asking,
         "asked between two POSTs",
-        lambda _: hand_drill(_STATES["placing"], "terminate", worker="dead", by="reopen"),
+        lambda _: operator_fault_drill(_STATES["placing"], "terminate", worker="dead", by="reopen"),
     ),
     "forgets that orders are settled": DrillMutant(
         _forgets_that_orders_are_settled, TOUCHES_NOTHING, lambda kafka: forgotten_records_drill(kafka, 6)

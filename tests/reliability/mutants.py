@@ -1,6 +1,6 @@
 """Wrong products, made by patches in one process: the matrix is worth what it catches.
 
-Each mutant is a mistake that somebody might make, one rule of the auditor that must break, and a cell that shows it.
+Each mutant is a mistake that somebody might make, one rule of the auditor that must break, and a case that shows it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from activities.recording import RecordingActivities
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book.book import OrderBook
 from orders.outcomes import InDoubt, Refused
-from tests.reliability.cells import BY_NAME, Cell
+from tests.reliability.cases import BY_NAME, Case
 from tests.reliability.crashing_process import Fault, When
 from workflows.steps import NotifyRequest, NotifyResult, Stand
 
@@ -28,12 +28,12 @@ class Mutant:
     Attributes:
         apply: makes it in this process.
         rule: what the auditor must find broken.
-        cell: where.
+        case: where.
     """
 
     apply: Callable[[], None]
     rule: str
-    cell: Cell
+    case: Case
 
 
 def _patch(owner: Any, name: str, value: Any) -> None:
@@ -130,34 +130,34 @@ def _as(original: Any, replacement: Any) -> Any:
     return replacement
 
 
-def _cell(story: str, fault: Fault, when: When, point: str, **circumstances: Any) -> Cell:
+def _case(story: str, fault: Fault, when: When, point: str, **circumstances: Any) -> Case:
     scale = BY_NAME[story].scale
-    return Cell(story=BY_NAME[story], point=point, when=when, fault=fault, scale=scale, **circumstances)
+    return Case(story=BY_NAME[story], point=point, when=when, fault=fault, scale=scale, **circumstances)
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "posts again without asking": Mutant(
-        _posts_without_asking, "asked between two POSTs", _cell("delivered", "kill", "middle", "carrier:post")
+        _posts_without_asking, "asked between two POSTs", _case("delivered", "kill", "middle", "carrier:post")
     ),
     "posts before the intent is in the book": Mutant(
-        _posts_before_the_intent, "one body per serial", _cell("delivered", "kill", "middle", "carrier:post")
+        _posts_before_the_intent, "one body per serial", _case("delivered", "kill", "middle", "carrier:post")
     ),
     "makes the body anew for each POST": Mutant(
-        _new_body_for_each_post, "one body per serial", _cell("posted again", "kill", "before", "carrier:get")
+        _new_body_for_each_post, "one body per serial", _case("posted again", "kill", "before", "carrier:get")
     ),
     "takes a 500 for a refusal": Mutant(
-        _takes_a_500_for_a_refusal, "exactly one end", _cell("doubted", "kill", "after", "book:refund_intent")
+        _takes_a_500_for_a_refusal, "exactly one end", _case("doubted", "kill", "after", "book:refund_intent")
     ),
     "burns before the date": Mutant(
-        _burns_at_once, "burnt late enough", _cell("cancelled", "lost", "after", "book:cancel_requested")
+        _burns_at_once, "burnt late enough", _case("cancelled", "lost", "after", "book:cancel_requested")
     ),
     "takes not found for burnt": Mutant(
         _takes_not_found_for_burnt,
         "refund only after refusal or burn",
-        _cell("burnt", "kill", "after", "book:burn"),
+        _case("burnt", "kill", "after", "book:burn"),
     ),
     "dates each notice anew": Mutant(
-        _dates_each_notice_anew, "the car is told", _cell("delivered", "kill", "after", "mqtt:delivered")
+        _dates_each_notice_anew, "the car is told", _case("delivered", "kill", "after", "mqtt:delivered")
     ),
-    "tells nobody": Mutant(_tells_nobody, "the car is told", _cell("delivered", "kill", "after", "book:post")),
+    "tells nobody": Mutant(_tells_nobody, "the car is told", _case("delivered", "kill", "after", "book:post")),
 }

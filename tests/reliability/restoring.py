@@ -17,17 +17,18 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.order_book.book import OrderBook, UnknownOrder
+from devkit.audit.books import End, Entry, Paid, Seen
+from devkit.audit.rules import CLOCK_SECONDS
 from devkit.servers.kafka import Kafka
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import unique
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import CLOCK_SECONDS, End, Entry, Paid, Seen
 from tests.reliability.bridging import Topic
-from tests.reliability.cells import REFUSED
-from tests.reliability.lanes import HEAL_SECONDS, LAG_SECONDS, LATENCY_SECONDS, Lane, NotShown, until
+from tests.reliability.cases import REFUSED
+from tests.reliability.deployments import HEAL_SECONDS, LAG_SECONDS, LATENCY_SECONDS, Deployment, NotShown, until
+from tests.reliability.environment import open_book
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
-from tests.reliability.world import open_book
 from workflows import sweep
 from workflows.policies import scaled
 
@@ -94,7 +95,7 @@ KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class DrillOrder:
     """One order of the drill."""
 
     kind: Kind
@@ -113,44 +114,46 @@ def restore_drill(kafka: Kafka, *, on_postgres: bool = False, forgets: bool = Fa
     """
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        topic = await asyncio.to_thread(Topic, kafka, runner.world.unique("orders-"))
-        lane = runner.lane(result.name, stack, scale=SCALE, **topic.settings)
-        store = await _store(runner, lane, on_postgres=on_postgres)
-        worker, bridge = await lane.process("worker"), await lane.process("bridge")
+        topic = await asyncio.to_thread(Topic, kafka, runner.env.unique("orders-"))
+        deployed = runner.deployed(result.name, stack, scale=SCALE, **topic.settings)
+        store = await _store(runner, deployed, on_postgres=on_postgres)
+        worker, bridge = await deployed.process("worker"), await deployed.process("bridge")
 
-        before = await _bring(runner, lane, topic)
+        before = await _bring(runner, deployed, topic)
         backup = await asyncio.to_thread(store.backup)
-        lost = await _bring(runner, lane, topic)
-        cases = before + lost
+        lost = await _bring(runner, deployed, topic)
+        drill_orders = before + lost
         worker.kill()
         await asyncio.to_thread(bridge.stop)  # it leaves its group, so that the offsets can be set
-        settled = {case.order.order_id for case in cases if await _outcome(lane, case)}
-        size = {seen.paid.order_id: _effects(seen) for seen in await _seen(runner, cases)}
+        settled = {drill_order.order.order_id for drill_order in drill_orders if await _outcome(deployed, drill_order)}
+        size = {seen.paid.order_id: _effects(seen) for seen in await _seen(runner, drill_orders)}
         result.report.add(COMES_ABOUT, result.name, [] if settled else ["nothing was settled before the restore"])
 
-        await _open_book(lane, await asyncio.to_thread(store.restore, backup))
+        await _open_book(deployed, await asyncio.to_thread(store.restore, backup))
         if forgets:
-            await _forget(lane, cases)
+            await _forget(deployed, drill_orders)
         await topic.rewind()
         restored_at, healed_at = datetime.now(UTC), time.monotonic()
         if mode:
-            lane.environment["TOPUP_RESTORED_AT"] = restored_at.isoformat()
-        await lane.process("worker")
-        await lane.process("bridge")
-        async with _sweeping(lane):
-            await until(lambda: _all_settled(lane, cases), "every order has an end in the book", HEAL_SECONDS)
-            for case in cases:
-                await _closed(lane, case)
+            deployed.settings["TOPUP_RESTORED_AT"] = restored_at.isoformat()
+        await deployed.process("worker")
+        await deployed.process("bridge")
+        async with _sweeping(deployed):
+            await until(
+                lambda: _all_settled(deployed, drill_orders), "every order has an end in the book", HEAL_SECONDS
+            )
+            for drill_order in drill_orders:
+                await _closed(deployed, drill_order)
         result.healed_seconds = time.monotonic() - healed_at
         result.report.add(ENDS, result.name, ())
 
-        every = await runner.judge_all(result, lane, [case.paid for case in cases])
+        every = await runner.judge_all(result, deployed, [drill_order.paid for drill_order in drill_orders])
         for seen in every:
             name = seen.paid.order_id
-            result.report.add(ASKED_FIRST, name, _unasked(seen, runner.world.books.money, restored_at))
+            result.report.add(ASKED_FIRST, name, _unasked(seen, runner.env.books.money, restored_at))
             twice = name in settled and _effects(seen) != size[name]
             result.report.add(NOTHING_TWICE, name, ["it has effects of after the restore"] if twice else [])
-        result.remark = f"{len(cases)} orders, {len(settled)} of them settled before the restore"
+        result.remark = f"{len(drill_orders)} orders, {len(settled)} of them settled before the restore"
 
     return drill
 
@@ -158,79 +161,84 @@ def restore_drill(kafka: Kafka, *, on_postgres: bool = False, forgets: bool = Fa
 # --- what is brought about -------------------------------------------------------------------------------------------
 
 
-async def _bring(runner: Runner, lane: Lane, topic: Topic) -> list[Case]:
+async def _bring(runner: Runner, deployed: Deployment, topic: Topic) -> list[DrillOrder]:
     """An order of each kind at each provider, brought to where it must stand."""
-    cases: list[Case] = []
+    drill_orders: list[DrillOrder] = []
     for kind in KINDS:
         for provider in ("wechat", "alipay"):
             if provider == "alipay" and kind.refund:
                 continue  # CLOSED and a slow PROCESSING are WeChat's
-            order, paid = await runner.order(lane, provider, end=kind.end, restored=True)
-            await runner.world.order_faults("carrier", order.order_id, kind.carrier)
-            await runner.world.order_faults(provider, order.payment.transaction_id, kind.refund)
-            cases.append(Case(kind, order, paid))
-    await topic.send([case.order for case in cases])
+            order, paid = await runner.order(deployed, provider, end=kind.end, restored=True)
+            await runner.env.order_faults("carrier", order.order_id, kind.carrier)
+            await runner.env.order_faults(provider, order.payment.transaction_id, kind.refund)
+            drill_orders.append(DrillOrder(kind, order, paid))
+    await topic.send([drill_order.order for drill_order in drill_orders])
 
     async def all_reached() -> bool:
-        every = await _seen(runner, cases)
-        outcomes = [await _outcome(lane, case) for case in cases]
-        return all(case.kind.reached(seen, outcome) for case, seen, outcome in zip(cases, every, outcomes, strict=True))
+        every = await _seen(runner, drill_orders)
+        outcomes = [await _outcome(deployed, drill_order) for drill_order in drill_orders]
+        return all(
+            drill_order.kind.reached(seen, outcome)
+            for drill_order, seen, outcome in zip(drill_orders, every, outcomes, strict=True)
+        )
 
     await until(all_reached, "orders stand everywhere", HEAL_SECONDS)
-    return cases
+    return drill_orders
 
 
-async def _outcome(lane: Lane, case: Case) -> str:
+async def _outcome(deployed: Deployment, drill_order: DrillOrder) -> str:
     try:
-        return (await lane.book.read(case.order.order_id)).state.outcome or ""
+        return (await deployed.book.read(drill_order.order.order_id)).state.outcome or ""
     except UnknownOrder:
         return ""
 
 
-async def _closed(lane: Lane, case: Case) -> None:
+async def _closed(deployed: Deployment, drill_order: DrillOrder) -> None:
     """Its latest run is done with the notices too; what was settled in the backup may have none any more."""
     try:
-        await lane.result(case.order)
+        await deployed.result(drill_order.order)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
 
 
-async def _all_settled(lane: Lane, cases: Sequence[Case]) -> bool:
-    return all([await _outcome(lane, case) for case in cases])
+async def _all_settled(deployed: Deployment, drill_orders: Sequence[DrillOrder]) -> bool:
+    return all([await _outcome(deployed, drill_order) for drill_order in drill_orders])
 
 
-async def _seen(runner: Runner, cases: Sequence[Case]) -> list[Seen]:
-    books = await runner.world.refresh(at_most_every_seconds=0.2)
-    return books.seen([case.paid for case in cases])
+async def _seen(runner: Runner, drill_orders: Sequence[DrillOrder]) -> list[Seen]:
+    books = await runner.env.refresh(at_most_every_seconds=0.2)
+    return books.seen([drill_order.paid for drill_order in drill_orders])
 
 
-async def _forget(lane: Lane, cases: Sequence[Case]) -> None:
+async def _forget(deployed: Deployment, drill_orders: Sequence[DrillOrder]) -> None:
     """Temporal forgets the orders too, open runs as well."""
-    for case in cases:
+    for drill_order in drill_orders:
         with contextlib.suppress(RPCError):
-            await lane.client.workflow_service.delete_workflow_execution(
+            await deployed.client.workflow_service.delete_workflow_execution(
                 DeleteWorkflowExecutionRequest(
-                    namespace=lane.client.namespace,
-                    workflow_execution=WorkflowExecution(workflow_id=workflow_id(case.order.order_id)),
+                    namespace=deployed.client.namespace,
+                    workflow_execution=WorkflowExecution(workflow_id=workflow_id(drill_order.order.order_id)),
                 )
             )
 
     async def gone() -> bool:
-        found = await lane.client.count_workflows(f"TaskQueue = '{lane.queue}'")
+        found = await deployed.client.count_workflows(f"TaskQueue = '{deployed.queue}'")
         return not found.count
 
     await until(gone, "the histories are deleted", DELETED_SECONDS)
 
 
 @asynccontextmanager
-async def _sweeping(lane: Lane) -> AsyncGenerator[None]:
+async def _sweeping(deployed: Deployment) -> AsyncGenerator[None]:
     """The sweep, more often than its schedule would."""
 
     async def sweep_for_ever() -> None:
         while True:
             with contextlib.suppress(Exception):
-                await lane.client.execute_workflow(sweep.SWEEP, id=f"sweep-{lane.queue}", task_queue=lane.queue)
+                await deployed.client.execute_workflow(
+                    sweep.SWEEP, id=f"sweep-{deployed.queue}", task_queue=deployed.queue
+                )
             await asyncio.sleep(SWEEP_EVERY_SECONDS)
 
     task = asyncio.create_task(sweep_for_ever())
@@ -321,20 +329,20 @@ class PostgresStore:
             raise NotShown(f"{command[0]}: {done.stderr}")
 
 
-async def _store(runner: Runner, lane: Lane, *, on_postgres: bool) -> SqliteStore | PostgresStore:
+async def _store(runner: Runner, deployed: Deployment, *, on_postgres: bool) -> SqliteStore | PostgresStore:
     if not on_postgres:
-        return SqliteStore(lane.environment["TOPUP_DATABASE_URL"])
-    postgres = runner.world.postgres
+        return SqliteStore(deployed.settings["TOPUP_DATABASE_URL"])
+    postgres = runner.env.postgres
     if postgres is None:
         raise NotShown("there is no PostgreSQL")
     url = await asyncio.to_thread(postgres.create_database)
-    await _open_book(lane, url)
-    await lane.book.migrate()
-    return PostgresStore(postgres, url, runner.world.folder)
+    await _open_book(deployed, url)
+    await deployed.book.migrate()
+    return PostgresStore(postgres, url, runner.env.folder)
 
 
-async def _open_book(lane: Lane, url: str) -> OrderBook:
-    await lane.book.close()
-    lane.environment["TOPUP_DATABASE_URL"] = url
-    lane.book = open_book(url)
-    return lane.book
+async def _open_book(deployed: Deployment, url: str) -> OrderBook:
+    await deployed.book.close()
+    deployed.settings["TOPUP_DATABASE_URL"] = url
+    deployed.book = open_book(url)
+    return deployed.book

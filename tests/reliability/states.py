@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from devkit.audit.books import End, Paid
+from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Paid
-from tests.reliability.cells import REFUSED
-from tests.reliability.doors import Door
-from tests.reliability.lanes import Lane, posted
+from tests.reliability.cases import REFUSED
+from tests.reliability.deployments import Deployment, posted
+from tests.reliability.environment import PLATFORM
 from tests.reliability.running import Runner, Shown, insist_on_update
-from tests.reliability.world import PLATFORM
 
 Away = Literal["", "carrier", "provider", "platform"]
 AGAIN: Final = {"operator": "Wang", "note": "the other side is back"}
@@ -38,7 +38,7 @@ class State:
     name: str
     scale: float
     end: End
-    reached: Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]
+    reached: Callable[[Deployment, PaidOrder, Paid], Awaitable[bool]]
     cancelled_end: End
     cancelled_reason: str = ""
     carrier: Sequence[Mapping[str, Any]] = ()
@@ -53,104 +53,104 @@ class State:
 
 @dataclass(slots=True)
 class Scene:
-    """One order brought to its state on a lane of its own."""
+    """One order brought to its state on a deployment of its own."""
 
     runner: Runner
     state: State
-    lane: Lane
+    deployed: Deployment
     order: PaidOrder
     paid: Paid
-    door: Door | None
+    proxy: TcpProxy | None
 
     async def relieve(self) -> None:
         """End the trouble: who was away is back, an operator gives his word."""
-        if self.door is not None:
-            self.door.open()
+        if self.proxy is not None:
+            self.proxy.open()
         if self.state.resolve:
             await self._resolve()
         if self.state.retry:
-            await self.runner.world.end_faults("wechat", self.order.payment.transaction_id)
-            await insist_on_update(self.lane, self.order, "retry_now", AGAIN)
+            await self.runner.env.control.lift_faults("wechat", self.order.payment.transaction_id)
+            await insist_on_update(self.deployed, self.order, "retry_now", AGAIN)
 
     async def _resolve(self) -> None:
-        books = await self.runner.world.refresh()
-        reference = books.seen([self.paid])[0].at_carrier("accepted")[0].data["id"]
+        books = await self.runner.env.refresh()
+        reference = books.about(self.paid).at_carrier("accepted")[0].data["id"]
         word = {"operator": "Wang", "note": f"Carrier says no: {reference}", "outcome": "not_delivered"}
-        await insist_on_update(self.lane, self.order, "resolve", word)
+        await insist_on_update(self.deployed, self.order, "resolve", word)
 
 
 async def set_scene(runner: Runner, result: Shown, stack: AsyncExitStack, state: State, **circumstances: Any) -> Scene:
-    """A lane and an order with the state's faults; nothing runs yet."""
-    door, changes = _door(runner, state.away)
-    if door is not None:
-        stack.callback(door.close)
-    lane = runner.lane(result.name, stack, scale=state.scale, **changes)
+    """A deployment and an order with the state's faults; nothing runs yet."""
+    proxy, changes = _proxy(runner, state.away)
+    if proxy is not None:
+        stack.callback(proxy.close)
+    deployed = runner.deployed(result.name, stack, scale=state.scale, **changes)
     known: dict[str, Any] = {"end": state.end, "given_up": state.resolve}
-    order, paid = await runner.order(lane, "wechat", **(known | circumstances))
-    await runner.world.order_faults("carrier", order.order_id, state.carrier)
-    await runner.world.order_faults("wechat", order.payment.transaction_id, state.refund)
-    return Scene(runner, state, lane, order, paid, door)
+    order, paid = await runner.order(deployed, "wechat", **(known | circumstances))
+    await runner.env.order_faults("carrier", order.order_id, state.carrier)
+    await runner.env.order_faults("wechat", order.payment.transaction_id, state.refund)
+    return Scene(runner, state, deployed, order, paid, proxy)
 
 
-def _door(runner: Runner, away: Away) -> tuple[Door | None, dict[str, str]]:
-    world = runner.world
+def _proxy(runner: Runner, away: Away) -> tuple[TcpProxy | None, dict[str, str]]:
+    env = runner.env
     match away:
         case "":
             return None, {}
         case "carrier":
-            door = Door(world.url("carrier"))
-            return door, {"TOPUP_CARRIER_URL": door.url}
+            proxy = TcpProxy(env.url("carrier"))
+            return proxy, {"TOPUP_CARRIER_URL": proxy.url}
         case "provider":
-            door = Door(world.url("wechat"))
-            return door, {"TOPUP_WECHAT_URL": door.url}
+            proxy = TcpProxy(env.url("wechat"))
+            return proxy, {"TOPUP_WECHAT_URL": proxy.url}
         case "platform":
-            door = Door(world.mosquitto.url)
-            return door, {"TOPUP_MQTT_BROKERS": json.dumps([{"name": PLATFORM, "url": door.url}])}
+            proxy = TcpProxy(env.mosquitto.url)
+            return proxy, {"TOPUP_MQTT_BROKERS": json.dumps([{"name": PLATFORM, "url": proxy.url}])}
 
 
 # --- whether the order stands there ----------------------------------------------------------------------------------
 
 
-async def _at_once(_lane: Lane, _order: PaidOrder, _paid: Paid) -> bool:
+async def _at_once(_lane: Deployment, _order: PaidOrder, _paid: Paid) -> bool:
     return True
 
 
-def _event(*kinds: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]:
-    async def reached(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-        return any(event.kind in kinds for event in await lane.book.events(order.order_id))
+def _event(*kinds: str) -> Callable[[Deployment, PaidOrder, Paid], Awaitable[bool]]:
+    async def reached(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+        return any(event.kind in kinds for event in await deployed.book.events(order.order_id))
 
     return reached
 
 
-def _at_the_carrier(kind: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]:
-    async def reached(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-        return posted(await lane.world.refresh(at_most_every_seconds=0.1), order, kind)
+def _at_the_carrier(kind: str) -> Callable[[Deployment, PaidOrder, Paid], Awaitable[bool]]:
+    async def reached(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+        return posted(await deployed.env.refresh(at_most_every_seconds=0.1), order, kind)
 
     return reached
 
 
-def _status(status: str) -> Callable[[Lane, PaidOrder, Paid], Awaitable[bool]]:
-    async def reached(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-        return (await lane.book.read(order.order_id)).state.status == status
+def _status(status: str) -> Callable[[Deployment, PaidOrder, Paid], Awaitable[bool]]:
+    async def reached(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+        return (await deployed.book.read(order.order_id)).state.status == status
 
     return reached
 
 
-async def _refund_under_way(lane: Lane, _: PaidOrder, paid: Paid) -> bool:
-    books = await lane.world.refresh(at_most_every_seconds=0.1)
-    return bool(books.seen([paid])[0].at_provider("refund_accepted"))
+async def _refund_under_way(deployed: Deployment, _: PaidOrder, paid: Paid) -> bool:
+    books = await deployed.env.refresh(at_most_every_seconds=0.1)
+    return bool(books.about(paid).at_provider("refund_accepted"))
 
 
-async def _needs_operator(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).state.needs_operator
+async def _needs_operator(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+    return (await deployed.book.read(order.order_id)).state.needs_operator
 
 
-async def _settled(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    return (await lane.book.read(order.order_id)).state.outcome is not None
+async def _settled(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+    return (await deployed.book.read(order.order_id)).state.outcome is not None
 
 
-async def _ended(lane: Lane, order: PaidOrder, _: Paid) -> bool:
-    await lane.result(order)
+async def _ended(deployed: Deployment, order: PaidOrder, _: Paid) -> bool:
+    await deployed.result(order)
     return True
 
 

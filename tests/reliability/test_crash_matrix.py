@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.reliability.audit import RULES
+from devkit.audit.rules import RULES
 from tests.reliability.matrix import representative_names
 from tests.reliability.running import Runner, Shown, judge_whole
 

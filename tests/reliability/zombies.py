@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Literal
 
+from devkit.audit.books import End, Seen
+from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
-from tests.reliability.audit import End, Seen
-from tests.reliability.cells import REFUSED
-from tests.reliability.doors import Door
-from tests.reliability.lanes import LATENCY_SECONDS, WINDOW_SECONDS, Lane, thaw
+from tests.reliability.cases import REFUSED
+from tests.reliability.deployments import LATENCY_SECONDS, WINDOW_SECONDS, Deployment, thaw
 from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
 from workflows.policies import scaled
 
@@ -41,33 +41,33 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
     """So many orders in the hands of one worker that freezes before they are sent; another one ends them."""
 
     async def drill(runner: Runner, result: Shown, stack: AsyncExitStack) -> None:
-        lane = runner.lane(result.name, stack, scale=SCALES[before], on_postgres=True)
-        both = [await runner.order(lane, "wechat", end=ENDS_AS[before], zombies=True) for _ in range(crowd)]
+        deployed = runner.deployed(result.name, stack, scale=SCALES[before], on_postgres=True)
+        both = [await runner.order(deployed, "wechat", end=ENDS_AS[before], zombies=True) for _ in range(crowd)]
         for order, _ in both if before == "refund" else []:
-            await runner.world.order_faults("carrier", order.order_id, [REFUSED])
-        await asyncio.gather(*(lane.start(order) for order, _ in both))
-        plan = lane.plan("stop", "before", "wire:refund" if before == "refund" else "wire:post", crowd=crowd)
-        door = stack.enter_context(contextlib.closing(Door(f"grpc://{runner.world.temporal.address}")))
-        door.open()
-        zombie = await lane.process("worker", plan, TEMPORAL_ADDRESS=f"127.0.0.1:{door.port}")
-        await lane.until_fired(plan, zombie)
-        door.close()
+            await runner.env.order_faults("carrier", order.order_id, [REFUSED])
+        await asyncio.gather(*(deployed.start(order) for order, _ in both))
+        plan = deployed.plan("stop", "before", "wire:refund" if before == "refund" else "wire:post", crowd=crowd)
+        proxy = stack.enter_context(contextlib.closing(TcpProxy(f"grpc://{runner.env.temporal.address}")))
+        proxy.open()
+        zombie = await deployed.process("worker", plan, TEMPORAL_ADDRESS=f"127.0.0.1:{proxy.port}")
+        await deployed.until_fired(plan, zombie)
+        proxy.close()
         frozen_at = time.monotonic()
         if before == "POST, then burnt":  # too late for another POST of theirs
-            await asyncio.sleep(scaled(WINDOW_SECONDS - LATENCY_SECONDS, lane.scale) + 1)
-        await lane.process("worker")
+            await asyncio.sleep(scaled(WINDOW_SECONDS - LATENCY_SECONDS, deployed.scale) + 1)
+        await deployed.process("worker")
         deadline = time.monotonic() + OTHERS_SECONDS
-        while time.monotonic() < deadline and not await _all_ended(lane, [order for order, _ in both]):
+        while time.monotonic() < deadline and not await _all_ended(deployed, [order for order, _ in both]):
             await asyncio.sleep(0.5)
-        over_at = len((await runner.world.refresh()).carrier)
-        door.open()
+        over_at = len((await runner.env.refresh()).carrier)
+        proxy.open()
         thaw(zombie)
         await asyncio.sleep(2 * ECHO_SECONDS)
         for order, _ in both:
-            await lane.result(order)
+            await deployed.result(order)
         result.healed_seconds = time.monotonic() - frozen_at
         result.report.add(ENDS, result.name, ())
-        seen = await runner.judge_all(result, lane, [paid for _, paid in both])
+        seen = await runner.judge_all(result, deployed, [paid for _, paid in both])
         late = sum(_late(one, before, over_at) for one in seen)
         few = [f"only {late} of {crowd} orders saw late bytes"] if late < LATE_AT_LEAST else []
         result.report.add(COMES_ABOUT, result.name, few)
@@ -76,8 +76,8 @@ def zombie_drill(before: Before, crowd: int) -> Drill:
     return drill
 
 
-async def _all_ended(lane: Lane, orders: Sequence[PaidOrder]) -> bool:
-    return all([(await lane.book.read(order.order_id)).state.outcome for order in orders])
+async def _all_ended(deployed: Deployment, orders: Sequence[PaidOrder]) -> bool:
+    return all([(await deployed.book.read(order.order_id)).state.outcome for order in orders])
 
 
 def _late(seen: Seen, before: Before, over_at: int) -> bool:

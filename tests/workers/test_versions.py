@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from devkit.audit.auditor import audit
 from devkit.servers import temporal
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from devkit.servers.temporal import Temporal
-from tests.reliability.audit import audit
-from tests.reliability.lanes import Lane, NotShown, until
-from tests.reliability.world import World
+from tests.reliability.deployments import Deployment, NotShown, until
+from tests.reliability.environment import Environment
 
 pytestmark = pytest.mark.real
 
@@ -24,17 +24,17 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-async def world(temporal_server: Temporal, mosquitto: Mosquitto) -> AsyncIterator[World]:
-    world = World(temporal_server, mosquitto, None)
-    await world.start()
-    yield world
-    await world.close()
+async def env(temporal_server: Temporal, mosquitto: Mosquitto) -> AsyncIterator[Environment]:
+    env = Environment(temporal_server, mosquitto, None)
+    await env.start()
+    yield env
+    await env.close()
 
 
-async def cli(world: World, *words: str) -> Any:
+async def cli(env: Environment, *words: str) -> Any:
     """The `temporal` program's answer."""
     program = await asyncio.create_subprocess_exec(
-        temporal.find(), *words, "--address", world.temporal.address, "-o", "json",
+        temporal.find(), *words, "--address", env.temporal.address, "-o", "json",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip
     out, err = await program.communicate()
@@ -42,13 +42,13 @@ async def cli(world: World, *words: str) -> Any:
     return json.loads(out) if out.strip().startswith((b"{", b"[")) else out.decode()
 
 
-async def make_current(world: World, deployment: str, build: str) -> None:
+async def make_current(env: Environment, deployment: str, build: str) -> None:
     """As docs/versions.md says; the version is known once its worker polls."""
 
     async def known() -> bool:
         try:
             await cli(
-                world, "worker", "deployment", "set-current-version",
+                env, "worker", "deployment", "set-current-version",
                 "--deployment-name", deployment, "--build-id", build, "-y",
             )  # fmt: skip
         except AssertionError:
@@ -59,43 +59,43 @@ async def make_current(world: World, deployment: str, build: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["", "1"], ids=["from unversioned", "from the version before"])
-async def test_an_order_that_waits_moves_on_to_the_version_made_current(world: World, before: str) -> None:
-    client = await world.temporal.connect()
-    lane = Lane(world, client, scale=0.05)
-    deployment = lane.queue
+async def test_an_order_that_waits_moves_on_to_the_version_made_current(env: Environment, before: str) -> None:
+    client = await env.temporal.connect()
+    deployed = Deployment(env, client, scale=0.05)
+    deployment = deployed.queue
     try:
         # A worker that can't reach the carrier: the order waits in its hands.
-        lane.environment["TOPUP_WORKER_DEPLOYMENT"] = deployment
-        real_url = lane.environment["TOPUP_CARRIER_URL"]
-        lane.environment["TOPUP_CARRIER_URL"] = f"http://127.0.0.1:{free_port()}"
+        deployed.settings["TOPUP_WORKER_DEPLOYMENT"] = deployment
+        real_url = deployed.settings["TOPUP_CARRIER_URL"]
+        deployed.settings["TOPUP_CARRIER_URL"] = f"http://127.0.0.1:{free_port()}"
         if before:
-            lane.environment["TOPUP_WORKER_BUILD_ID"] = before
-        old = await lane.process("worker")
+            deployed.settings["TOPUP_WORKER_BUILD_ID"] = before
+        old = await deployed.process("worker")
         if before:
-            await make_current(world, deployment, before)
-        order = await world.new_order("wechat")
-        await lane.start(order)
+            await make_current(env, deployment, before)
+        order = await env.new_order("wechat")
+        await deployed.start(order)
 
         async def waits() -> bool:
-            described = await lane.handle(order).describe()
+            described = await deployed.handle(order).describe()
             return any(one.attempt > 1 for one in described.raw_description.pending_activities)
 
         await until(waits, "the order waits for the carrier", 30)
 
-        lane.environment["TOPUP_WORKER_BUILD_ID"] = "2"
-        lane.environment["TOPUP_CARRIER_URL"] = real_url
-        await lane.process("worker")
-        await make_current(world, deployment, "2")
+        deployed.settings["TOPUP_WORKER_BUILD_ID"] = "2"
+        deployed.settings["TOPUP_CARRIER_URL"] = real_url
+        await deployed.process("worker")
+        await make_current(env, deployment, "2")
         os.kill(old.pid, signal.SIGTERM)
         assert await asyncio.to_thread(old.wait, 40) == 0
-        assert (await lane.result(order)).outcome == "delivered"
+        assert (await deployed.result(order)).outcome == "delivered"
 
-        versioning = (await lane.handle(order).describe()).raw_description.workflow_execution_info.versioning_info
+        versioning = (await deployed.handle(order).describe()).raw_description.workflow_execution_info.versioning_info
         assert versioning.deployment_version.build_id == "2"
         assert versioning.behavior == 2, "AUTO_UPGRADE"
-        books = await world.refresh()
-        assert audit([lane.paid(order)], books).violations == []
+        books = await env.refresh()
+        assert audit([deployed.paid(order)], books).violations == []
     except (NotShown, TimeoutError) as error:
-        raise AssertionError(f"{error}\n{lane.logs()}") from error
+        raise AssertionError(f"{error}\n{deployed.logs()}") from error
     finally:
-        await lane.close()
+        await deployed.close()

@@ -1,0 +1,1 @@
+"""The simulated outside world of a stack, a test or a benchmark: its processes, its control API, its books."""

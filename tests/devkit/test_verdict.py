@@ -1,0 +1,140 @@
+"""The demonstration's verdict says yes to a right run, and puts what is wrong into the row of its scenario."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from devkit.audit.auditor import Violation
+from devkit.audit.books import NOTICES_OF, Books, Entry
+from devkit.audit.records import DeadLetter, SentRecord
+from devkit.demo.plan import Merchant, Plan, PlannedOrder, plan_load
+from devkit.demo.scenarios import LOAD
+from devkit.demo.verdict import Verdict, judge, with_violations
+
+MERCHANT = Merchant("1900000109", "2088102146225135")
+PLATFORMS = ("cars", "legacy")
+NOON = datetime(2023, 8, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return plan_load(seed=7, total=221, merchant=MERCHANT)
+
+
+class Run:
+    """Books and topic as a run leaves them; entries a second apart."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.books = Books()
+        self.at = NOON
+        self.sent = [
+            SentRecord(one.scenario, 3, offset, one.key, one.value, one.headers, one.dead_letter)
+            for offset, one in enumerate(plan.records)
+        ]
+        self.letters = [letter_of(one) for one in self.sent if one.dead_letter]
+
+    def book(self, name: str, kind: str, **data: Any) -> None:
+        self.at += timedelta(seconds=1)
+        self.books.add(name, Entry(len(self.books.carrier) + 1, self.at, kind, data))
+
+    def play(self, order: PlannedOrder) -> None:
+        """What must come of it."""
+        scenario = order.scenario
+        self.book("carrier", "post", external_id=order.order_id, body_sha256="body")
+        for _ in range(scenario.carrier_orders):
+            self.book("carrier", "accepted", external_id=order.order_id)
+        kind = "sold" if scenario.end == "delivered" else "rejected" if scenario.carrier_orders else "burnt"
+        self.book("carrier", kind, external_id=order.order_id)
+        if scenario.end == "refunded":
+            facts = {"transaction_id": order.transaction_id, "refund_no": f"R{order.order_id}", "currency": "CNY"}
+            facts |= {"out_trade_no": order.order_id, "amount_fen": order.amount_fen}
+            self.book(order.provider, "refund", **facts)
+            self.book(order.provider, "refunded", **facts)
+        for result in NOTICES_OF[scenario.end]:
+            for platform in PLATFORMS:
+                self.tell(order, platform, result)
+
+    def tell(self, order: PlannedOrder, platform: str, result: str) -> None:
+        self.book(
+            "vehicle",
+            "notice",
+            broker=platform,
+            order_id=order.order_id,
+            id=f"{order.order_id}:{result}",
+            type=f"topup.order.{result}",
+            result=result,
+            reason=order.scenario.reason if result == "failed" else None,
+            amount_fen=order.amount_fen,
+            topic_sha256=hashlib.sha256(f"vehicles/{order.vin}/topup".encode()).hexdigest(),
+            payload_sha256=f"payload {result}",
+        )
+
+    def verdict(self) -> Verdict:
+        return judge(self.plan.orders, self.books, self.sent, self.letters, platforms=PLATFORMS, time_scale=0.1)
+
+
+def letter_of(sent: SentRecord) -> DeadLetter:
+    ours = {"reason": sent.dead_letter, "partition": str(sent.partition), "offset": str(sent.offset)}
+    headers = tuple((f"topup-dlq-{name}", value.encode()) for name, value in ours.items())
+    return DeadLetter(sent.key, sent.value, sent.headers + headers)
+
+
+@pytest.fixture
+def run(plan: Plan) -> Run:
+    made = Run(plan)
+    for order in plan.orders:
+        made.play(order)
+    return made
+
+
+def first(plan: Plan, scenario: str) -> PlannedOrder:
+    return next(order for order in plan.orders if order.scenario.name == scenario)
+
+
+def wrong_rows(verdict: Verdict) -> set[str]:
+    return {row.scenario for row in verdict.rows if not row.ok}
+
+
+def test_a_right_run_has_no_violation_and_a_row_per_scenario(run):
+    found = run.verdict()
+    assert found.violations == ()
+    assert {row.scenario for row in found.rows} == {scenario.name for scenario in LOAD} | {"poison"}
+    assert all(row.expected == row.seen for row in found.rows)
+    assert sum(row.records for row in found.rows) == len(run.plan.records)
+    assert sum(row.orders for row in found.rows) == sum(row.delivered + row.refunded for row in found.rows) == 221
+
+
+def test_what_is_wrong_with_an_order_stands_in_the_row_of_its_scenario(run, plan):
+    order = first(plan, "refused")
+    run.book("carrier", "sold", external_id=order.order_id)
+    found = run.verdict()
+    assert wrong_rows(found) == {"refused"}
+    assert {(scenario, one.order_id) for scenario, one in found.violations} >= {("refused", order.order_id)}
+
+
+def test_a_dead_letter_that_is_missing_spoils_the_row_of_its_record(run):
+    lost = run.letters.pop()
+    (record,) = [one for one in run.sent if (str(one.partition), str(one.offset)) == lost.origin]
+    assert wrong_rows(run.verdict()) == {record.scenario}
+
+
+def test_a_dead_letter_of_nothing_is_poison(run):
+    run.letters.append(DeadLetter(b"T", b"", ()))
+    assert wrong_rows(run.verdict()) == {"poison"}
+
+
+def test_poison_that_became_an_order_spoils_the_verdict(run):
+    run.book("carrier", "post", external_id="P20230821190000900001", body_sha256="body")
+    found = run.verdict()
+    assert not found.ok
+    assert wrong_rows(found) == set()
+
+
+def test_what_was_seen_in_passing_spoils_the_verdict_and_its_row(run):
+    late = Violation("in time", "T1", "told too late")
+    found = with_violations(run.verdict(), "refused", [late])
+    assert found.violations == (("refused", late),)
+    assert wrong_rows(found) == {"refused"}
