@@ -92,6 +92,16 @@ class StoredOrder(Protocol):
     """One order as a rule sees it."""
 
     @property
+    def order_id(self) -> str:
+        """Whose."""
+        ...
+
+    @property
+    def unreadable(self) -> Exception | None:
+        """Why neither `state` nor `order` can be read (no key opens them); None: both can."""
+        ...
+
+    @property
     def state(self) -> OrderState:
         """The money part of its row."""
         ...

@@ -15,7 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import Alert
-from activities.ports import UnsettledBook
+from activities.ports import StoredOrder, UnsettledBook
 from orders import operator_rules
 from orders.clock import Clock
 from orders.identities import workflow_id
@@ -35,6 +35,7 @@ class Reopened(StrEnum):
     REOPENED = "reopened"
     RUNNING = "running"
     SETTLED = "settled"
+    UNREADABLE = "unreadable"
 
 
 class Reopening:
@@ -59,20 +60,34 @@ class Reopening:
 
     @activity.defn(name=sweep.REOPEN_UNSETTLED)
     async def reopen_unsettled_orders(self) -> Swept:
-        """Look at every unsettled order that was claimed a while ago; take up those without an open run."""
+        """Look at every unsettled order that was claimed a while ago; take up those without an open run.
+
+        One that can't be taken up stops none of the others: what can't be read is named to a person; a server that
+        doesn't answer for one of them fails this attempt once all were looked at.
+        """
         grace = timedelta(seconds=scaled(sweep.GRACE_SECONDS, self._scale))
         claimed_before = self._clock.now() - grace
         looked_at, reopened, after = 0, list[str](), ""
+        failed: list[BaseException] = []
         while page := await self._book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
             for start in range(0, len(page), AT_ONCE):
                 some = page[start : start + AT_ONCE]
-                done = await asyncio.gather(*(self._take_up(record.state.order_id) for record in some))
+                done = await asyncio.gather(*(self._look_at(stored) for stored in some), return_exceptions=True)
                 reopened += [
-                    record.state.order_id for record, what in zip(some, done, strict=True) if what is Reopened.REOPENED
+                    stored.order_id for stored, what in zip(some, done, strict=True) if what is Reopened.REOPENED
                 ]
+                failed += [what for what in done if isinstance(what, BaseException)]
                 activity.heartbeat()
-            looked_at, after = looked_at + len(page), page[-1].state.order_id
+            looked_at, after = looked_at + len(page), page[-1].order_id
+        if failed:
+            raise failed[0]
         return Swept(unsettled=looked_at, reopened=len(reopened), examples=tuple(reopened[:10]))
+
+    async def _look_at(self, stored: StoredOrder) -> Reopened:
+        if (why := stored.unreadable) is not None:
+            self._alert("order_unreadable", order_id=stored.order_id, why=str(why))
+            return Reopened.UNREADABLE
+        return await self._take_up(stored.order_id)
 
     async def reopen(self, order_id: str) -> Reopened:
         """One order, by an operator's command.

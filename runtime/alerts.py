@@ -20,6 +20,10 @@ class Alert:
 ALERTS: Final = (
     Alert("order_needs_operator", "an order waits for a person; its sentence says for what", "Look first"),
     Alert("order_had_no_run", "an unsettled order without an open run was taken up again", "Nobody works on it"),
+    Alert(
+        "order_unreadable",
+        "no configured key opens an order's stored values: add its key to `TOPUP_PII_OLD_KEYS` (docs/keys.md)",
+    ),
     Alert("carrier_refuses_us", "the carrier answered 401 or 403", "The carrier refuses us"),
     Alert("carrier_contradicts_itself", "the carrier took back its final word on an order", "Contradicted"),
     Alert(

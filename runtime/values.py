@@ -18,6 +18,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from runtime import database_url as database_urls
+
 PII_KEY_BYTES: Final = 32
 LARGEST_PORT: Final = 65_535
 SMALLEST_RSA_BITS: Final = 2048
@@ -183,17 +185,8 @@ def public_key(text: str) -> str:
 
 
 def database_url(text: str) -> str:
-    """`sqlite:///…` or `postgresql://user:password@host/name`."""
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in ("sqlite", "postgresql"):
-        raise ValueError("must start with sqlite:/// or postgresql:// (the product picks the driver)")
-    if scheme == "sqlite":
-        if not rest.startswith("/") or rest == "/" or ":memory:" in rest:
-            raise ValueError("must name a file that all processes share, after sqlite:///")
-        return text
-    parts = _split(text)
-    if not parts.hostname or parts.path in ("", "/"):
-        raise ValueError("must name the host and the database, postgresql://user:password@host/name")
+    """`sqlite:///…` or `postgresql://user:password@host/name`, with libpq's words (`runtime.database_url`)."""
+    database_urls.parse(text)
     return text
 
 

@@ -116,8 +116,8 @@ NOTICE_ANSWER_SECONDS: Final = 10.0
 RECONNECT_LONGEST_SECONDS: Final = 10.0
 """The longest pause between two connects to a platform that is away. Scaled."""
 PLATFORM_BACK_SECONDS: Final = 60.0
-"""Within this of a platform's return its notices are out (docs/reliability.md, Figures): a connect that hangs since before it, the
-pause after that, and the longest wait of a notice that was tried right before the connection was made."""
+"""Within this of a platform's return its notices are out (docs/reliability.md, Figures): a connect that hangs since
+before it, the pause after that, and the longest wait of a notice tried right before the connection was made."""
 LOCAL_NOTICE_SECONDS: Final = 0.7
 """Limit of one publish in the local first try."""
 

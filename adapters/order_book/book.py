@@ -75,7 +75,7 @@ class OrderBook:
         """Connects lazily. `database_url` as in contracts §9; the driver is chosen here.
 
         Raises:
-            ValueError: the URL can never work (`adapters.order_book.url.parse`).
+            ValueError: the URL can never work (`runtime.database_url.parse`).
         """
         return cls(open_engine(database_url), cipher, clock)
 

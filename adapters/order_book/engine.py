@@ -9,7 +9,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from adapters.order_book.url import PostgresServers, SqliteFile, parse
+from runtime.database_url import PostgresServers, SqliteFile, parse
 
 TRANSACTION_SECONDS: Final = 5.0
 """Limit of one transaction: a frozen database is trouble within this, never a hang. Not scaled."""
@@ -39,7 +39,7 @@ def open_engine(database_url: str) -> AsyncEngine:
     """An engine that connects when it is first asked.
 
     Raises:
-        ValueError: the URL can never work (`adapters.order_book.url.parse`).
+        ValueError: the URL can never work (`runtime.database_url.parse`).
     """
     where = parse(database_url)
     return _sqlite(where) if isinstance(where, SqliteFile) else _postgres(where)

@@ -8,9 +8,9 @@ import pytest
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from adapters.order_book.url import PostgresServers, SqliteFile, parse
 from devkit.servers.postgres import Postgres
 from runtime.clock import SystemClock
+from runtime.database_url import PostgresServers, SqliteFile, parse
 from tests.adapters.book_process import count_up, open_book, paid_order
 
 PLAIN = "postgresql://ann:s3cret@db.example/book"
