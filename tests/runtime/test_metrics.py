@@ -39,7 +39,7 @@ def test_the_table_is_what_the_code_asks_for_name_by_name_and_kind_by_kind():
     asked = {
         match.groups()
         for room in rooms
-        for file in (root / room).rglob("*.py")
+        for file in (root / package).rglob("*.py")
         for match in re.finditer(r"\.(counter|gauge|histogram)\(\s*\"(topup_\w+)\"", file.read_text())
     }
     assert asked == {(metric.kind, metric.name) for metric in METRICS}
@@ -70,8 +70,8 @@ def test_the_alerts_table_is_what_the_code_raises_kind_by_kind():
     root = Path(__file__).parents[2]
     raised = {
         kind
-        for room in ("activities", "bridge", "workers")
-        for file in (root / room).rglob("*.py")
+        for package in ("activities", "adapters", "bridge", "workers")
+        for file in (root / package).rglob("*.py")
         for call in re.findall(r"\b_?alert\(\s*([^,]+),", file.read_text())
         for kind in re.findall(r"\"(\w+)\"", call)
     }
