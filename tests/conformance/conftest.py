@@ -16,7 +16,7 @@ from tests.conformance.thirdpay.settings import ThirdpayNotifications, ThirdpayR
 THIRD = {"thirdpay": ProviderPackage(ThirdpayRefunds, ThirdpayNotifications)}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _third_provider() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction] - pytest uses it
     """One line in the registry, for these tests alone."""
     with pytest.MonkeyPatch.context() as patch:

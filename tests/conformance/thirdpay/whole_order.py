@@ -1,7 +1,7 @@
 """One order paid at Thirdpay and refused by the carrier, taken to its refund by the worker's own composition.
 
-`python -m tests.conformance.thirdpay.whole_order MERCHANT TRANSACTION_ID`, with a worker's environment. A process of its
-own, in which the two edits outside the folder are made that adding a provider takes: its word, and its line.
+`python -m tests.conformance.thirdpay.whole_order MERCHANT TRANSACTION_ID`, with a worker's environment. A process of
+its own, in which the two edits outside the folder are made that adding a provider takes: its word, and its line.
 """
 
 # ruff: noqa: PLC0415, T201 - imports come after the two edits; the outcome is told on standard output
