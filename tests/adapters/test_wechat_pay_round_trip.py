@@ -13,6 +13,7 @@ from orders.outcomes import (
     RefundClosed,
     RefundConfirmed,
     RefundDenied,
+    RefundHeld,
     RefundInDoubt,
     RefundUnknown,
 )
@@ -90,13 +91,12 @@ async def test_a_throttled_refund_is_doubt_without_an_alert(provider: WeChatPay,
     assert await query(provider, desk) == RefundUnknown()
 
 
-async def test_a_wrong_key_of_ours_alerts_and_says_what_to_check(simulator: PaymentSimulator, desk: Desk) -> None:
+async def test_a_wrong_key_of_ours_is_held_where_the_refusal_is_signed(simulator: PaymentSimulator, desk: Desk) -> None:
     wrong = simulator.settings["TOPUP_ALIPAY_PRIVATE_KEY"]
     async with WeChatPay.open(**(settings_of(simulator) | {"private_key": wrong})) as provider:
         for said in (await refund(provider, desk), await query(provider, desk)):
-            assert isinstance(said, RefundInDoubt)
-            assert said.alert
-            assert "TOPUP_WECHAT_PRIVATE_KEY" in said.why
+            assert isinstance(said, RefundHeld)
+            assert said.code == "SIGN_ERROR"
 
 
 async def test_a_wrong_key_of_theirs_alerts_and_is_doubt(simulator: PaymentSimulator, desk: Desk) -> None:
