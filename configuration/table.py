@@ -44,3 +44,7 @@ def _used_by(readers: list[str]) -> str:
     if len(readers) == len(PROCESSES):
         return "all"
     return ", ".join(name for name in readers if name != DoctorSettings.process) or DoctorSettings.process
+
+
+if __name__ == "__main__":
+    print(configuration_table(), end="")  # noqa: T201 - to be pasted into the README

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from adapters.carriers.flat.client import DOUBTS, REFUSALS, FlatCarrier
-from orders.outcomes import Completed, InDoubt, Refused
+from orders.outcomes import InDoubt, Refused
 from simulators.book import verify
 from simulators.carrier_flat import MESSAGES, card_sha256
 from tests.adapters.test_carrier_tmf622 import paid_order
@@ -63,15 +63,6 @@ async def card(simulator: SimulatorProcess) -> AsyncGenerator[Card, None]:
         yield Card(carrier, http)
 
 
-async def test_an_order_is_sold_as_often_as_it_is_sent(card: Card) -> None:
-    """Why there is one POST ever."""
-    for times in (1, 2):
-        said = await card.order()
-        assert isinstance(said, Completed)
-        assert said.carrier_order_id
-        assert await card.sold() == times
-
-
 def test_both_sides_know_the_same_receipt_codes() -> None:
     assert {"00000", *REFUSALS, *DOUBTS} == set(MESSAGES)
 
@@ -121,15 +112,6 @@ async def test_an_order_that_was_given_up_may_be_sold_later(card: Card) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await card.sold() == 0:
             await asyncio.sleep(0.05)
-
-
-async def test_a_wrong_token_alerts_and_sells_nothing(simulator: SimulatorProcess, card: Card) -> None:
-    async with FlatCarrier.open(url=simulator.url("carrier"), token="another") as carrier:
-        body = carrier.order_body(paid_order(iccid=card.iccid), datetime.now(UTC))
-        said = await carrier.submit(body, timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(said, InDoubt)
-    assert said.alert
-    assert await card.sold() == 0
 
 
 async def test_what_the_carrier_does_not_sell_it_refuses(card: Card) -> None:

@@ -87,38 +87,11 @@ async def until(
     return said
 
 
-async def test_an_order_is_sold_once_however_often_it_is_sent(
-    carrier: Tmf622Carrier, order_id: str, desk: Desk
-) -> None:
-    assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == NotFound()
-    sent = body(carrier, order_id)
-    first = await carrier.submit(sent, timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(first, Completed)
-    assert first.carrier_order_id
-    assert await carrier.submit(sent, timeout_seconds=PATIENCE_SECONDS) == first
-    assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == first
-    account = await desk.account()
-    assert (account["sold"], account["distinct_bodies"]) == (1, 1)
-
-
 async def test_another_body_is_a_conflict_and_settles_nothing(carrier: Tmf622Carrier, order_id: str) -> None:
     await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
     said = await carrier.submit(body(carrier, order_id, in_seconds=301), timeout_seconds=PATIENCE_SECONDS)
     assert isinstance(said, InDoubt)
     assert said.cause == "answered"
-
-
-async def test_a_burnt_serial_is_refused_for_ever(carrier: Tmf622Carrier, order_id: str, desk: Desk) -> None:
-    burnt = await carrier.cancel(order_id, timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(burnt, Refused)
-    assert (burnt.code, burnt.burnt) == ("CANCELLED", True)
-    late = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(late, Refused)
-    assert late.code == "CANCELLED"
-    seen = await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(seen, Refused)
-    assert seen.burnt
-    assert (await desk.account())["sold"] == 0
 
 
 async def test_a_delivered_order_can_not_be_burnt(carrier: Tmf622Carrier, order_id: str) -> None:
@@ -163,34 +136,6 @@ async def test_an_order_in_flight_is_doubt_until_it_ends(
             assert isinstance(ended, Refused)
 
 
-@pytest.mark.parametrize(
-    ("fault", "cause"),
-    [
-        ({"kind": "hang"}, "unanswered"),
-        ({"kind": "reset"}, "unanswered"),
-        ({"kind": "error", "status": 500}, "answered"),
-        ({"kind": "error", "status": 403}, "answered"),
-        ({"kind": "malformed", "body": "not_json"}, "answered"),
-        ({"kind": "malformed", "body": "no_state"}, "answered"),
-        ({"kind": "malformed", "body": "wrong_type"}, "answered"),
-        ({"kind": "malformed", "body": "empty"}, "answered"),
-        ({"kind": "unknown_state"}, "unknown_state"),
-    ],
-    ids=str,
-)
-async def test_an_order_whose_answer_was_lost_is_doubt_and_found_by_query(
-    carrier: Tmf622Carrier, order_id: str, desk: Desk, fault: dict[str, object], cause: str
-) -> None:
-    """The carrier sold; nothing that came back says so; the query does."""
-    await desk.fault(**fault)
-    limit_seconds = LIMIT_SECONDS if fault["kind"] == "hang" else PATIENCE_SECONDS
-    said = await carrier.submit(body(carrier, order_id), timeout_seconds=limit_seconds)
-    assert isinstance(said, InDoubt)
-    assert (said.cause, said.alert) == (cause, fault.get("status") == 403)
-    assert isinstance(await until(carrier, order_id, lambda found: found != NotFound()), Completed)
-    assert (await desk.account())["sold"] == 1
-
-
 async def test_a_throttled_order_is_doubt_with_its_waiting_time(
     carrier: Tmf622Carrier, order_id: str, desk: Desk
 ) -> None:
@@ -199,10 +144,3 @@ async def test_a_throttled_order_is_doubt_with_its_waiting_time(
     assert isinstance(said, InDoubt)
     assert (said.cause, said.retry_after_seconds) == ("answered", 7)
     assert await carrier.query(order_id, timeout_seconds=PATIENCE_SECONDS) == NotFound()
-
-
-async def test_a_wrong_token_alerts(simulator: SimulatorProcess, order_id: str) -> None:
-    async with Tmf622Carrier.open(url=simulator.url("carrier"), token="another") as carrier:
-        said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(said, InDoubt)
-    assert (said.cause, said.alert) == ("answered", True)

@@ -21,6 +21,17 @@ class SimulatorProcess:
     def url(self, simulator: str) -> str:
         return f"http://127.0.0.1:{self.ports[simulator]}"
 
+    def read_announcement(self) -> None:
+        """Wait for one line that tells a port."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.stdout.close()
+            raise RuntimeError(f"the simulator ended with {self.process.wait()} before it listened")
+        event = json.loads(line)
+        assert event["event"] == "listening"
+        self.ports[event["simulator"]] = event["port"]
+
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """The exit code and how long it took."""
         started_at = time.monotonic()
@@ -38,14 +49,7 @@ def start(*arguments: str | Path, announcements: int = 1) -> SimulatorProcess:
     process = subprocess.Popen(
         [sys.executable, "-m", "simulators", *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    ports: dict[str, int] = {}
-    assert process.stdout is not None
+    started = SimulatorProcess(process, {})
     for _ in range(announcements):
-        line = process.stdout.readline()
-        if not line:
-            process.stdout.close()
-            raise RuntimeError(f"the simulator ended with {process.wait()} before it listened")
-        event = json.loads(line)
-        assert event["event"] == "listening"
-        ports[event["simulator"]] = event["port"]
-    return SimulatorProcess(process, ports)
+        started.read_announcement()
+    return started
