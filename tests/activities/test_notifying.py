@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from orders.book import OrderState, authorize_refund
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
