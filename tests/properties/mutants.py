@@ -129,10 +129,10 @@ def _blind(patch: Patch) -> None:
 def _refund_on_empty(patch: Patch) -> None:
     real = carrier_rules.record_not_found
 
-    def record_not_found(state: Any, now: Any, **named: Any) -> Any:
+    def record_not_found(state: Any, now: Any, times: Any, **named: Any) -> Any:
         if state.posts and state.carrier_outcome is None:
             return _refused(state, now), Refused(code="MUTANT")
-        return real(state, now, **named)
+        return real(state, now, times, **named)
 
     patch.setattr(carrier_rules, "record_not_found", record_not_found)
 
@@ -322,8 +322,8 @@ def _kept_evidence(patch: Patch) -> None:
 def _counts_from_answer(patch: Patch) -> None:
     real = carrier_rules.record_not_found
 
-    def record_not_found(state: Any, now: Any, **_named: Any) -> Any:
-        return real(state, now, asked_at=now, posts=state.posts)
+    def record_not_found(state: Any, now: Any, times: Any, **_named: Any) -> Any:
+        return real(state, now, times, asked_at=now, posts=state.posts)
 
     patch.setattr(carrier_rules, "record_not_found", record_not_found)
 

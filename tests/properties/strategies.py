@@ -136,8 +136,10 @@ _BOOKED = (
     "refund_number",
     "post_not_sent",
     "settle",
+    "status",
     "cancel_requested",
     "resolve",
+    "retry_now",
     "read",
 )
 _CALLED = ("POST", "GET", "CANCEL", "REFUND", "REFUND QUERY", "PUBLISH")
