@@ -398,7 +398,7 @@ async def test_every_field_of_a_state_comes_back_as_it_was_written(book: OrderBo
 
 async def test_where_an_order_stands_is_in_its_row_too_and_follows_every_change(url: str, book: OrderBook):
     await book.claim([paid_order("T00001")])
-    derived = text(f"SELECT {', '.join(DERIVED)} FROM orders")  # noqa: S608 - our own names
+    derived = text(f"SELECT {', '.join(DERIVED)} FROM orders")
     at = datetime(2023, 8, 21, 10, 34, 6, 1, tzinfo=UTC)
     changes: list[dict[str, Any]] = [
         {},
