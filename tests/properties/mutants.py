@@ -357,7 +357,8 @@ def _early_burn(patch: Patch) -> None:
     "a cancel leaves the row open",
     oracle.CLOSED_ROW,
     plan=Plan(
-        local_first=False, faults=(Fault("before post_intent", 1, "freeze", 3.0),), hands=(Hand("cancel", wait=0.5),)
+        faults=(Fault("before post_intent", 1, "freeze", 3.0), Fault("before post_intent", 2, "freeze", 3.0)),
+        hands=(Hand("cancel", wait=0.5),),
     ),
 )
 def _open_row(patch: Patch) -> None:
