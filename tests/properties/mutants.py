@@ -221,7 +221,13 @@ def _cancel_without_burn(patch: Patch) -> None:
     _cancel_refuses(patch, CANCELLED)
 
 
-@_mutant("no compare-and-set", oracle.ONE_BODY, oracle.ASKED, oracle.CLOSED_ROW)
+@_mutant(
+    "no compare-and-set",
+    oracle.ONE_BODY,
+    oracle.ASKED,
+    oracle.CLOSED_ROW,
+    plan=Plan(posts=(Call(seconds=40.0),), faults=(Fault("before post_intent", 2, "freeze", 3.0),)),
+)
 def _no_cas(patch: Patch) -> None:
     real = OrderBook.decide
 
