@@ -424,7 +424,20 @@ def _half(patch: Patch) -> None:
     patch.setattr(RefundingActivities, "_request", request)
 
 
-@_mutant("refund on a contradicted row", oracle.CONTRADICTED)
+@_mutant(
+    "refund on a contradicted row",
+    oracle.CONTRADICTED,
+    plan=Plan(
+        local_first=False,
+        fate=Fate(first="rejected", breaks_word=90.0),
+        posts=(Call(answer="500"),),
+        faults=(
+            Fault("before GET", 1, "freeze", 100.0),
+            Fault("before refund_intent", 1, "freeze", 200.0),
+            Fault("before refund_intent", 2, "freeze", 200.0),
+        ),
+    ),
+)
 def _contradicted(patch: Patch) -> None:
     _decides(patch, lambda state: replace(state, contradicted=False))
 

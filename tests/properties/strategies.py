@@ -254,7 +254,11 @@ def _with_refusal_taken_back(plan: Plan, broken_after: float) -> Plan:
         fate=Fate(first="rejected", breaks_word=broken_after),
         posts=(Call(answer="500"),),
         gets=(),
-        faults=(Fault("before GET", 1, "freeze", 100.0), Fault("before refund_intent", 1, "freeze", 200.0)),
+        faults=(
+            Fault("before GET", 1, "freeze", 100.0),
+            Fault("before refund_intent", 1, "freeze", 200.0),
+            Fault("before refund_intent", 2, "freeze", 200.0),
+        ),
     )
 
 
