@@ -554,7 +554,8 @@ def _says_refunded_early(patch: Patch) -> None:
         real(self, "refunded" if result == "failed" else result, platforms)
 
     def named(stored: Any, result: Any) -> Any:
-        due = compose(stored, "failed" if stored.state.refund_confirmed_at is None else result)
+        early = result == "refunded" and stored.state.refund_confirmed_at is None
+        due = compose(stored, "failed" if early else result)
         return None if due is None else replace(due, result=result)
 
     patch.setattr(TopUpOrder, "_tell_in_background", tell)
