@@ -136,5 +136,7 @@ def unless_seen(request: OrderRequest, decided: Decided[Any], kind: str, why: st
     """
     progress = decided.progress
     if not is_local() and progress.mark == request.seen:
-        raise_retryable(kind, why or progress.reason or "Nothing new yet.", after_seconds=progress.wait_seconds)
+        # A step without a pace of its own (a burn that had no answer) is tried again by its policy.
+        after_seconds = progress.wait_seconds or None
+        raise_retryable(kind, why or progress.reason or "Nothing new yet.", after_seconds=after_seconds)
     return progress

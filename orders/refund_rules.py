@@ -126,7 +126,9 @@ def _record(state: OrderState, now: datetime, answer: RefundAnswer) -> OrderStat
             return replace(state, refund_answered="in_doubt", attention="provider_refuses_us", reason=why)
         case RefundInDoubt(why=why):
             return replace(state, refund_answered="in_doubt", reason=state.reason if state.attention else why)
-        case RefundAccepted() | RefundUnknown() | RefundClosed():
+        case RefundUnknown():  # says nothing of what a person is called for: the send does
+            return replace(state, refund_answered="unknown")
+        case RefundAccepted() | RefundClosed():
             freed = state.attention in ("refund_held", "provider_refuses_us")
             state = replace(state, attention="" if freed else state.attention, reason="" if freed else state.reason)
             return replace(state, refund_answered=answer.kind)
@@ -135,4 +137,6 @@ def _record(state: OrderState, now: datetime, answer: RefundAnswer) -> OrderStat
 
 
 def _just_sent(state: OrderState, now: datetime, times: CarrierTimes) -> bool:
-    return state.refund_sent_at is not None and now - state.refund_sent_at < times.refund_again_after
+    if state.refund_sent_at is None or state.refund_answered == "held":  # not taken in: the provider has said so
+        return False
+    return now - state.refund_sent_at < times.refund_again_after

@@ -80,7 +80,8 @@ class TopUpOrder:
                 case StartRefund():
                     progress = await self._record(steps.START_REFUND)
                 case SendRefund():
-                    progress = await self._take(steps.REFUND)
+                    again = self._last is steps.REFUND
+                    progress = await self._take(steps.REFUND, after_seconds=progress.wait_seconds if again else 0.0)
                 case QueryRefund():
                     progress = await self._take(steps.QUERY_REFUND, after_seconds=progress.wait_seconds)
                 case AskPerson():

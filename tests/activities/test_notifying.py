@@ -2,19 +2,19 @@
 
 import asyncio
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from orders.book import OrderState, authorize_refund
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.notifying import NotifyingActivities
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
-from tests.orders.entries import at, refused, sold
+from orders.state import OrderState
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeNotifier
 from workflows import policies
@@ -25,15 +25,15 @@ from workflows.steps import NotifyRequest, NotifyResult
 class FakeBook:
     """One order's row and its notices."""
 
-    entry: OrderState
+    state: OrderState
     order: Any = field(default_factory=paid_order)
     states: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     writes: int = 0
 
     async def read_with_notices(self, order_id: str) -> Any:
         del order_id
-        record = SimpleNamespace(entry=self.state, order=self.order)
-        return record, [NoticeState(RESULT, name, *state) for name, state in self.states.items()]
+        stored = SimpleNamespace(state=self.state, order=self.order)
+        return stored, [NoticeState(RESULT, name, *state) for name, state in self.states.items()]
 
     async def write_notices(self, order_id: str, result: NoticeResult, states: Any) -> None:
         assert (order_id, result) == (ORDER, RESULT)
@@ -41,16 +41,20 @@ class FakeBook:
         self.writes += 1
 
 
-ORDER = refused().order_id
+ORDER = "T20230821183406000001"
 RESULT: NoticeResult = "failed"
-REFUNDING, _ = authorize_refund(refused(), at(2))
+AT = datetime(2023, 8, 21, 10, 34, 6, tzinfo=UTC)
+REFUSED = OrderState(
+    order_id=ORDER, claimed_at=AT, posts=1, carrier_outcome="rejected", carrier_code="CODE", carrier_outcome_at=AT
+)
+REFUNDING = replace(REFUSED, refund_sequence=1, refund_at=AT)
 
 
 class Step:
     """The step over one book, and what it has told."""
 
-    def __init__(self, entry: OrderState, waiting_most: int = 50) -> None:
-        self.book: Any = FakeBook(entry)
+    def __init__(self, state: OrderState, waiting_most: int = 50) -> None:
+        self.book: Any = FakeBook(state)
         self.notifier = FakeNotifier()
         self.alerts: list[tuple[str, dict[str, str]]] = []
         self.work = NotifyingActivities(self.notifier, self.book, self.alert, 1.0, waiting_most=waiting_most)
@@ -74,12 +78,11 @@ class Step:
 # --- when `failed` is due ---------------------------------------------------------------------------------------------
 
 
-async def test_failed_waits_for_the_refund_intent_first_shortly_then_at_the_policys_pace() -> None:
-    step = Step(refused())
+@pytest.mark.parametrize("is_local", [False, True])
+async def test_without_the_refund_intent_failed_is_not_due_and_nothing_is_published(*, is_local: bool) -> None:
+    step = Step(REFUSED)
 
-    waits = [(await step.again("new", attempt=attempt)).next_retry_delay for attempt in range(1, 6)]
-
-    assert [wait and wait.total_seconds() for wait in waits] == [0.2, 0.4, 0.8, None, None]
+    assert (await step.run("new", "legacy", is_local=is_local)).states == {"new": "not_due", "legacy": "not_due"}
     assert (step.notifier.tries, step.book.writes) == (0, 0)
 
 
@@ -90,15 +93,12 @@ async def test_failed_goes_out_once_the_refund_intent_is_in_the_book() -> None:
     assert step.notifier.results("new") == ["failed"]
 
 
-@pytest.mark.parametrize("is_local", [False, True])
-async def test_failed_is_void_once_the_order_was_delivered_after_all(*, is_local: bool) -> None:
-    step = Step(sold())
+async def test_a_platform_that_has_the_notice_gets_it_no_second_time() -> None:
+    step = Step(REFUNDING)
     step.book.states = {"legacy": ("acknowledged", "")}
 
-    assert (await step.run("new", "legacy", is_local=is_local)).states == {"new": "not_due", "legacy": "acknowledged"}
-    assert step.notifier.tries == 0
-    assert step.book.states["new"][0] == "not_due"
-    assert step.book.states["legacy"] == ("acknowledged", "")
+    assert (await step.run("new", "legacy")).states == {"new": "acknowledged", "legacy": "acknowledged"}
+    assert (step.notifier.results("new"), step.notifier.results("legacy")) == (["failed"], [])
 
 
 # --- refusals and failures --------------------------------------------------------------------------------------------

@@ -1,40 +1,25 @@
 """A refund's attempt that was frozen between the order book and the provider, and thaws much later."""
 
-from collections.abc import AsyncGenerator, Callable
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
-from activities.refunding import RefundingActivities
-from adapters.order_book.book import OrderBook
-from adapters.order_book.field_cipher import FieldCipher
-from orders import book as rules
-from orders.outcomes import RefundAnswer, RefundDenied, RefundInDoubt, RefundRequest, RefundResult, Refused
-from orders.paid_order import PaidOrder
-from runtime.clock import SystemClock
-from tests.workflows.conftest import paid_order
-from tests.workflows.fakes import FakeProvider, account_gone
-from workflows.steps import RefundStepRequest
+from orders import operator_rules
+from orders.outcomes import RefundAnswer, RefundRequest
+from orders.state import OrderState
+from tests.activities.conftest import MovedClock, Steps
+from tests.workflows.fakes import FakeProvider, account_gone, not_enough
+from workflows.steps import Progress
 
 FROZEN = timedelta(minutes=10)
-
-
-class Clock(SystemClock):
-    """Ours, and as much later as the attempt was frozen."""
-
-    ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return super().now() + self.ahead
 
 
 class Freezing(FakeProvider):
     """Stops the attempt before its bytes leave, or before it has booked what came back."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MovedClock) -> None:
         super().__init__()
         self.clock = clock
         self.before_send = False
@@ -53,72 +38,102 @@ class Freezing(FakeProvider):
 
 
 class Desk:
-    """One order whose carrier has refused it."""
+    """One order whose carrier has refused it and whose refund has started."""
 
-    def __init__(self, book: OrderBook, order: PaidOrder) -> None:
-        self.book = book
-        self.order = order
-        self.clock = Clock()
-        self.provider = Freezing(self.clock)
-        self.activities = RefundingActivities(
-            {"wechat": self.provider}, book, self.clock, lambda _kind, **_fields: None, 1.0
-        )
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self.provider = Freezing(steps.clock)
+        steps.provider = self.provider
+        steps.rewire()
 
-    async def refund(self, **more: Any) -> RefundResult:
-        ask = RefundStepRequest(order_id=self.order.order_id, **more)
-        return await ActivityEnvironment().run(self.activities.refund_payment, ask)
+    async def refund(self, *, seen: str = "") -> Progress:
+        return await self.steps.run(self.steps.refunding.refund_payment, seen=seen)
 
-    async def entry(self) -> rules.OrderState:
-        return (await self.book.read(self.order.order_id)).state
+    async def query(self, *, seen: str = "") -> Progress:
+        return await self.steps.run(self.steps.refunding.query_refund, seen=seen)
+
+    async def state(self) -> OrderState:
+        return await self.steps.state()
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncGenerator[Desk, None]:
-    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), SystemClock())
-    await book.migrate()
-    order = paid_order()
-    await book.claim([order])
-    refused = Refused(code="SIM_SUSPENDED")
-    await book.decide(
-        order.order_id,
-        lambda record: rules.record_response(record.state, SystemClock().now(), refused),
-        kind="post",
-        detail=lambda _: {},
-    )
-    yield Desk(book, order)
-    await book.close()
+async def desk(steps: Steps) -> Desk:
+    now = steps.clock.now()
+    await steps.put(posts=1, carrier_outcome="rejected", carrier_code="SIM_SUSPENDED", carrier_outcome_at=now)
+    progress = await steps.run(steps.refunding.record_refund)
+    assert progress.next.kind == "send_refund"
+    return Desk(steps)
 
 
 async def test_a_refund_whose_attempt_thaws_long_after_the_book_let_it_go_is_not_sent(desk: Desk):
     """A person may have paid another way since, and a provider that has changed its mind would pay it twice."""
     desk.provider.before_send = True
 
-    says = await desk.refund()
+    progress = await desk.refund()
 
-    assert isinstance(says.answer, RefundInDoubt)
+    assert progress.next.kind == "query_refund"
     assert (desk.provider.calls, desk.provider.refunds) == (["late"], {})
     desk.provider.before_send = False
+    assert (await desk.query()).next.kind == "send_refund"
     await desk.refund()
-    assert list(desk.provider.refunds) == [f"R{desk.order.order_id}"]
+    assert list(desk.provider.refunds) == [f"R{desk.steps.order.order_id}"]
 
 
 async def test_a_refusal_that_is_booked_late_says_nothing_of_a_later_send_that_was_taken_in(desk: Desk):
     """Else an operator could be asked to pay another way what the provider is paying."""
+
+    async def another_attempt_sends() -> None:
+        desk.steps.clock.ahead += FROZEN
+        await desk.query()
+        await desk.refund()
+
     desk.provider.plan = [account_gone]
-    desk.provider.meanwhile = desk.refund
+    desk.provider.meanwhile = another_attempt_sends
 
-    says = await desk.refund()
+    progress = await desk.refund()
 
-    assert isinstance(says.answer, RefundInDoubt)
-    entry = await desk.state()
-    assert (desk.provider.calls.count("REFUND"), entry.refund_denied) == (2, "")
-    assert rules.resolve_refunded(entry, "bank transfer")[1] != ""
+    assert progress.next.kind == "query_refund"
+    state = await desk.state()
+    assert (desk.provider.calls.count("REFUND"), state.refund_denied) == (2, "")
+    assert operator_rules.resolve_refunded(state, "bank transfer")[1] != ""
 
 
 async def test_the_refusal_of_the_latest_send_counts(desk: Desk):
     desk.provider.plan = [account_gone]
 
-    says = await desk.refund()
+    progress = await desk.refund()
 
-    assert isinstance(says.answer, RefundDenied)
+    assert (progress.status, progress.attention) == ("parked", "refund_denied")
     assert (await desk.state()).refund_denied == "USER_ACCOUNT_ABNORMAL"
+
+
+# --- a refund that is held --------------------------------------------------------------------------------------------
+
+
+async def test_a_refund_that_is_held_is_tried_again_by_one_attempt_after_the_other_and_calls_a_person_once(desk: Desk):
+    desk.provider.plan = [not_enough] * 5
+    held = await desk.refund()
+    assert (held.next.kind, held.attention) == ("send_refund", "refund_held")
+
+    waits: list[float] = []
+    for _ in range(4):
+        desk.steps.clock.ahead += timedelta(minutes=2)
+        failure = await desk.steps.fail(desk.steps.refunding.refund_payment, seen=held.mark)
+        assert failure.next_retry_delay is not None
+        waits.append(failure.next_retry_delay.total_seconds())
+
+    assert desk.provider.calls == ["REFUND", *["QUERY", "REFUND"] * 4]
+    assert desk.steps.alerts.count("order_needs_operator") == 1
+    assert min(waits) > 5
+    assert (await desk.refund(seen=held.mark)).attention == ""  # there is balance now
+
+
+async def test_that_the_provider_knows_nothing_of_a_held_refund_takes_no_call_for_a_person_away(desk: Desk):
+    desk.provider.plan = [not_enough, account_gone]
+    await desk.refund()
+    assert (await desk.state()).attention == "refund_held"
+
+    await desk.refund()
+
+    assert desk.provider.calls == ["REFUND", "QUERY", "REFUND"]
+    assert desk.steps.alerts.count("order_needs_operator") == 2  # held, then refused: two reasons

@@ -12,10 +12,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.reopening import Reopened, Reopening
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from orders import book as rules
+from orders import carrier_rules, refund_rules
+from orders.next_step import next_step
 from orders.outcomes import Completed
+from orders.state import OrderState
 from runtime.clock import SystemClock
 from tests.workflows.conftest import paid_order
+from tests.workflows.world import TIMES
 from workflows.sweep import Swept
 
 CLOCK = SystemClock()
@@ -39,10 +42,16 @@ class Server:
         order_id = ORDER.order_id
         answer = Completed(carrier_order_id="C1")
         await self.book.decide(
-            order_id, lambda r: rules.record_response(r.state, CLOCK.now(), answer), kind="post", detail=lambda _: {}
+            order_id,
+            lambda stored: carrier_rules.record_response(stored.state, CLOCK.now(), answer),
+            kind="post",
+            detail=lambda _: {},
         )
         await self.book.decide(
-            order_id, lambda r: rules.settle(r.state, CLOCK.now()), kind="settle", detail=lambda _: {}
+            order_id,
+            lambda stored: refund_rules.settle(stored.state, CLOCK.now(), TIMES),
+            kind="settle",
+            detail=lambda _: {},
         )
         return SimpleNamespace(status=WorkflowExecutionStatus.COMPLETED)
 
@@ -50,7 +59,7 @@ class Server:
         self.started.append(named["id"])
 
 
-async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str]]:
+async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str], OrderState]:
     book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), CLOCK)
     await book.migrate()
     await book.claim([ORDER])
@@ -67,9 +76,10 @@ async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], li
         swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
         if settles:
             assert await reopening.reopen(ORDER.order_id) is Reopened.SETTLED
+        state = (await book.read(ORDER.order_id)).state
     finally:
         await book.close()
-    return swept, server.started, alerts
+    return swept, server.started, alerts, state
 
 
 class SystemClockLater(SystemClock):
@@ -80,12 +90,22 @@ class SystemClockLater(SystemClock):
 
 
 async def test_an_order_that_settles_while_the_sweep_looks_at_it_gets_no_second_run_and_no_alert(tmp_path: Path):
-    swept, started, alerts = await _sweep(tmp_path, settles=True)
+    swept, started, alerts, state = await _sweep(tmp_path, settles=True)
 
     assert (swept.unsettled, swept.reopened, started, alerts) == (1, 0, [], [])
+    assert state.reopened_at is None
 
 
 async def test_an_order_without_a_run_is_taken_up_again_with_an_alert(tmp_path: Path):
-    swept, started, alerts = await _sweep(tmp_path, settles=False)
+    swept, started, alerts, _ = await _sweep(tmp_path, settles=False)
 
     assert (swept.unsettled, swept.reopened, len(started), alerts) == (1, 1, 1, ["order_had_no_run"])
+
+
+async def test_that_an_order_is_taken_up_again_is_in_the_book_before_its_run_starts(tmp_path: Path):
+    """So that the run asks the carrier before it sends anything to it."""
+    _, started, _, state = await _sweep(tmp_path, settles=False)
+
+    assert started
+    assert state.reopened_at is not None
+    assert next_step(state, CLOCK.now(), TIMES).kind == "query_carrier"

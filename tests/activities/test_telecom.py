@@ -12,16 +12,18 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import telecom
+from activities.order_desk import OrderDesk
 from activities.telecom import TelecomActivities
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from orders.errors import Unavailable
-from orders.outcomes import Completed, InDoubt
+from orders.next_step import QueryCarrier
+from orders.outcomes import Completed
 from runtime.clock import SystemClock
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeCarrier
 from tests.workflows.world import TIMES
-from workflows.steps import CarrierRequest
+from workflows.steps import OrderRequest
 
 
 class SlowCarrier(FakeCarrier):
@@ -59,15 +61,16 @@ async def test_an_answer_that_nobody_waits_for_and_that_the_book_does_not_take_i
     order = paid_order()
     await book.claim([order])
     carrier = SlowCarrier()
-    steps = TelecomActivities(carrier, book, SystemClock(), no_alert, times=TIMES, scale=1.0)
+    desk = OrderDesk(book=book, clock=SystemClock(), alert=no_alert, times=TIMES, scale=1.0)
+    steps = TelecomActivities(carrier, desk)
     monkeypatch.setattr(telecom, "LOCAL_ANSWER_SECONDS", 0.01)
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, is_local=True)
     unretrieved: list[Mapping[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unretrieved.append(context))
     try:
-        says = await environment.run(steps.place_telecom_order, CarrierRequest(order_id=order.order_id))
-        assert isinstance(says.answer, InDoubt)
+        progress = await environment.run(steps.place_telecom_order, OrderRequest(order_id=order.order_id))
+        assert isinstance(progress.next, QueryCarrier)
         carrier.let.set()
         with caplog.at_level(logging.WARNING):
             await steps.drain()

@@ -30,7 +30,7 @@ from devkit.servers.postgres import Postgres
 from orders import carrier_rules, lifecycle
 from orders.carrier_rules import PostAuthorized
 from orders.errors import Unavailable
-from orders.state import CarrierTimes, OrderState
+from orders.state import DERIVED, CarrierTimes, OrderState
 from runtime.clock import SystemClock
 from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, count_up, open_book, paid_order
 
@@ -313,6 +313,21 @@ async def test_a_rule_that_raises_changes_nothing(book: OrderBook):
     assert [event.kind for event in await book.events("T00001")] == ["claimed"]
 
 
+async def test_a_rule_that_moves_an_order_where_none_may_go_changes_nothing(book: OrderBook):
+    await book.claim([paid_order("T00001")])
+    await book.decide(
+        "T00001", lambda record: (replace(record.state, outcome="delivered"), None), kind="settle", detail=lambda _: {}
+    )
+
+    with pytest.raises(lifecycle.IllegalTransition):
+        await book.decide(
+            "T00001", lambda record: (replace(record.state, outcome=None), None), kind="test", detail=lambda _: {}
+        )
+
+    assert (await book.read("T00001")).state.outcome == "delivered"
+    assert [event.kind for event in await book.events("T00001")] == ["claimed", "settle"]
+
+
 # --- what is stored ----------------------------------------------------------------------------------------------
 
 
@@ -379,6 +394,36 @@ async def test_every_field_of_a_state_comes_back_as_it_was_written(book: OrderBo
     await book.decide("T00001", lambda _: (full, None), kind="test", detail=lambda _: {})
 
     assert (await book.read("T00001")).state == full
+
+
+async def test_where_an_order_stands_is_in_its_row_too_and_follows_every_change(url: str, book: OrderBook):
+    await book.claim([paid_order("T00001")])
+    derived = text(f"SELECT {', '.join(DERIVED)} FROM orders")
+    at = datetime(2023, 8, 21, 10, 34, 6, 1, tzinfo=UTC)
+    changes: list[dict[str, Any]] = [
+        {},
+        {"in_doubt_since": at},
+        {"attention": "partial"},
+        {"attention": "", "carrier_outcome": "rejected"},
+        {"attention": "refund_denied"},
+        {"attention": "", "outcome": "refunded"},
+    ]
+    seen: list[tuple[Any, ...]] = []
+
+    for change in changes:
+        await book.decide(
+            "T00001",
+            lambda record, change=change: (replace(record.state, **change), None),
+            kind="test",
+            detail=lambda _: {},
+        )
+        state = (await book.read("T00001")).state
+        async with connected(url) as connection:
+            seen.append(tuple((await connection.execute(derived)).one()))
+        assert seen[-1] == tuple(getattr(state, name) for name in DERIVED)
+
+    assert [status for status, *_ in seen] == ["placing", "in_doubt", "parked", "refunding", "parked", "refunded"]
+    assert [bool(first_pass) for _, first_pass, _ in seen] == [True, *[False] * 5]
 
 
 async def test_no_vehicle_data_stand_in_the_database_in_clear(

@@ -452,7 +452,8 @@ class Engine:
             failure = Failure()
             _FAILURES.to_failure(error, _CONVERTER, failure)
             self._seen(failure.SerializeToString())
-            again = error.next_retry_delay if isinstance(error, ApplicationError) else None
+            told = failure.application_failure_info
+            again = told.next_retry_delay.ToTimedelta() if told.HasField("next_retry_delay") else None
             self._failed(run, pending, failure, again)
 
     def _failed(self, run: Run, pending: Pending, failure: Failure, again: timedelta | None) -> None:

@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.notifying import NotifyingActivities
+from activities.order_desk import OrderDesk
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
@@ -160,17 +161,17 @@ class Story:
 
     def _activities(self) -> Sequence[Callable[..., Awaitable[Any]]]:
         carrier = Tmf622Carrier(wire(self.carrier), url="http://carrier", token="token")
-        telecom = TelecomActivities(carrier, self.book, self.clock, self.alert, times=TIMES, scale=1.0)
-        recording = RecordingActivities(
-            self.book,
-            self.clock,
-            self.alert,
-            platforms=self.car.platforms,
-            scale=1.0,
-            local_first=self.plan.local_first,
+        desk = OrderDesk(
+            book=self.book,
+            clock=self.clock,
+            alert=self.alert,
             times=TIMES,
+            scale=1.0,
+            platforms=self.car.platforms,
+            local_first=self.plan.local_first,
         )
-        refunding = RefundingActivities({"wechat": self.provider}, self.book, self.clock, self.alert, scale=1.0)
+        telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
+        refunding = RefundingActivities({"wechat": self.provider}, desk)
         notifying = NotifyingActivities(self.car, self.book, self.alert, 1.0)
         client: Any = EngineClient(self)
         self.reopening = Reopening(
@@ -242,6 +243,8 @@ class Story:
                     self.judge.disturbed = True
                     self.engine.reset(run, tasks=1 if what == "reset to start" else len(run.history) - 1)
             case "retry_now" | "refund_now" | "renotify":
+                if what == "retry_now":
+                    self.judge.retry_given()
                 self._do(self._update(run, what, OperatorRequest(operator="li", note="as told")))
             case _:
                 self._do(self._resolve(what, run))
@@ -262,18 +265,14 @@ class Story:
                 word = OperatorRequest(operator="li", note="BANK-1", outcome="refunded")
             case _:
                 return
-        accepted = await self._update(run, "resolve", word)
-        if accepted and what == "refunded" and not self.judge.by_hand_fen:
-            self.judge.paid_by_hand()
+        await self._update(run, "resolve", word)
 
-    async def _update(self, run: Run, name: str, word: OperatorRequest) -> bool:
+    async def _update(self, run: Run, name: str, word: OperatorRequest) -> None:
         try:
             sentence = await self.engine.update(run, name, word)
         except ApplicationError as error:
-            self.judge.updated(name, str(error))
-            return False
+            sentence = str(error)
         self.judge.updated(name, sentence)
-        return True
 
     async def record(self, order: PaidOrder, expected: set[Claim]) -> None:
         """What the bridge does with a record."""
@@ -327,11 +326,20 @@ class Story:
         """Play it to its end, and return the judge; a defect of the machinery itself is raised."""
         shelf().clear()
         try:
-            self.loop.run_until_complete(self._play())
+            self.loop.run_until_complete(self._until_broken())
         finally:
             self.engine.ended = True
             self._sweep_up()
         return self.judge
+
+    async def _until_broken(self) -> None:
+        """A wrong product may go on without end: what has broken a rule is over."""
+        playing = self.loop.create_task(self._play())
+        while not (playing.done() or self.judge.broken):
+            soon = self.loop.time() < STORY_SECONDS
+            await asyncio.wait({playing}, timeout=5.0 if soon else 500.0)
+        if playing.done():
+            playing.result()
 
     async def _play(self) -> None:
         await self.record(self.order, {Claim.NEW})
@@ -404,7 +412,7 @@ class Story:
                     await self._resolve("refunded", run)
             elif row["contradicted"]:
                 await self._resolve("delivered" if self.carrier.state == "completed" else "not delivered", run)
-            elif row["fact"] is None and self.carrier.state in ("partial", "inProgress"):
+            elif row["carrier_outcome"] is None and self.carrier.state in ("partial", "inProgress"):
                 await self._resolve("not delivered, reference", run)
 
     def _sweep_up(self) -> None:

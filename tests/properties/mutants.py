@@ -18,19 +18,23 @@ from typing import Any
 import pytest
 
 import activities.notifying
+import activities.order_desk
 import activities.telecom
 import adapters.carriers.tmf622.client
 import adapters.http
-from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from adapters.carriers.tmf622.client import Tmf622Carrier
-from adapters.order_book import claims
+from adapters.order_book import claims, decisions
 from adapters.order_book.book import Claim, ClaimResult, OrderBook
-from orders import book as rules
-from orders.outcomes import Completed, InDoubt, RefundAccepted, RefundClosed, RefundDenied, Refused
+from orders import carrier_rules, next_step, operator_rules, refund_rules
+from orders.carrier_rules import PostAuthorized
+from orders.outcomes import InDoubt, RefundAccepted, RefundClosed, RefundConfirmed, RefundDenied, Refused
+from orders.state import CANCELLED, RESOLVED_BY_OPERATOR
 from tests.properties import fast, oracle
-from tests.properties.strategies import Call, Fate, Fault, Hand, Plan
+from tests.properties.strategies import Call, Fate, Fault, Hand, Plan, RefundFate
+from workflows import steps
+from workflows.steps import Progress, TopUpResult
 from workflows.top_up_order import TopUpOrder
 
 Patch = pytest.MonkeyPatch
@@ -88,9 +92,28 @@ def _answers(patch: Patch, owner: Any, name: str, changed: Callable[[Any, Any], 
     patch.setattr(owner, name, method)
 
 
-def _refused(entry: Any, now: Any, code: str = "MUTANT") -> tuple[Any, Any]:
-    booked = replace(entry, fact="refused", fact_code=code, fact_at=now)
-    return booked, Refused(code=code)
+def _refused(state: Any, now: Any, code: str = "MUTANT") -> Any:
+    return replace(state, carrier_outcome="rejected", carrier_code=code, carrier_outcome_at=now)
+
+
+def _decides(patch: Patch, seen_as: Callable[[Any], Any]) -> None:
+    """`next_step` of another state, wherever it is asked."""
+    real = next_step.next_step
+
+    def decide(state: Any, now: Any, times: Any) -> Any:
+        return real(seen_as(state), now, times)
+
+    for asks in (activities.order_desk, carrier_rules, refund_rules):
+        patch.setattr(asks, "next_step", decide)
+
+
+def _empty_whenever(patch: Patch) -> None:
+    """One empty `GET`, whenever it was asked, is all the evidence that is looked for."""
+
+    def not_found_since(state: Any, moment: Any) -> bool:
+        return moment is None or state.not_found_at is not None
+
+    patch.setattr(next_step, "_not_found_since", not_found_since)
 
 
 # --- those of the protocol's model --------------------------------------------------------------------------------
@@ -98,79 +121,62 @@ def _refused(entry: Any, now: Any, code: str = "MUTANT") -> tuple[Any, Any]:
 
 @_mutant("blind resubmit", oracle.ASKED, seed=5)
 def _blind(patch: Patch) -> None:
-    real = rules.authorize_post
-
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        if entry.posts and entry.fact is None:
-            return rules._granted(entry, entry, now, times)
-        return real(entry, now, times, make_body, evidence)
-
-    patch.setattr(rules, "authorize_post", authorize_post)
-    _answers(patch, RecordingActivities, "read_order", lambda stand, _: stand.model_copy(update={"posts": 0}))
+    real = next_step._not_found_since
+    patch.setattr(next_step, "_not_found_since", lambda state, moment: bool(state.posts) or real(state, moment))
 
 
 @_mutant("refund on an empty GET", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _refund_on_empty(patch: Patch) -> None:
-    real = rules.assess_not_found
+    real = carrier_rules.record_not_found
 
-    def assess_not_found(entry: Any, now: Any, times: Any, empty: Any) -> Any:
-        if entry.posts and entry.fact is None:
-            after, word = _refused(entry, now)
-            return after, rules.NotFoundAssessment(word)
-        return real(entry, now, times, empty)
+    def record_not_found(state: Any, now: Any, times: Any, **named: Any) -> Any:
+        if state.posts and state.carrier_outcome is None:
+            return _refused(state, now), Refused(code="MUTANT")
+        return real(state, now, times, **named)
 
-    patch.setattr(rules, "assess_not_found", assess_not_found)
+    patch.setattr(carrier_rules, "record_not_found", record_not_found)
 
 
 @_mutant("no burn", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _no_burn(patch: Patch) -> None:
-    real = rules.authorize_burn
+    real = carrier_rules.authorize_burn
 
-    def authorize_burn(entry: Any, now: Any, times: Any) -> Any:
-        after, granted = real(entry, now, times)
-        return _refused(after, now) if isinstance(granted, rules.BurnAuthorized) else (after, granted)
+    def authorize_burn(state: Any, now: Any, times: Any) -> Any:
+        after, authorized = real(state, now, times)
+        return (_refused(after, now), False) if authorized else (after, authorized)
 
-    patch.setattr(rules, "authorize_burn", authorize_burn)
+    patch.setattr(carrier_rules, "authorize_burn", authorize_burn)
 
 
 @_mutant("fresh date", oracle.ONE_BODY, seed=2)
 def _fresh_date(patch: Patch) -> None:
-    real = rules.authorize_post
+    real = carrier_rules.authorize_post
 
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        after, granted = real(entry, now, times, make_body, evidence)
-        if isinstance(granted, rules.PostAuthorized) and granted.number > 1:
+    def authorize_post(state: Any, now: Any, times: Any, make_body: Any) -> Any:
+        after, authorized = real(state, now, times, make_body)
+        if authorized is not None and authorized.number > 1:
             date = now + times.completion_window
             after = replace(after, body=make_body(date), completion_date=date)
-            granted = replace(granted, body=after.body)
-        return after, granted
+            authorized = replace(authorized, body=after.body)
+        return after, authorized
 
-    patch.setattr(rules, "authorize_post", authorize_post)
+    patch.setattr(carrier_rules, "authorize_post", authorize_post)
 
 
 @_mutant("no refund row", oracle.SAME_NUMBER, seed=2)
 def _no_refund_row(patch: Patch) -> None:
-    real = rules.authorize_refund
+    real = refund_rules.authorize_refund
 
-    def grant(entry: Any, now: Any, **named: Any) -> Any:
-        after, granted = real(entry, now, **named)
-        if isinstance(granted, rules.RefundAuthorized):
-            after = replace(after, refund_sequence=entry.refund_sequence + 1)
-            granted = rules.RefundAuthorized(after.refund_sequence, fresh=True)
-        return after, granted
+    def authorize_refund(state: Any, *arguments: Any) -> Any:
+        after, leaves = real(state, *arguments)
+        return (replace(after, refund_sequence=state.refund_sequence + 1) if leaves else after), leaves
 
-    patch.setattr(rules, "authorize_refund", grant)
+    patch.setattr(refund_rules, "authorize_refund", authorize_refund)
 
 
-@_mutant("reopened run posts without GET", oracle.REOPENED_ASKS, oracle.ASKED, seed=2)
+@_mutant("reopened without asking", oracle.REOPENED_ASKS, oracle.ASKED, seed=2)
 def _reopen_blind(patch: Patch) -> None:
-    real = TopUpOrder._where_it_stands
-
-    def where(self: Any, stand: Any) -> Any:
-        self._order = self._order.model_copy(update={"reopened": False})
-        return real(self, stand)
-
-    patch.setattr(TopUpOrder, "_where_it_stands", where)
+    patch.setattr(operator_rules, "reopen", lambda state, _now: (state, None))
 
 
 def _status_is_refusal(patch: Patch, statuses: range) -> None:
@@ -198,20 +204,30 @@ def _conflict_is_refusal(patch: Patch) -> None:
     _status_is_refusal(patch, range(409, 410))
 
 
-@_mutant("cancel without burn", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
-def _cancel_without_burn(patch: Patch) -> None:
-    real = rules.request_cancel
+def _cancel_refuses(patch: Patch, of_reason: str) -> None:
+    real = operator_rules.request_cancel
 
-    def request_cancel(entry: Any, reason: str, note: str = "") -> Any:
-        after, written = real(entry, reason, note)
-        if written and reason == rules.CANCELLED:
-            after = replace(after, fact="refused", fact_code=reason, fact_at=entry.claimed_at)
+    def request_cancel(state: Any, reason: str = CANCELLED, note: str = "") -> Any:
+        after, written = real(state, reason, note)
+        if written and reason == of_reason and state.carrier_outcome is None:
+            after = _refused(after, state.claimed_at, reason)
         return after, written
 
-    patch.setattr(rules, "request_cancel", request_cancel)
+    patch.setattr(operator_rules, "request_cancel", request_cancel)
 
 
-@_mutant("no compare-and-set", oracle.ONE_BODY, oracle.ASKED, oracle.CLOSED_ROW)
+@_mutant("cancel without burn", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
+def _cancel_without_burn(patch: Patch) -> None:
+    _cancel_refuses(patch, CANCELLED)
+
+
+@_mutant(
+    "no compare-and-set",
+    oracle.ONE_BODY,
+    oracle.ASKED,
+    oracle.CLOSED_ROW,
+    plan=Plan(posts=(Call(seconds=40.0),), faults=(Fault("before post_intent", 2, "freeze", 3.0),)),
+)
 def _no_cas(patch: Patch) -> None:
     real = OrderBook.decide
 
@@ -225,12 +241,20 @@ def _no_cas(patch: Patch) -> None:
     patch.setattr(OrderBook, "decide", decide)
 
 
+def _seems_closed(patch: Patch, kind: type) -> None:
+    real = refund_rules.record_refund_response
+
+    def record(state: Any, now: Any, times: Any, answer: Any, **named: Any) -> Any:
+        if isinstance(answer, kind) and named.get("of_send") is None:
+            answer = RefundClosed()
+        return real(state, now, times, answer, **named)
+
+    patch.setattr(refund_rules, "record_refund_response", record)
+
+
 @_mutant("new number while PROCESSING", oracle.SAME_NUMBER)
 def _renumber(patch: Patch) -> None:
-    def changed(answer: Any, _provider: Any) -> Any:
-        return RefundClosed() if isinstance(answer, RefundAccepted) else answer
-
-    _answers(patch, RefundingActivities, "_ask", changed)
+    _seems_closed(patch, RefundAccepted)
 
 
 @_mutant(
@@ -241,15 +265,7 @@ def _renumber(patch: Patch) -> None:
     plan=Plan(fate=Fate("inProgress", seconds=300.0), hands=(Hand("not delivered", wait=16.0),)),
 )
 def _resolve_without_burn(patch: Patch) -> None:
-    real = rules.request_cancel
-
-    def request_cancel(entry: Any, reason: str, note: str = "") -> Any:
-        after, written = real(entry, reason, note)
-        if written and reason == rules.RESOLVED_BY_OPERATOR and entry.fact is None:
-            after = replace(after, fact="refused", fact_code=reason, fact_at=entry.claimed_at)
-        return after, written
-
-    patch.setattr(rules, "request_cancel", request_cancel)
+    _cancel_refuses(patch, RESOLVED_BY_OPERATOR)
 
 
 # --- the carrier's answers ----------------------------------------------------------------------------------------
@@ -282,40 +298,50 @@ def _timeout_is_no_post(patch: Patch) -> None:
     _answers(patch, Tmf622Carrier, "submit", changed)
 
 
-@_mutant("a GET of before the POST is evidence", oracle.ASKED, seed=3)
-def _old_evidence(patch: Patch) -> None:
-    patch.setattr(rules, "_empty_counts_from", lambda entry, _times: entry.claimed_at)
+@_mutant("an empty GET counts at once", oracle.ASKED, seed=3)
+def _counts_at_once(patch: Patch) -> None:
+    patch.setattr(next_step, "not_found_counts_from", lambda state, _times: state.claimed_at)
 
 
 @_mutant(
-    "evidence for any count of POSTs",
+    "evidence kept over a POST",
     oracle.ASKED,
-    plan=Plan(
-        local_first=False,
-        posts=(Call(acts=False),) * 2,
-        gets=(Call(),) * 8 + (Call(answer="lost"),) * 8,
-        faults=(Fault("before post_intent", 2, "freeze", 115.0),),
-    ),
+    plan=Plan(posts=(Call(acts=False),), hands=(Hand("terminate", at="before POST"), Hand("reopen", wait=1.0))),
 )
-def _any_count(patch: Patch) -> None:
-    real = rules.authorize_post
+def _kept_evidence(patch: Patch) -> None:
+    """Two guards at once: the evidence falls with the POST, and it would be too old besides."""
+    real = carrier_rules.authorize_post
 
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        if evidence is not None and entry.posts:
-            evidence = evidence.model_copy(update={"posts": entry.posts, "asked_at": now.timestamp()})
-        return real(entry, now, times, make_body, evidence)
+    def authorize_post(state: Any, *arguments: Any) -> Any:
+        after, authorized = real(state, *arguments)
+        return replace(after, not_found_at=state.not_found_at), authorized
 
-    patch.setattr(rules, "authorize_post", authorize_post)
+    patch.setattr(carrier_rules, "authorize_post", authorize_post)
+    _empty_whenever(patch)
 
 
-@_mutant("last word wins", oracle.FINAL)
+@_mutant(
+    "an empty GET counts from its answer",
+    oracle.ASKED,
+    plan=Plan(posts=(Call(acts=False),), gets=(Call(seconds=58.0),) * 8),
+)
+def _counts_from_answer(patch: Patch) -> None:
+    real = carrier_rules.record_not_found
+
+    def record_not_found(state: Any, now: Any, times: Any, **_named: Any) -> Any:
+        return real(state, now, times, asked_at=now, posts=state.posts)
+
+    patch.setattr(carrier_rules, "record_not_found", record_not_found)
+
+
+@_mutant("last word wins", oracle.FINAL, oracle.SOUND, oracle.ENDS)
 def _last_word_wins(patch: Patch) -> None:
-    real = rules._hear_final
+    real = carrier_rules._record_outcome
 
-    def hear(entry: Any, now: Any, answer: Any) -> Any:
-        return real(replace(entry, fact=None), now, answer)
+    def record(state: Any, now: Any, answer: Any) -> Any:
+        return real(replace(state, carrier_outcome=None), now, answer)
 
-    patch.setattr(rules, "_hear_final", hear)
+    patch.setattr(carrier_rules, "_record_outcome", record)
 
 
 @_mutant("no last look before the POST", oracle.IN_TIME, seed=3)
@@ -330,31 +356,19 @@ def _no_last_look(patch: Patch) -> None:
 
 @_mutant("burn before the date", oracle.BURN_LATE, seed=5)
 def _early_burn(patch: Patch) -> None:
-    patch.setattr(rules, "burn_allowed_from", lambda entry, _times: entry.claimed_at)
+    patch.setattr(next_step, "burn_allowed_from", lambda state, _times: state.claimed_at)
 
 
 @_mutant(
     "a cancel leaves the row open",
     oracle.CLOSED_ROW,
     plan=Plan(
-        local_first=False, faults=(Fault("before post_intent", 1, "freeze", 3.0),), hands=(Hand("cancel", wait=0.5),)
+        faults=(Fault("before post_intent", 1, "freeze", 3.0), Fault("before post_intent", 2, "freeze", 3.0)),
+        hands=(Hand("cancel", wait=0.5),),
     ),
 )
 def _open_row(patch: Patch) -> None:
-    real = rules.authorize_post
-
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        cancelled = entry.cancel_reason
-        after, granted = real(replace(entry, cancel_reason=""), now, times, make_body, evidence)
-        return replace(after, cancel_reason=cancelled), granted
-
-    patch.setattr(rules, "authorize_post", authorize_post)
-    where = TopUpOrder._where_it_stands
-
-    def open_again(self: Any, stand: Any) -> Any:
-        return where(self, stand.model_copy(update={"cancel_reason": ""}))
-
-    patch.setattr(TopUpOrder, "_where_it_stands", open_again)
+    patch.setattr(next_step, "is_closed", lambda state: state.burn_at is not None)
 
 
 @_mutant(
@@ -366,15 +380,15 @@ def _open_row(patch: Patch) -> None:
     plan=Plan(posts=(Call(), Call(reach="lost")), faults=(Fault("before POST", 1, "freeze", 130.0),)),
 )
 def _withdraws_any(patch: Patch) -> None:
-    def withdraw(entry: Any, _granted: Any) -> Any:
-        return replace(entry, posts=0, body=None, completion_date=None, last_post_at=None), None
+    def withdraw(state: Any, _authorized: Any) -> Any:
+        return replace(state, posts=0, body=None, completion_date=None, last_post_at=None), None
 
-    patch.setattr(rules, "withdraw_post", withdraw)
+    patch.setattr(carrier_rules, "withdraw_post", withdraw)
 
 
 @_mutant("any note names the reference", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
 def _any_note(patch: Patch) -> None:
-    patch.setattr(rules, "_names", lambda note, _reference: bool(note))
+    patch.setattr(carrier_rules, "_names", lambda note, _reference: bool(note))
 
 
 # --- the refund ---------------------------------------------------------------------------------------------------
@@ -387,10 +401,16 @@ def _overtakes(patch: Patch) -> None:
 
 @_mutant("new number after ABNORMAL", oracle.SAME_NUMBER)
 def _renumber_denied(patch: Patch) -> None:
-    def changed(answer: Any, _provider: Any) -> Any:
-        return RefundClosed() if isinstance(answer, RefundDenied) else answer
+    _seems_closed(patch, RefundDenied)
 
-    _answers(patch, RefundingActivities, "_ask", changed)
+
+@_mutant(
+    "retry without a request",
+    oracle.DENIED,
+    plan=Plan(fate=Fate(first="rejected"), refund_fates=(RefundFate("ABNORMAL", 20.0),)),
+)
+def _unasked_retry(patch: Patch) -> None:
+    patch.setattr(next_step, "_asked_for_again", lambda _state: True)
 
 
 @_mutant("half a refund", oracle.SAME_NUMBER)
@@ -404,34 +424,44 @@ def _half(patch: Patch) -> None:
     patch.setattr(RefundingActivities, "_request", request)
 
 
-@_mutant("refund on a contradicted row", oracle.CONTRADICTED)
+@_mutant(
+    "refund on a contradicted row",
+    oracle.CONTRADICTED,
+    plan=Plan(
+        local_first=False,
+        fate=Fate(first="rejected", breaks_word=90.0),
+        posts=(Call(answer="500"),),
+        faults=(
+            Fault("before GET", 1, "freeze", 100.0),
+            Fault("before refund_intent", 1, "freeze", 200.0),
+            Fault("before refund_intent", 2, "freeze", 200.0),
+        ),
+    ),
+)
 def _contradicted(patch: Patch) -> None:
-    real = rules.authorize_refund
-
-    def grant(entry: Any, now: Any, **named: Any) -> Any:
-        after, granted = real(replace(entry, contradicted=False), now, **named)
-        return replace(after, contradicted=entry.contradicted), granted
-
-    patch.setattr(rules, "authorize_refund", grant)
+    _decides(patch, lambda state: replace(state, contradicted=False))
 
 
 @_mutant("refunded once accepted", oracle.TRUE_BOOK)
 def _accepted_is_confirmed(patch: Patch) -> None:
-    real = rules.record_refund_response
+    real = refund_rules.record_refund_response
 
-    def hear(entry: Any, now: Any, answer: Any, **named: Any) -> Any:
+    def record(state: Any, now: Any, times: Any, answer: Any, **named: Any) -> Any:
         if isinstance(answer, RefundAccepted):
-            answer = rules.RefundConfirmed(provider_refund_id="P")
-        return real(entry, now, answer, **named)
+            answer = RefundConfirmed(provider_refund_id="P")
+        return real(state, now, times, answer, **named)
 
-    patch.setattr(rules, "record_refund_response", hear)
+    patch.setattr(refund_rules, "record_refund_response", record)
 
 
 @_mutant(
     "a zombie's refund is not met by the book", oracle.SETTLED_QUIET, oracle.SAME_NUMBER, oracle.ONE_REFUND, seed=3
 )
 def _zombie_refund(patch: Patch) -> None:
-    patch.setattr(rules, "mark_refund_sent", lambda entry, now, _n, **_: (replace(entry, refund_sent_at=now), True))
+    def authorize_refund(state: Any, now: Any, _times: Any, _number: Any) -> Any:
+        return replace(state, refund_sent_at=now, refund_answered="sent"), True
+
+    patch.setattr(refund_rules, "authorize_refund", authorize_refund)
 
 
 @_mutant(
@@ -442,13 +472,58 @@ def _zombie_refund(patch: Patch) -> None:
     oracle.ENDS,
 )
 def _word_is_ignored(patch: Patch) -> None:
-    real = rules.resolve_refunded
+    real = operator_rules.resolve_refunded
 
-    def resolve(entry: Any, reference: str) -> Any:
-        after, refusal = real(entry, reference)
-        return replace(after, refund_word=""), refusal
+    def resolve(state: Any, reference: str) -> Any:
+        after, refusal = real(state, reference)
+        return replace(after, paid_another_way=""), refusal
 
-    patch.setattr(rules, "resolve_refunded", resolve)
+    patch.setattr(operator_rules, "resolve_refunded", resolve)
+
+
+# --- the run and what it takes from the book ----------------------------------------------------------------------
+
+
+@_mutant("a run that ignores what is next", oracle.SOUND, oracle.ENDS)
+def _ignores_next(patch: Patch) -> None:
+    async def saga(self: Any) -> TopUpResult:
+        for step in (steps.PLACE, steps.QUERY, steps.RECORD_ORDER):
+            await self._take(step)
+        progress = self._view.progress
+        outcome = "refunded" if progress.refund_started else "delivered"
+        await self._tell(outcome, progress.platforms)
+        return TopUpResult(order_id=self._order.order_id, outcome=outcome, reason="", notices={})
+
+    patch.setattr(TopUpOrder, "_saga", saga)
+
+
+@_mutant("what a run has seen never differs", oracle.ENDS)
+def _nothing_new(patch: Patch) -> None:
+    patch.setattr(Progress, "mark", property(lambda _self: ""))
+
+
+@_mutant("failed is told before the refund starts", oracle.NOTICES)
+def _failed_early(patch: Patch) -> None:
+    real = TopUpOrder._go_by
+    compose = activities.notifying._compose
+
+    def go_by(self: Any, progress: Any) -> Any:
+        refused = progress.carrier_outcome in ("rejected", "cancelled")
+        real(self, progress.model_copy(update={"refund_started": refused}))
+        return progress
+
+    def told(stored: Any, result: Any) -> Any:
+        state = replace(stored.state, refund_sequence=max(1, stored.state.refund_sequence))
+        return compose(_Stored(stored.order, state), result)
+
+    patch.setattr(TopUpOrder, "_go_by", go_by)
+    patch.setattr(activities.notifying, "_compose", told)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    order: Any
+    state: Any
 
 
 # --- around the money ---------------------------------------------------------------------------------------------
@@ -456,34 +531,35 @@ def _word_is_ignored(patch: Patch) -> None:
 
 @_mutant("notify inside the order step", oracle.NOT_HELD_UP, oracle.ENDS, plan=Plan(legacy="down"))
 def _notifies_inside(patch: Patch) -> None:
-    real = TopUpOrder._carriers_last_word
+    real = TopUpOrder._record
 
-    async def last_word(self: Any, stand: Any) -> Any:
-        word = await real(self, stand)
-        if isinstance(word, Completed):
-            for platform in self._platforms:
+    async def record(self: Any, step: Any) -> Any:
+        if step is steps.RECORD_ORDER and self._view.progress.carrier_outcome == "completed":
+            for platform in self._view.progress.platforms:
+                self._view.notices.setdefault("delivered", {})[platform] = "pending"
                 await self._tell_platform("delivered", platform)
-        return word
+        return await real(self, step)
 
-    patch.setattr(TopUpOrder, "_carriers_last_word", last_word)
+    patch.setattr(TopUpOrder, "_record", record)
 
 
 @_mutant("says refunded when the refund starts", oracle.NOTICES)
 def _says_refunded_early(patch: Patch) -> None:
-    real = TopUpOrder._tell_beside
+    real = TopUpOrder._tell_in_background
     compose = activities.notifying._compose
 
     def tell(self: Any, result: Any, platforms: Any) -> None:
+        if result == "failed":
+            self._view.notices.setdefault(result, {}).update(dict.fromkeys(platforms, "acknowledged"))
         real(self, "refunded" if result == "failed" else result, platforms)
 
-    def at_once(record: Any, result: Any) -> Any:
-        return compose(record, "failed" if record.state.refund_confirmed_at is None else result)
+    def named(stored: Any, result: Any) -> Any:
+        early = result == "refunded" and stored.state.refund_confirmed_at is None
+        due = compose(stored, "failed" if early else result)
+        return None if due is None else replace(due, result=result)
 
-    def named(record: Any, result: Any) -> Any:
-        return replace(at_once(record, result), result=result)
-
-    patch.setattr(TopUpOrder, "_tell_beside", tell)
-    patch.setattr("activities.notifying._compose", named)
+    patch.setattr(TopUpOrder, "_tell_in_background", tell)
+    patch.setattr(activities.notifying, "_compose", named)
 
 
 @_mutant("a cancel ends the run", oracle.SOUND, oracle.ENDS)
@@ -519,21 +595,23 @@ def _no_conflict(patch: Patch) -> None:
 
 @_mutant("the trail holds what was sent", oracle.NO_PII)
 def _trail_tells(patch: Patch) -> None:
-    real = activities.telecom._grant_detail
+    real = activities.telecom._authorized_detail
 
-    def detail(granted: object) -> Mapping[str, Any]:
-        body = {"body": granted.body.decode()} if isinstance(granted, rules.PostAuthorized) else {}
-        return {**real(granted), **body}
+    def detail(authorized: PostAuthorized | None) -> Mapping[str, Any]:
+        body = {"body": authorized.body.decode()} if authorized is not None else {}
+        return {**real(authorized), **body}
 
-    patch.setattr(activities.telecom, "_grant_detail", detail)
+    patch.setattr(activities.telecom, "_authorized_detail", detail)
 
 
 @_mutant("an answer without a line in the trail", oracle.TRAIL_WHOLE)
 def _no_line(patch: Patch) -> None:
-    real = OrderBook._append
+    real = decisions._apply
 
-    async def append(self: Any, connection: Any, order_id: str, kind: str, detail: Any) -> None:
-        if kind != "refund_send":
-            await real(self, connection, order_id, kind, detail)
+    def apply(kept: Any, decision: Any, now: Any) -> Any:
+        answer = real(kept, decision, now)
+        if decision.kind == "refund_send":
+            kept.lines.pop()
+        return answer
 
-    patch.setattr(OrderBook, "_append", append)
+    patch.setattr(decisions, "_apply", apply)

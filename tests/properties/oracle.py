@@ -26,10 +26,11 @@ BURN_LATE = "no burn before date + lag once a POST was granted"
 REFUSED_TRUE = "no refund without a refusal or burn that is true now"
 REFUSED_HEARD = "no refund without a refusal or burn that was heard"
 SAME_NUMBER = "same refund number and amount until CLOSED"
+DENIED = "what was refused for good is sent again only when asked for"
 REOPENED_ASKS = "a reopened run asks before it sends"
 SETTLED_QUIET = "nothing leaves for a settled order"
-FINAL = "facts and ends are immutable"
-TRUE_BOOK = "the book's facts and ends are true"
+FINAL = "outcomes and ends are immutable"
+TRUE_BOOK = "the book's outcomes and ends are true"
 CONTRADICTED = "no refund starts on a contradicted row"
 FEN = "conservation in fen"
 ONE_ROW = "one row per order and payment"
@@ -46,8 +47,8 @@ SOUND = "no workflow task fails, no run is wedged or fails"
 ENDS = "everything ends once faults stop"
 RULES = (
     ONE_SALE, ONE_REFUND, ONE_END, ONE_BODY, ASKED, IN_TIME, CLOSED_ROW, BURN_LATE, REFUSED_TRUE, REFUSED_HEARD,
-    SAME_NUMBER, REOPENED_ASKS, SETTLED_QUIET, FINAL, TRUE_BOOK, CONTRADICTED, FEN, ONE_ROW, APPEND_ONLY, TRAIL_WHOLE,
-    NO_PII, NOTICES, IN_ORDER, NOT_HELD_UP, ALL_TOLD, DUPLICATES, SENTENCES, SOUND, ENDS,
+    SAME_NUMBER, DENIED, REOPENED_ASKS, SETTLED_QUIET, FINAL, TRUE_BOOK, CONTRADICTED, FEN, ONE_ROW, APPEND_ONLY,
+    TRAIL_WHOLE, NO_PII, NOTICES, IN_ORDER, NOT_HELD_UP, ALL_TOLD, DUPLICATES, SENTENCES, SOUND, ENDS,
 )  # fmt: skip
 
 REFUSALS = ("rejected", "failed", "cancelled")
@@ -158,6 +159,9 @@ class Judge:
         self.seen_closed: set[str] = set()
         self._cancel_step = 0
         self._refund_step = 0
+        self._denied_step = 0
+        self._retry_step = 0
+        self._retry_given = False
         self._settled_step = 0
         self._settled_at = float("inf")
         self._heard_sold_at = float("inf")
@@ -287,6 +291,9 @@ class Judge:
         self.note(f"REFUND {number} by {attempt.run_id}")
         self._refund_step = self._refund_step or self._step()
         self._rest_of_a_settled_order(attempt.booked_step, "REFUND")
+        knew = 0 < self._denied_step < attempt.booked_step
+        again = self._denied_step < self._retry_step < attempt.booked_step
+        self.check(DENIED, not knew or again, "nobody has asked for it since the refusal was booked")
         true = self.state in REFUSALS or self.given_up or self.broke_its_word
         self.check(REFUSED_TRUE, true, f"the carrier's truth is {self.state or 'nothing'!r}")
         self.check(REFUSED_HEARD, self.heard_refusal, "no answer of the carrier says so")
@@ -313,11 +320,13 @@ class Judge:
         self.bank_fen += amount_fen
         self._ends()
 
-    def paid_by_hand(self) -> None:
-        """An operator has paid another way."""
-        self.note("an operator pays another way")
-        self.by_hand_fen += self._amount_fen
-        self._ends()
+    def _judge_payment_by_hand(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """An operator pays another way once the book has taken that word, and never twice."""
+        taken = kind == "resolve" and detail.get("outcome") == "refunded" and not detail.get("refused")
+        if taken and not self.by_hand_fen:
+            self.note("an operator pays another way")
+            self.by_hand_fen += self._amount_fen
+            self._ends()
 
     def _ends(self) -> None:
         back = self.bank_fen + self.by_hand_fen
@@ -343,6 +352,8 @@ class Judge:
         }[result]
         self.check(NOTICES, true, f"{result} is not true")
         self.check(NOTICES, self._payloads.setdefault(result, payload) == payload, f"{result} has two payloads")
+        if result == "failed":
+            self.check(NOTICES, bool(self.row["refund_sequence"]), "failed before the refund starts")
         if result == "refunded":
             self.check(IN_ORDER, (platform, "failed") in self.received, platform)
         self.received[(platform, result)] = self.received.get((platform, result), 0) + 1
@@ -350,6 +361,10 @@ class Judge:
     def cancel_is_booked(self) -> None:
         """The book has acknowledged a cancel."""
         self._cancel_step = self._cancel_step or self._step()
+
+    def retry_given(self) -> None:
+        """An operator asks for another try."""
+        self._retry_given = True
 
     def updated(self, name: str, sentence: str) -> None:
         """An update was answered."""
@@ -375,29 +390,41 @@ class Judge:
         for line in trail:
             self.note(f"    book: {line[2]} {line[3]}")
             self.seen(str(line[3]).encode())
+            self._judge_payment_by_hand(str(line[2]), json.loads(line[3]))
         self._trail += trail
         if not before:
             return
         for column in _FOR_EVER:
             same = before[column] in (None, row[column])
             self.check(FINAL, same, f"{column} goes from {before[column]} to {row[column]}")
-        stays = before["fact"] in (None, row["fact"]) or bool(before["contradicted"])
-        self.check(FINAL, stays, f"fact goes from {before['fact']} to {row['fact']}")
+        was, is_now = before["carrier_outcome"], row["carrier_outcome"]
+        stays = was in (None, is_now) or bool(before["contradicted"])
+        self.check(FINAL, stays, f"the carrier's outcome goes from {was} to {is_now}")
         ended = before["status"] in ("delivered", "refunded")
         self.check(FINAL, not ended or row["status"] == before["status"], f"{before['status']} to {row['status']}")
         if row["refund_sequence"] and not before["refund_sequence"]:
             self.check(CONTRADICTED, not before["contradicted"], "the carrier had taken its refusal back")
+        self._judge_denial(before, row, step)
         if row["cancel_reason"] and not before["cancel_reason"]:
             self.cancel_is_booked()
-        if row["fact"] != before["fact"]:
+        if is_now != was:
             refused = self.state in REFUSALS or self.given_up
-            true = self.sold > 0 if row["fact"] == "sold" else refused or self.broke_its_word
-            self.check(TRUE_BOOK, true, f"fact {row['fact']} while the carrier's truth is {self.state or 'nothing'!r}")
+            true = self.sold > 0 if is_now == "completed" else refused or self.broke_its_word
+            self.check(TRUE_BOOK, true, f"{is_now} in the book, the carrier's truth is {self.state or 'nothing'!r}")
         if row["outcome"] != before["outcome"]:
             self._settled_step, self._settled_at = step, self._seconds()
             back = self.bank_fen + self.by_hand_fen
             true = self.sold > 0 if row["outcome"] == "delivered" else back == self._amount_fen
             self.check(TRUE_BOOK, true, f"{row['outcome']} with {self.sold} sold and {back} fen back")
+
+    def _judge_denial(self, before: Mapping[str, Any], row: Mapping[str, Any], step: int) -> None:
+        if row["refund_denied_at"] not in (None, before["refund_denied_at"]):
+            self._denied_step = step
+        if row["refund_sequence"] != before["refund_sequence"]:
+            self._denied_step = 0
+        if row["retry_requested_at"] != before["retry_requested_at"]:
+            self._retry_step = step
+            self.check(DENIED, self._retry_given, "a request that nobody has made")
 
     def platform_held_nothing_up(self, *, undisturbed: bool) -> None:
         """All platforms come back only now: what was heard before must stand in the book."""

@@ -200,6 +200,8 @@ class RealStory:
 
     async def _say(self, what: str) -> None:
         if what in ("retry_now", "refund_now", "renotify"):
+            if what == "retry_now":
+                self.judge.retry_given()
             await self._update(what, OperatorRequest(operator="li", note="as told"))
             return
         truth = self.carrier.state
@@ -216,20 +218,16 @@ class RealStory:
                 word = OperatorRequest(operator="li", note="BANK-1", outcome="refunded")
             case _:
                 return
-        accepted = await self._update("resolve", word)
-        if accepted and what == "refunded" and not self.judge.by_hand_fen:
-            self.judge.paid_by_hand()
+        await self._update("resolve", word)
 
-    async def _update(self, name: str, word: OperatorRequest) -> bool:
+    async def _update(self, name: str, word: OperatorRequest) -> None:
         try:
             sentence = await asyncio.wait_for(self._latest().execute_update(name, word), 20)
         except WorkflowUpdateFailedError as error:
-            self.judge.updated(name, str(error.cause))
-            return False
+            sentence = str(error.cause)
         except TimeoutError:
-            return False
+            return
         self.judge.updated(name, sentence)
-        return True
 
     async def record(self, order: PaidOrder, expected: set[Claim]) -> None:
         """What the bridge does with a record."""
@@ -324,7 +322,7 @@ class RealStory:
                     await self._say("refunded")
             elif row["contradicted"]:
                 await self._say("delivered" if truth == "completed" else "not delivered")
-            elif row["fact"] is None and truth in ("partial", "inProgress") and row["needs_operator"]:
+            elif row["carrier_outcome"] is None and truth in ("partial", "inProgress") and row["needs_operator"]:
                 await self._say("not delivered, reference")
 
 

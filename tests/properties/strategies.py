@@ -136,8 +136,10 @@ _BOOKED = (
     "refund_number",
     "post_not_sent",
     "settle",
+    "status",
     "cancel_requested",
     "resolve",
+    "retry_now",
     "read",
 )
 _CALLED = ("POST", "GET", "CANCEL", "REFUND", "REFUND QUERY", "PUBLISH")
@@ -252,7 +254,11 @@ def _with_refusal_taken_back(plan: Plan, broken_after: float) -> Plan:
         fate=Fate(first="rejected", breaks_word=broken_after),
         posts=(Call(answer="500"),),
         gets=(),
-        faults=(Fault("before GET", 1, "freeze", 100.0), Fault("before refund_intent", 1, "freeze", 200.0)),
+        faults=(
+            Fault("before GET", 1, "freeze", 100.0),
+            Fault("before refund_intent", 1, "freeze", 200.0),
+            Fault("before refund_intent", 2, "freeze", 200.0),
+        ),
     )
 
 

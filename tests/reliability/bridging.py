@@ -291,7 +291,7 @@ async def _bring_back(runner: Runner, hung: _Hung, mosquitto: Mosquitto, stack: 
 def _late(seen: Seen, entry: OrderState) -> list[str]:
     """Notices that came later than at once after the product had heard what they tell of."""
     told: Mapping[str, Any] = {entry.data["result"]: entry.at for entry in reversed(seen.notices)}
-    happened = {"failed": entry.fact_at, "refunded": entry.refund_confirmed_at}
+    happened = {"failed": entry.carrier_outcome_at, "refunded": entry.refund_confirmed_at}
     return [
         f"the notice {result} came {(told[result] - at).total_seconds():.1f} s after its event"
         for result, at in happened.items()

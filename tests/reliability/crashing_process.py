@@ -38,6 +38,8 @@ import bridge.process
 import workers.process
 from adapters.mqtt.notifier import MqttNotifier
 from adapters.order_book.book import OrderBook
+from adapters.order_book.claims import Claims
+from adapters.order_book.decisions import Decisions
 from orders.errors import NotAcknowledged, Unavailable
 
 When = Literal["before", "middle", "after"]
@@ -194,23 +196,24 @@ def _around_book(trap: Trap) -> None:
     async def claim(original: _Method, orders: Any) -> Any:
         return await transaction("book:claim", lambda: original(orders))
 
-    async def append(original: _Method, connection: Any, order_id: str, kind: str, detail: Any) -> None:
-        await original(connection, order_id, kind, detail)
-        trap.reach(f"book:{kind}", "middle")
-
     async def insert(original: _Method, connection: Any, fresh: Any) -> Any:
         inserted = await original(connection, fresh)
         trap.reach("book:claim", "middle")
         return inserted
 
-    for name, around in (
-        ("decide", decide),
-        ("write_notices", write_notices),
-        ("claim", claim),
-        ("_append", append),
-        ("_insert", insert),
-    ):
+    for name, around in (("decide", decide), ("write_notices", write_notices), ("claim", claim)):
         _wrap(OrderBook, name, around)
+    _wrap(Claims, "_insert", insert)
+    decide_all: Any = Decisions._decide_all  # pyright: ignore[reportPrivateUsage] - what it stands around
+
+    def decided(self: Decisions, *batch: Any) -> Any:
+        """The transaction has begun and holds its rows; nothing of it is committed."""
+        kept = decide_all(self, *batch)
+        for line in kept.lines:
+            trap.reach(f"book:{line['kind']}", "middle")
+        return kept
+
+    setattr(Decisions, "_decide_all", decided)  # noqa: B010 - private
 
 
 # --- the outside world -----------------------------------------------------------------------------------------------

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import orders.book
-
 import adapters.order_book.claims
 from adapters.order_book.book import Claim, ClaimResult
 from devkit.servers.kafka import Kafka
-from orders.outcomes import CarrierResult, NotFound
+from orders import operator_rules
+from orders.state import CANCELLED
 from tests.reliability.cancels import cancel_drill
 from tests.reliability.forgetting import TOUCHES_NOTHING, forgotten_records_drill
 from tests.reliability.mutants import MUTANTS
@@ -17,7 +16,6 @@ from tests.reliability.operator_faults import operator_fault_drill
 from tests.reliability.running import Drill
 from tests.reliability.states import STATES
 from tests.reliability.zombies import zombie_drill
-from workflows.top_up_order import TopUpOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +28,32 @@ class DrillMutant:
 
 
 def _takes_a_cancel_for_a_refusal() -> None:
-    def hasty(entry: Any, reason: str, note: str = "") -> Any:
+    def hasty(state: Any, reason: str = CANCELLED, note: str = "") -> Any:
         del note
-        if entry.fact is not None:
-            return entry, False
-        refused = replace(entry, fact="refused", fact_code=reason, fact_at=entry.claimed_at, cancel_reason=reason)
+        if state.carrier_outcome is not None:
+            return state, False
+        refused = replace(
+            state,
+            carrier_outcome="rejected",
+            carrier_code=reason,
+            carrier_outcome_at=state.claimed_at,
+            cancel_reason=reason,
+        )
         return refused, True
 
-    assert hasattr(orders.book, "request_cancel"), "orders.book has no request_cancel any more: correct the mutant"
-    orders.book.request_cancel = hasty
+    assert hasattr(operator_rules, "request_cancel"), "there is no request_cancel any more: correct the mutant"
+    operator_rules.request_cancel = hasty
 
 
 def _reopens_without_asking() -> None:
-    """The book forgets the POST, and the run that it was reopened."""
+    """The book takes the POST for one that did nothing, and does not hear that the order was reopened."""
 
-    def anew(_self: Any, _stand: Any) -> CarrierResult:
-        return CarrierResult(answer=NotFound(may_post=True))
+    def unheard(state: Any, _now: Any) -> Any:
+        return state, None
 
     MUTANTS["posts again without asking"].apply()
-    assert hasattr(TopUpOrder, "_where_it_stands"), "TopUpOrder has no _where_it_stands any more: correct the mutant"
-    setattr(TopUpOrder, "_where_it_stands", anew)  # noqa: B010 - private
+    assert hasattr(operator_rules, "reopen"), "there is no reopen any more: correct the mutant"
+    operator_rules.reopen = unheard
 
 
 def _forgets_that_orders_are_settled() -> None:

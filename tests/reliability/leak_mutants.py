@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orders.book import PostAuthorized
-
 import activities.telecom
 import adapters.carriers.tmf622.client
 from adapters.carriers.tmf622.client import Tmf622Carrier
-from adapters.order_book.book import OrderBook
+from adapters.order_book import decisions
+from orders.carrier_rules import PostAuthorized
 from tests.reliability.audit_trail import KINDS, Kind
 from tests.reliability.personal_data_scan import EVERY_CALL, NOTHING_PERSONAL
 
@@ -31,13 +30,13 @@ def _patch(owner: Any, name: str, value: Any) -> None:
 
 
 def _writes_the_body_into_the_trail() -> None:
-    detail: Any = activities.telecom._grant_detail  # pyright: ignore[reportPrivateUsage] - what it replaces
+    detail: Any = activities.telecom._authorized_detail  # pyright: ignore[reportPrivateUsage] - what it replaces
 
-    def chatty(granted: object) -> Mapping[str, Any]:
-        said: Mapping[str, Any] = detail(granted)
-        return {**said, "body": granted.body.decode()} if isinstance(granted, PostAuthorized) else said
+    def chatty(authorized: PostAuthorized | None) -> Mapping[str, Any]:
+        said: Mapping[str, Any] = detail(authorized)
+        return said if authorized is None else {**said, "body": authorized.body.decode()}
 
-    _patch(activities.telecom, "_grant_detail", chatty)
+    _patch(activities.telecom, "_authorized_detail", chatty)
 
 
 def _prints_what_it_sends() -> None:
@@ -59,13 +58,15 @@ def _passes_words_on_as_they_are() -> None:
 
 
 def _leaves_looks_out() -> None:
-    append: Any = OrderBook._append  # pyright: ignore[reportPrivateUsage] - what it replaces
+    apply: Any = decisions._apply  # pyright: ignore[reportPrivateUsage] - what it replaces
 
-    async def forgetful(self: OrderBook, connection: Any, order_id: str, kind: str, detail: Any) -> None:
-        if kind != "query":
-            await append(self, connection, order_id, kind, detail)
+    def forgetful(kept: Any, decision: Any, now: Any) -> Any:
+        answer = apply(kept, decision, now)
+        if decision.kind == "query":
+            kept.lines.pop()
+        return answer
 
-    _patch(OrderBook, "_append", forgetful)
+    _patch(decisions, "_apply", forgetful)
 
 
 LEAK_MUTANTS: Final[Mapping[str, LeakMutant]] = {

@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orders.book
-
 import activities.notifying
 from activities.notifying import NotifyingActivities
-from activities.recording import RecordingActivities
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book.book import OrderBook
+from orders import carrier_rules, next_step
 from orders.outcomes import InDoubt, Refused
 from tests.reliability.cases import BY_NAME, Case
 from tests.reliability.crashing_process import Fault, When
-from workflows.steps import NotifyRequest, NotifyResult, Stand
+from workflows.steps import NotifyRequest, NotifyResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +40,12 @@ def _patch(owner: Any, name: str, value: Any) -> None:
 
 
 def _posts_without_asking() -> None:
-    read, grant, granted = RecordingActivities.read_order, orders.book.authorize_post, orders.book._granted  # pyright: ignore[reportPrivateUsage] - what it replaces
+    real = next_step._not_found_since  # pyright: ignore[reportPrivateUsage] - what it replaces
 
-    async def read_order(self: RecordingActivities, order_id: str) -> Stand:
-        return (await read(self, order_id)).model_copy(update={"posts": 0})
+    def not_found_since(state: Any, moment: Any) -> bool:
+        return bool(state.posts) or real(state, moment)
 
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        if entry.posts and entry.fact is None:
-            return granted(entry, entry, now, times)
-        return grant(entry, now, times, make_body, evidence)
-
-    _patch(RecordingActivities, "read_order", _as(read, read_order))
-    _patch(orders.book, "authorize_post", authorize_post)
+    _patch(next_step, "_not_found_since", not_found_since)
 
 
 def _posts_before_the_intent() -> None:
@@ -69,15 +61,15 @@ def _posts_before_the_intent() -> None:
 
 
 def _new_body_for_each_post() -> None:
-    grant = orders.book.authorize_post
+    authorize = carrier_rules.authorize_post
 
-    def authorize_post(entry: Any, now: Any, times: Any, make_body: Any, evidence: Any) -> Any:
-        after, answer = grant(entry, now, times, make_body, evidence)
-        if isinstance(answer, orders.book.PostAuthorized):
-            answer = replace(answer, body=make_body(now + times.completion_window))
-        return after, answer
+    def authorize_post(state: Any, now: Any, times: Any, make_body: Any) -> Any:
+        after, authorized = authorize(state, now, times, make_body)
+        if authorized is not None:
+            authorized = replace(authorized, body=make_body(now + times.completion_window))
+        return after, authorized
 
-    _patch(orders.book, "authorize_post", authorize_post)
+    _patch(carrier_rules, "authorize_post", authorize_post)
 
 
 def _takes_a_500_for_a_refusal() -> None:
@@ -91,10 +83,10 @@ def _takes_a_500_for_a_refusal() -> None:
 
 
 def _burns_at_once() -> None:
-    def at_once(entry: Any, _times: Any) -> Any:
-        return entry.claimed_at
+    def at_once(state: Any, _times: Any) -> Any:
+        return state.claimed_at
 
-    _patch(orders.book, "burn_allowed_from", at_once)
+    _patch(next_step, "burn_allowed_from", at_once)
 
 
 def _takes_not_found_for_burnt() -> None:

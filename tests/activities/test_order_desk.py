@@ -1,0 +1,124 @@
+"""What every step gets from the desk: one compare-and-set, a call for a person, and a wait where nothing is new."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities.order_desk import unless_seen
+from orders.next_step import QueryCarrier, Submit
+from tests.activities.conftest import Steps
+from tests.workflows.world import TIMES
+from workflows.policies import LOOK_FIRST_SECONDS
+
+
+async def decide(steps: Steps, **changes: Any) -> None:
+    def rule(stored: Any, _now: Any) -> tuple[Any, None]:
+        return replace(stored.state, **changes), None
+
+    await steps.desk.decide(steps.order.order_id, rule, kind="test")
+
+
+async def test_a_result_says_where_the_order_stands_and_what_is_next(steps: Steps):
+    read = await steps.desk.read(steps.order.order_id)
+
+    assert (read.progress.next, read.progress.status, read.progress.wait_seconds) == (Submit(), "placing", 0.0)
+
+
+async def test_a_person_is_called_once_for_each_reason(steps: Steps):
+    now = steps.clock.now()
+    for _ in range(3):
+        await decide(steps, attention="partial", reason="the carrier says partial", in_doubt_since=now)
+    assert steps.alerts == ["order_needs_operator"]
+
+    for _ in range(3):
+        await decide(steps, attention="carrier_silent", reason="silent")
+    assert steps.alerts == ["order_needs_operator"] * 2
+
+
+async def test_the_line_in_the_trail_says_for_what_a_person_was_called(steps: Steps):
+    await decide(steps, attention="partial", reason="why", in_doubt_since=steps.clock.now())
+    await decide(steps, attention="partial", reason="why", in_doubt_since=steps.clock.now())
+
+    lines = [event.detail.get("calls_for") for event in await steps.book.events(steps.order.order_id)]
+    assert lines == [None, "partial", None]
+
+
+async def test_whoever_must_be_called_for_what_a_rule_leads_to_is_called_with_it(steps: Steps):
+    """A refusal that the carrier takes back before the refund: nobody has to ask for it."""
+    now = steps.clock.now()
+    await decide(steps, carrier_outcome="rejected", carrier_code="CODE", carrier_outcome_at=now)
+    assert steps.alerts == []
+
+    await decide(steps, contradicted=True)
+
+    assert (await steps.state()).attention == "contradicted"
+    assert steps.alerts == ["order_needs_operator"]
+
+
+async def in_doubt(steps: Steps) -> Any:
+    """Posted a moment ago, without an answer."""
+    now = steps.clock.now()
+    await steps.put(
+        posts=1,
+        body=b"{}",
+        last_post_at=now,
+        completion_date=now + TIMES.completion_window,
+        in_doubt_since=now,
+        reason="No answer.",
+    )
+    return await steps.desk.read(steps.order.order_id)
+
+
+async def test_what_the_run_has_not_seen_ends_the_step(steps: Steps):
+    class Look:
+        async def step(self, request: Any) -> Any:
+            return unless_seen(request, await in_doubt(steps), "Kind", "why")
+
+    progress = await steps.run(Look().step, seen="something else")
+
+    assert isinstance(progress.next, QueryCarrier)
+
+
+async def test_what_the_run_has_seen_fails_the_attempt_and_the_engine_waits_as_long_as_the_pace_says(steps: Steps):
+    decided = await in_doubt(steps)
+
+    async def step(request: Any) -> Any:
+        return unless_seen(request, decided, "CarrierInDoubt", "why")
+
+    failure = await steps.fail(step, seen=decided.progress.mark)
+
+    assert (failure.type, failure.message) == ("CarrierInDoubt", "why")
+    assert failure.next_retry_delay == timedelta(seconds=decided.progress.wait_seconds)
+    assert decided.progress.wait_seconds == pytest.approx(LOOK_FIRST_SECONDS)
+
+
+async def test_the_local_try_always_returns(steps: Steps):
+    decided = await in_doubt(steps)
+
+    async def step(request: Any) -> Any:
+        return unless_seen(request, decided, "CarrierInDoubt", "why")
+
+    assert await steps.run(step, seen=decided.progress.mark, is_local=True) == decided.progress
+
+
+async def test_the_pace_of_looks_grows_with_the_age_of_the_post_and_never_passes_the_moment_that_counts(steps: Steps):
+    await in_doubt(steps)
+    waits: list[float] = []
+
+    for age in (0, 20, 70):
+        steps.clock.ahead = timedelta(seconds=age)
+        waits.append((await steps.desk.read(steps.order.order_id)).progress.wait_seconds)
+
+    counts_in = (TIMES.post_leaves_within + TIMES.longest_latency + TIMES.visibility_lag).total_seconds() - 70
+    assert waits == pytest.approx([LOOK_FIRST_SECONDS, 5.0, counts_in], abs=0.5)
+
+
+async def test_a_carriers_retry_after_is_the_shortest_wait(steps: Steps):
+    def rule(stored: Any, _now: Any) -> tuple[Any, None]:
+        return stored.state, None
+
+    decided = await steps.desk.decide(steps.order.order_id, rule, kind="test", wait_at_least_seconds=45.0)
+
+    assert decided.progress.wait_seconds == 45.0
