@@ -26,6 +26,7 @@ from orders.errors import Unavailable
 from orders.identities import is_order_id, order_ids_of_refund
 from orders.paid_order import Provider
 from runtime.metrics import Metrics
+from runtime.redaction import redacted
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
 
@@ -51,6 +52,8 @@ Result = Literal["order", "unmatched", "refund", "other", "refused"]
 RESULTS: Final[tuple[Result, ...]] = ("order", "unmatched", "refund", "other", "refused")
 
 _NOTIFICATION_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_LONGER_THAN_PERSONAL: Final = 21
+"""A VIN, an ICCID and a phone number are shorter; a shorter ID is shown where it looks like none of them."""
 _log = get_logger(__name__)
 
 
@@ -154,7 +157,7 @@ class Callbacks:
         notice = reader.read(request.headers, request.body, self._now())
         self._alerts.proven(provider)
         self._unknown_names.labels(provider).inc(notice.unknown_names)
-        notification_id = notice.notification_id if _NOTIFICATION_ID.fullmatch(notice.notification_id) else ""
+        notification_id = _showable(notice.notification_id)
         match notice:
             case PaymentNotice():
                 return await self._payment(notice, notification_id)
@@ -179,3 +182,11 @@ class Callbacks:
         sentence = f"A genuine payment can't become an order ({record.unmatched}): `topup payments list` shows it."
         self._alerts(notice.provider, record.unmatched, sentence, notification_id=notification_id, order_id=order_id)
         return Outcome("unmatched", True, notification_id, order_id, record.unmatched, sentence)
+
+
+def _showable(notification_id: str) -> str:
+    """The ID for the log; "" for what has another form than an ID, so perhaps personal data."""
+    if _NOTIFICATION_ID.fullmatch(notification_id) is None:
+        return ""
+    is_safe = len(notification_id) >= _LONGER_THAN_PERSONAL or redacted(notification_id) == notification_id
+    return notification_id if is_safe else ""
