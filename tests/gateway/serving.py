@@ -5,16 +5,18 @@ import contextlib
 import io
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from adapters.payments.notifications import NotificationReader
 from gateway.callbacks import Callbacks
 from gateway.intake import Intake, Lookup
 from gateway.records import Records
 from gateway.server import CallbackServer
 from orders.errors import Unavailable
+from orders.paid_order import Provider
 from runtime.metrics import Metrics
 from runtime.telemetry import configure_logging
 from tests.gateway.providers import ATTACH_KEY, NOW, Callback
@@ -118,19 +120,25 @@ def parsed(raw: bytes) -> Answer:
 
 @contextlib.asynccontextmanager
 async def gateway(
-    *, lookup: Lookup | None = None, key: bytes | None = None, max_connections: int = 1000, attach: bool = True
+    *,
+    lookup: Lookup | None = None,
+    key: bytes | None = None,
+    max_connections: int = 1000,
+    attach: bool = True,
+    readers: Mapping[Provider, NotificationReader] | None = None,
+    now: Callable[[], datetime] | None = None,
 ) -> AsyncIterator[Gateway]:
     topic, metrics, logs = FakeTopic(), Metrics(), io.StringIO()
     prompts: list[tuple[str, ...]] = []
     configure_logging(stream=logs)
     found: list[Gateway] = []
     callbacks = Callbacks(
-        readers={"wechat": WECHAT_READER, "alipay": ALIPAY_READER},
+        readers=readers or {"wechat": WECHAT_READER, "alipay": ALIPAY_READER},
         record_of=Intake((ATTACH_KEY,) if attach else (), lookup).record_of,
         store=Records(topic, topic=TOPIC, unmatched_topic=UNMATCHED, key=key).store,
         prompt=lambda order_ids: prompts.append(tuple(order_ids)),
         is_open=lambda: found[0].open,
-        now=lambda: found[0].now,
+        now=now or (lambda: found[0].now),
         metrics=metrics,
     )
     server = CallbackServer(callbacks.answer, max_connections=max_connections)
