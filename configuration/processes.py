@@ -71,11 +71,15 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission):
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission, RecordSigning):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
     http_port: Port = http_port(8082)
+
+    def cautions(self) -> list[str]:
+        """Also: that records are taken unsigned."""
+        return [*super().cautions(), *self.unsigned_records()]
 
 
 class GatewaySettings(
