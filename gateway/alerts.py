@@ -3,9 +3,10 @@
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, get_args
 
 from adapters.payments.notifications import GENUINE_AND_REFUSED, NotificationRefused
+from gateway.unmatched import UnmatchedReason
 from orders.paid_order import Provider
 from runtime.metrics import Metrics
 from runtime.telemetry import get_logger
@@ -15,6 +16,8 @@ SAME_UNKNOWN_KEY_SECONDS: Final = 3600.0
 MAX_UNKNOWN_KEYS: Final = 64
 UNPROVEN_IN_A_ROW: Final = 20
 """So many without a genuine one between: the configured keys or the clock may be wrong."""
+
+REASONS: Final = (*get_args(UnmatchedReason), *sorted(GENUINE_AND_REFUSED), "unknown_key", "nothing_proven", "bug")
 
 _log = get_logger("topup.alerts")
 
@@ -30,6 +33,9 @@ class CallbackAlerts:
         self._clock = clock
         self._unknown_keys: OrderedDict[tuple[Provider, str], float] = OrderedDict()
         self._unproven: Counter[Provider] = Counter()
+        for provider in get_args(Provider):  # from 0, so that the first one is an increase
+            for reason in REASONS:
+                self._count.labels(provider, reason)
 
     def __call__(self, provider: Provider, reason: str, sentence: str, **fields: object) -> None:
         """Say what happened, without personal data."""

@@ -96,7 +96,7 @@ class Gateway:
         return {
             (sample.labels["provider"], sample.labels["reason"]): sample.value
             for sample in samples
-            if sample.name == "topup_callback_alerts_total"
+            if sample.name == "topup_callback_alerts_total" and sample.value
         }
 
     def orders(self) -> list[dict[str, Any]]:

@@ -221,3 +221,12 @@ def test_whatever_a_payment_holds_is_read_or_refused(name: str, value: object):
     found = flaw(WECHAT_READER, wechat(event(json.dumps(payment() | {name: value}).encode())))
 
     assert found in {"", "form", "identity"}
+
+
+def test_another_spelling_of_the_signature_is_refused():
+    headers, body = GENUINE
+    signature = headers["Wechatpay-Signature"]  # 256 bytes: the last letter has four bits to spare
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    others = [f"{signature[:-3]}{letter}==" for letter in letters if letter != signature[-3]]
+
+    assert {flaw(WECHAT_READER, (headers | {"Wechatpay-Signature": other}, body)) for other in others} == {"signature"}
