@@ -20,6 +20,7 @@ from bridge.ports import ClaimBook
 from bridge.record_metrics import RecordMetrics, Result
 from orders.paid_order import PaidOrder
 from orders.record import PoisonRecord, parse
+from orders.record_mac import HEADER, verify
 from runtime.alerts import Alerts
 from runtime.metrics import Metrics
 from runtime.waiting import in_one_line
@@ -55,6 +56,7 @@ class Pipeline:
         dead_letters: the dead-letter topic.
         outages: carries calls through outages.
         metrics: `topup_records_total`, alerts, admission.
+        record_keys: a record that none of them signed is poison; none: records are taken unsigned (contracts §1).
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Pipeline:
         dead_letters: DeadLetterSink,
         outages: Outages,
         metrics: Metrics,
+        record_keys: Sequence[bytes] = (),
     ) -> None:
+        self._record_keys = record_keys
         self._book = book
         self._admission = admission
         self._start = start
@@ -117,9 +121,18 @@ class Pipeline:
             if record.assignment.read_again:
                 continue
             try:
-                self._waiting.append(Waiting(record, parse(record.key, record.value)))
+                self._waiting.append(Waiting(record, self._order_of(record)))
             except PoisonRecord as poison:
                 self._spawn(self._dead_letter(record, poison.reason, poison.error))
+
+    def _order_of(self, record: Record) -> PaidOrder:
+        """Raises `PoisonRecord`: it is no paid order, or nobody who may sell packages wrote it."""
+        order = parse(record.key, record.value)
+        if self._record_keys and not verify(self._record_keys, record.key, record.value, record.headers):
+            raise PoisonRecord(
+                "invalid", f"{HEADER}: is missing, twice or wrong: who wrote this doesn't have TOPUP_RECORD_KEY"
+            )
+        return order
 
     async def _admit(self) -> None:
         """Claim as many orders as there is capacity for, and let each go on by what the book says."""

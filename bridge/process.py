@@ -78,6 +78,7 @@ class Bridge:
             dead_letters=DeadLetters(settings, self._producer, SystemClock().now),
             outages=self._outages,
             metrics=context.metrics,
+            record_keys=settings.record_keys,
         )
 
     async def run(self) -> None:

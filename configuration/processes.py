@@ -18,15 +18,19 @@ from runtime import values
 from runtime.settings import Environment, Group, ProcessSettings
 from runtime.settings.groups import (
     Admission,
+    CallbackServer,
     ConsumerGroup,
     Database,
     OrdersAccess,
     Port,
+    Purchases,
+    RecordSigning,
     Rules,
     ServerSettings,
     TaskQueue,
     TopicCreation,
     Topics,
+    UnmatchedTopic,
     Working,
     http_port,
 )
@@ -67,11 +71,33 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission):
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission, RecordSigning):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
     http_port: Port = http_port(8082)
+
+    def cautions(self) -> list[str]:
+        """Also: that records are taken unsigned."""
+        return [*super().cautions(), *self.unsigned_records()]
+
+
+class GatewaySettings(
+    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications
+):
+    """`topup gateway`."""
+
+    process: ClassVar[str] = "gateway"
+    http_port: Port = http_port(8083)
+
+    @classmethod
+    def groups(cls) -> tuple[type[Group], ...]:
+        """The providers'."""
+        return notification_groups()
+
+    def cautions(self) -> list[str]:
+        """Also: that records go unsigned."""
+        return [*super().cautions(), *self.unsigned_records()]
 
 
 class SetupSettings(_Process, TaskQueue, Database, TopicCreation):
@@ -110,5 +136,13 @@ class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carri
         return (*dialect_groups(), *refund_groups(), *notification_groups())
 
 
-PROCESSES = (WorkerSettings, BridgeSettings, SetupSettings, OrdersSettings, DlqSettings, DoctorSettings)
+PROCESSES = (
+    WorkerSettings,
+    BridgeSettings,
+    GatewaySettings,
+    SetupSettings,
+    OrdersSettings,
+    DlqSettings,
+    DoctorSettings,
+)
 """As the README lists them."""

@@ -182,8 +182,8 @@ async def _kafka(settings: SetupSettings, made: list[str]) -> str:
         made += await asyncio.to_thread(topics.ensure_topics, settings)
     except topics.CannotCreate as error:
         raise CannotMake(str(error)) from error
-    what = f"made {' and '.join(made)}" if made else "both were there"
-    return f"Topics {settings.kafka_topic} and {settings.kafka_dlq_topic}: {what}."
+    what = f"made {' and '.join(made)}" if made else "all were there"
+    return f"Topics {settings.kafka_topic}, {settings.kafka_dlq_topic} and {settings.kafka_unmatched_topic}: {what}."
 
 
 async def _until(question: Callable[[], Awaitable[object]]) -> None:

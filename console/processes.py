@@ -1,4 +1,4 @@
-"""`topup worker`, `topup bridge`, `topup setup`, `topup doctor`: the processes of production and what prepares them."""
+"""`topup worker`, `topup bridge`, `topup gateway`, `topup setup`, `topup doctor`: production and what prepares it."""
 
 import asyncio
 from typing import Annotated
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command(epilog="Example: TOPUP_DATABASE_URL=sqlite:///topup.db … topup worker")(worker)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
+    app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup gateway")(gateway)
     app.command(epilog="Example: topup setup --wait 60")(setup)
     app.command(epilog="Example: topup doctor --json")(doctor)
 
@@ -34,6 +35,16 @@ def bridge() -> None:
     Needs Kafka, Temporal and the database (README.md, "Settings").
     """
     from bridge.process import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
+def gateway() -> None:
+    """Run the gateway: takes payment callbacks and writes paid orders to Kafka. Ends on SIGTERM.
+
+    Needs Kafka, a payment provider, and the attachments' key or the order lookup (README.md, "Settings").
+    """
+    from gateway.process import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
 

@@ -9,6 +9,7 @@ NoticeResult = Literal["delivered", "failed", "refunded"]
 
 _WORKFLOW_PREFIX = "topup/"
 _ORDER_ID = re.compile(r"[0-9A-Za-z_-]{6,32}")
+_LATER_REFUND = re.compile(r"(.+)-(?:[2-9]|[1-9][0-9]{1,2})")
 
 
 def workflow_id(order_id: str) -> str:
@@ -43,6 +44,20 @@ def refund_number(order_id: str, sequence: int) -> str:
     if sequence < 1:
         raise ValueError("refund numbers are counted from 1")
     return f"R{order_id}" if sequence == 1 else f"R{order_id}-{sequence}"
+
+
+def order_ids_of_refund(refund_number: str) -> tuple[str, ...]:
+    """The orders that a refund number may belong to, the likeliest first; none where it is none of ours.
+
+    `RT20230821-2` is the second refund of one order and the first of an order whose ID ends so: who asks by this must
+    do no harm to the wrong one.
+    """
+    whole = refund_number.removeprefix("R")
+    if whole == refund_number:
+        return ()
+    found = _LATER_REFUND.fullmatch(whole)
+    candidates = (found[1], whole) if found is not None else (whole,)
+    return tuple(candidate for candidate in candidates if is_order_id(candidate))
 
 
 def notice_id(order_id: str, result: NoticeResult) -> str:

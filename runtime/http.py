@@ -76,20 +76,24 @@ class HttpServer:
 
 
 def bind(settings: ServerSettings) -> socket.socket:
-    """A listener on `TOPUP_HTTP_HOST`, `TOPUP_HTTP_PORT`; port 0 takes any free one.
+    """A listener on `TOPUP_HTTP_HOST`, `TOPUP_HTTP_PORT`; raises as `open_listener` does."""
+    return open_listener(
+        settings.http_host, settings.http_port, host_name="TOPUP_HTTP_HOST", port_name="TOPUP_HTTP_PORT"
+    )
+
+
+def open_listener(host: str, port: int, *, host_name: str, port_name: str) -> socket.socket:
+    """A listener on this address; port 0 takes any free one. `…_name`: the variables that say so.
 
     Raises:
         SettingsError: the port is taken or may not be opened, or the address isn't this machine's.
     """
-    host, port = settings.http_host, settings.http_port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        raise SettingsError(
-            (f"TOPUP_HTTP_HOST={host} can't be resolved, for example TOPUP_HTTP_HOST=127.0.0.1.",)
-        ) from None
+        raise SettingsError((f"{host_name}={host} can't be resolved, for example {host_name}=127.0.0.1.",)) from None
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -98,8 +102,8 @@ def bind(settings: ServerSettings) -> socket.socket:
     except OSError as error:
         listener.close()
         fault = (
-            f"TOPUP_HTTP_PORT={port} can't be opened on TOPUP_HTTP_HOST={host} ({error.strerror}): stop what has it, "
-            "or take another one, for example TOPUP_HTTP_PORT=0 for any free port."
+            f"{port_name}={port} can't be opened on {host_name}={host} ({error.strerror}): stop what has it, or take "
+            f"another one, for example {port_name}=0 for any free port."
         )
         raise SettingsError((fault,)) from None
     listener.setblocking(False)

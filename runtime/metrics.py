@@ -54,6 +54,27 @@ METRICS: Final = (
         "what a person should look at now, by kind",
         tuple(alert.kind for alert in ALERTS),
     ),
+    Metric(
+        "topup_callbacks_total",
+        "counter",
+        ("provider", "result"),
+        "payment callbacks, by what became of them: order, unmatched, refund, other, refused",
+    ),
+    Metric(
+        "topup_callback_alerts_total", "counter", ("provider", "reason"), "callbacks that a person should look at now"
+    ),
+    Metric(
+        "topup_callback_unknown_names_total",
+        "counter",
+        ("provider",),
+        "members of genuine notices that nobody has documented yet",
+    ),
+    Metric(
+        "topup_refund_prompts_total",
+        "counter",
+        ("result",),
+        "refund notices, by what came of telling the order's run: prompted, no_run, unavailable",
+    ),
     Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
-IDENTIFIERS: Final = frozenset({"order_id", "workflow_id", "run_id", "activity_id", "out_refund_no", "at", "level"})
+IDENTIFIERS: Final = frozenset(
+    {"order_id", "workflow_id", "run_id", "activity_id", "out_refund_no", "notification_id", "at", "level"}
+)
 """Keys whose values are ours and safe: an order ID may look like a VIN or an ICCID."""
 
 _EDGE_BEFORE: Final = r"(?<![0-9A-Za-z])"

@@ -5,18 +5,20 @@ No clause quotes the text: it may be a secret.
 
 import base64
 import binascii
+import json
 import math
 import re
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from runtime import database_url as database_urls
 
@@ -182,6 +184,45 @@ def public_key(text: str) -> str:
     if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_RSA_BITS:
         raise ValueError(f"must be an RSA public key of at least {SMALLEST_RSA_BITS} bits in PEM")
     return pem
+
+
+def public_keys(text: str) -> str:
+    """RSA public keys or certificates, PEM, one after the other; a written-out backslash-n counts as a line break."""
+    pem = _pem(text)
+    parts = re.findall(r"-----BEGIN (?:PUBLIC KEY|CERTIFICATE)-----.+?-----END [A-Z ]+-----", pem, re.DOTALL)
+    try:
+        keys = [
+            load_pem_x509_certificate(part.encode()).public_key()
+            if "CERTIFICATE" in part
+            else load_pem_public_key(part.encode())
+            for part in parts
+        ]
+    except (ValueError, UnsupportedAlgorithm):
+        keys = []
+    if not keys or any(not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_RSA_BITS for key in keys):
+        raise ValueError("must be one or more RSA public keys or certificates in PEM, the provider's and not your own")
+    return pem
+
+
+def keys_by_id(text: str) -> Mapping[str, str]:
+    """A JSON object: ID → PEM of a certificate or a public key."""
+    rule = "must be a JSON object that maps a key's ID, or a certificate's serial, to its PEM"
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise ValueError(rule) from None
+    if not isinstance(found, dict):
+        raise ValueError(rule)  # noqa: TRY004 - the text is wrong, not its type
+    members = cast("dict[str, object]", found)
+    for key_id, pem in members.items():
+        if not isinstance(pem, str) or re.fullmatch(r"[!-~]{1,128}", key_id, re.ASCII) is None:
+            raise ValueError(rule)
+    return {key_id: public_keys(str(pem)) for key_id, pem in members.items()}
+
+
+def api_v3_keys(text: str) -> tuple[str, ...]:
+    """Keys as `api_v3_key` takes them, separated by commas."""
+    return tuple(api_v3_key(part.strip()) for part in text.split(","))
 
 
 def database_url(text: str) -> str:

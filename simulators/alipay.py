@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from simulators import alipay_notices
 from simulators.alipay_wire import (
     REFUND,
     AlipayError,
@@ -22,10 +23,11 @@ from simulators.alipay_wire import (
     unsigned_answer,
     verify_form,
 )
-from simulators.book import Book, now_utc
+from simulators.book import Book, now_utc, rfc3339
 from simulators.control import ControlApi
 from simulators.faults import Error, Fault, Hang, Malformed, Reset, Taken, UnknownState
 from simulators.keys import AlipayKeys
+from simulators.notices import NoticeSender
 from simulators.payment_faults import (
     AlipayRefuse,
     AlipaySystemError,
@@ -35,7 +37,7 @@ from simulators.payment_faults import (
     WrongSignature,
     alipay_fault_desk,
 )
-from simulators.payments_api import PaymentsApi
+from simulators.payments_api import PaymentsApi, PayRequest
 from simulators.refunds import SUCCESS, Payment, Refund, RefundRefusedError, RefundRequest, Refunds, refund_key
 from simulators.timers import Timers
 from simulators.wire import DropResponse, HangResponse, Json, Pace, json_response
@@ -66,14 +68,19 @@ class Alipay:
             time_scale=pace.time_scale,
             settle_seconds=settle_seconds,
             on_change_due=self._set_timer,
-            on_end=lambda refund: self._timers.cancel(refund.key),
+            on_end=self._on_end,
         )
+        self._notices = NoticeSender(
+            self._desk, pace, self._refunds.note, alipay_notices.is_stored, alipay_notices.RESEND_AFTER_SECONDS
+        )
+        self._told: dict[str, tuple[str, dict[str, str]]] = {}
+        """Address and content of each payment's notice; refunds are told to the same address."""
 
     def routes(self) -> list[Route]:
         """The gateway and the control API."""
         return [
             Route("/gateway.do", self._gateway, methods=["POST"]),
-            *PaymentsApi(self.book, self._refunds).routes(),
+            *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
             *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
         ]
 
@@ -85,6 +92,27 @@ class Alipay:
     async def stop(self) -> None:
         """Leave the refunds under way to the next start."""
         self._timers.cancel_all()
+        await self._notices.close()
+
+    def _tell_of_payment(self, payment: Payment, asked: PayRequest) -> None:
+        paid_at = asked.paid_at or rfc3339(now_utc())
+        members = alipay_notices.payment_members(payment, self._keys, paid_at=paid_at, attach=asked.attach)
+        self._told[payment.transaction_id] = asked.notify_url, members
+        self._send(payment, asked.notify_url, members, [payment.out_trade_no])
+
+    def _on_end(self, refund: Refund) -> None:
+        self._timers.cancel(refund.key)
+        payment = self._refunds.find_payment(refund.request.transaction_id, None)
+        url, members = self._told.get(refund.request.transaction_id, ("", {}))
+        if payment and url:
+            refunded_fen = self._refunds.taken_fen(payment.transaction_id)
+            in_full = refunded_fen == payment.amount_fen
+            content = alipay_notices.refund_members(members, refund, refunded_fen, in_full=in_full)
+            self._send(payment, url, content, [payment.out_trade_no, refund.request.refund_no])
+
+    def _send(self, payment: Payment, url: str, members: dict[str, str], names: list[str]) -> None:
+        make = alipay_notices.notice(self._keys, members)
+        self._notices.send(url, make, transaction_id=payment.transaction_id, names=names)
 
     def _set_timer(self, refund: Refund) -> None:
         if refund.next_at is not None:

@@ -31,6 +31,7 @@ class WechatKeys:
     platform_private_key: RSAPrivateKey
     platform_public_key_id: str
     api_v3_key: str
+    app_id: str = "wxd678efh567hg6787"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def wechat_keys(folder: Path) -> WechatKeys:
         platform_private_key=private_key(folder / "wechat-platform-private.pem"),
         platform_public_key_id=settings["TOPUP_WECHAT_PUBLIC_KEY_ID"],
         api_v3_key=settings["TOPUP_WECHAT_API_V3_KEY"],
+        app_id=settings["TOPUP_WECHAT_APPID"],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, field_validator
 
 from simulators.faults import (
     ActingFault,
@@ -21,7 +21,7 @@ from simulators.faults import (
     UnknownState,
 )
 
-Target = Literal["refund", "query"]
+Target = Literal["refund", "query", "notice"]
 
 
 class WrongSignature(AimedFault[Target]):
@@ -34,6 +34,47 @@ class Unsigned(AimedFault[Target]):
     """Act, then answer without any signature."""
 
     kind: Literal["unsigned"]
+
+
+class NoticeFault(AimedFault[Target]):
+    """A fault of a notice alone, with or without `target`."""
+
+    @field_validator("target")
+    @classmethod
+    def _of_a_notice(cls, target: Target | None) -> Target | None:
+        if target not in (None, "notice"):
+            raise ValueError("is a fault of notices; leave the target out")
+        return target
+
+    def aims_at(self, target: str, main_target: str) -> bool:  # noqa: ARG002  # it has one target
+        """Whether an attempt at a notice is hit."""
+        return target == "notice"
+
+
+class Repeat(NoticeFault):
+    """Send this attempt so many times at once, as from several servers."""
+
+    kind: Literal["repeat"]
+    count: int = Field(default=2, ge=2, le=100)
+
+
+class Probe(NoticeFault):
+    """WeChat: sign by `WECHATPAY/SIGNTEST/…`, to see whether signatures are verified."""
+
+    kind: Literal["probe"]
+
+
+class OldKey(NoticeFault):
+    """Sign by a key that is no longer configured anywhere."""
+
+    kind: Literal["old_key"]
+
+
+class TamperedAmount(NoticeFault):
+    """Somebody on the way writes another amount."""
+
+    kind: Literal["tampered_amount"]
+    amount_fen: int = Field(default=1, ge=1, le=100_000_000)
 
 
 class NotEnough(AimedFault[Target]):
@@ -128,10 +169,13 @@ Unhelpful = (
     | NotEnough
     | Processing
     | NotExists
+    | Repeat
+    | OldKey
+    | TamperedAmount
 )
 
 WechatFault = Annotated[
-    Unhelpful | Abnormal | Closed | SystemError_ | FrequencyLimited | UserAccountAbnormal | WechatRefuse,
+    Unhelpful | Probe | Abnormal | Closed | SystemError_ | FrequencyLimited | UserAccountAbnormal | WechatRefuse,
     Field(discriminator="kind"),
 ]
 AlipayFault = Annotated[Unhelpful | AlipaySystemError | AlipayRefuse | FundChangeN, Field(discriminator="kind")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulators.book import Book
+from simulators.book import Book, now_utc
 from simulators.refunds import Payment, PaymentConflictError, Refund, Refunds
 from simulators.wire import json_response, problem, read_json
 
@@ -26,24 +28,57 @@ class PaymentSpec(BaseModel):
     merchant_id: Identifier | None = None
 
 
+class PayRequest(BaseModel):
+    """A payment that a customer makes now; the merchant is told at `notify_url`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    amount_fen: int = Field(ge=1, le=100_000_000)
+    out_trade_no: Identifier
+    notify_url: str
+    attach: str | None = Field(default=None, max_length=512)
+    transaction_id: Identifier | None = None
+    paid_at: str | None = None
+
+
+Pay = Callable[[Payment, PayRequest], None]
+"""Tells the merchant of a payment."""
+
+_PAY = TypeAdapter(PayRequest)
 _ONE = TypeAdapter(PaymentSpec)
 _MANY = TypeAdapter(dict[Identifier, PaymentSpec])
 
 
 class PaymentsApi:
-    """`/payments` and `/refunds/{refund_no}/settle`."""
+    """`/pay`, `/payments` and `/refunds/{refund_no}/settle`."""
 
-    def __init__(self, book: Book, refunds: Refunds) -> None:
+    def __init__(self, book: Book, refunds: Refunds, pay: Pay) -> None:
         self._book = book
         self._refunds = refunds
+        self._tell = pay
 
     def routes(self) -> list[Route]:
         """Routes of this part of the control API."""
         return [
+            Route("/pay", self._pay, methods=["POST"]),
             Route("/payments", self._put_many, methods=["PUT"]),
             Route("/payments/{transaction_id}", self._put, methods=["PUT"]),
             Route("/refunds/{refund_no}/settle", self._settle, methods=["POST"]),
         ]
+
+    async def _pay(self, request: Request) -> Response:
+        try:
+            asked = _PAY.validate_python(await read_json(request))
+        except ValueError as error:
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+        transaction_id = asked.transaction_id or f"42{now_utc():%Y%m%d%H%M%S}{secrets.randbelow(10**12):012d}"
+        payment = Payment(transaction_id, asked.out_trade_no, asked.amount_fen)
+        try:
+            self._refunds.register(payment)
+        except PaymentConflictError as error:
+            return problem(HTTPStatus.CONFLICT, str(error))
+        await self._book.durable()
+        self._tell(payment, asked)
+        return json_response({"transaction_id": transaction_id})
 
     async def _put(self, request: Request) -> Response:
         try:

@@ -10,25 +10,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulators.book import Book, now_utc
+from simulators import wechat_notices
+from simulators.book import Book, now_utc, rfc3339
 from simulators.control import ControlApi
 from simulators.faults import Error, Fault, Hang, Malformed, Reset, Taken, UnknownState
 from simulators.keys import WechatKeys
+from simulators.notices import NoticeSender
 from simulators.payment_faults import (
     SystemError_,
     Unsigned,
     WrongSignature,
     wechat_fault_desk,
 )
-from simulators.payments_api import PaymentsApi
+from simulators.payments_api import PaymentsApi, PayRequest
 from simulators.refunds import Payment, Refund, RefundRefusedError, RefundRequest, Refunds
 from simulators.timers import Timers
-from simulators.wechat_notices import Notifier
 from simulators.wechat_signing import SignError, signature_headers, verify_request
 from simulators.wechat_wire import (
     REFUSED,
     AskedRefund,
     WechatError,
+    china_time,
     malformed,
     notice_view,
     read_refund,
@@ -55,7 +57,6 @@ class Wechat:
         self._accept_unknown = accept_unknown_payments
         self._desk = wechat_fault_desk()
         self._timers = Timers(book)
-        self._notifier = Notifier(keys, pace)
         self._refunds = Refunds(
             book,
             time_scale=pace.time_scale,
@@ -63,13 +64,16 @@ class Wechat:
             on_change_due=self._set_timer,
             on_end=self._on_end,
         )
+        self._notices = NoticeSender(
+            self._desk, pace, self._refunds.note, wechat_notices.is_stored, wechat_notices.RESEND_AFTER_SECONDS
+        )
 
     def routes(self) -> list[Route]:
         """Refund, refund query and the control API."""
         return [
             Route(REFUNDS_PATH, self._refund, methods=["POST"]),
             Route(f"{REFUNDS_PATH}/{{refund_no}}", self._query, methods=["GET"]),
-            *PaymentsApi(self.book, self._refunds).routes(),
+            *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
             *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
         ]
 
@@ -81,7 +85,7 @@ class Wechat:
     async def stop(self) -> None:
         """Leave the refunds under way to the next start."""
         self._timers.cancel_all()
-        await self._notifier.close()
+        await self._notices.close()
 
     def _set_timer(self, refund: Refund) -> None:
         if refund.next_at is not None:
@@ -91,7 +95,21 @@ class Wechat:
         self._timers.cancel(refund.key)
         payment = self._refunds.find_payment(refund.request.transaction_id, None)
         if refund.notify_url and payment:
-            self._notifier.send(refund.notify_url, refund.status, notice_view(refund, payment, self._keys.merchant_id))
+            make = wechat_notices.notice(
+                self._keys,
+                notice_view(refund, payment, self._keys.merchant_id),
+                event_type=f"REFUND.{refund.status}",
+                original_type="refund",
+            )
+            names = [payment.out_trade_no, refund.request.refund_no]
+            self._notices.send(refund.notify_url, make, transaction_id=payment.transaction_id, names=names)
+
+    def _tell_of_payment(self, payment: Payment, asked: PayRequest) -> None:
+        paid_at = asked.paid_at or china_time(rfc3339(now_utc()))
+        content = wechat_notices.payment_content(payment, self._keys, paid_at=paid_at, attach=asked.attach)
+        make = wechat_notices.notice(self._keys, content, event_type="TRANSACTION.SUCCESS", original_type="transaction")
+        names = [payment.out_trade_no]
+        self._notices.send(asked.notify_url, make, transaction_id=payment.transaction_id, names=names)
 
     async def _refund(self, request: Request) -> Response:
         body = await request.body()

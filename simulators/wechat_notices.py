@@ -1,69 +1,99 @@
-"""WeChat Pay's refund notifications, signed and encrypted, sent again until the merchant has stored them."""
+"""WeChat Pay's notifications of payments and refunds: signed and encrypted, or wrong in a way that was ordered."""
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
 import secrets
+from dataclasses import replace
 from http import HTTPStatus
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from simulators.book import now_utc, rfc3339
-from simulators.keys import WechatKeys
+from simulators.faults import Fault
+from simulators.keys import KEY_BITS, PUBLIC_EXPONENT, WechatKeys
+from simulators.notices import Make, Message
+from simulators.payment_faults import OldKey, Probe, TamperedAmount, Unsigned, WrongSignature
+from simulators.refunds import Payment
 from simulators.wechat_signing import encrypted_resource, signature_headers
-from simulators.wire import Json, Pace, StoppingError
+from simulators.wire import Json
 
 RESEND_AFTER_SECONDS = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
 """As the provider documents it; unscaled."""
-ANSWER_TIMEOUT_SECONDS = 5.0
+OLD_SERIAL = "0DD0000000000000000000000000000000000001"
+"""Of a platform certificate that nobody configures."""
 
 
-class Notifier:
-    """Sends notifications beside the requests; what is under way when the simulator ends is not sent again."""
+def is_stored(answer: httpx.Response) -> bool:
+    """200 and 204 mean that the merchant has it."""
+    return answer.status_code in (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 
-    def __init__(self, keys: WechatKeys, pace: Pace) -> None:
-        self._keys = keys
-        self._pace = pace
-        self._http: httpx.AsyncClient | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, url: str, status: str, content: Json) -> None:
-        """Tell a merchant's address how a refund ended."""
-        notice = {
-            "id": secrets.token_hex(16),
-            "create_time": rfc3339(now_utc()),
-            "resource_type": "encrypt-resource",
-            "event_type": f"REFUND.{status}",
-            "summary": f"refund {status.lower()}",
-            "resource": encrypted_resource(self._keys, content, original_type="refund"),
-        }
-        task = asyncio.ensure_future(self._send_until_stored(url, json.dumps(notice).encode()))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+def payment_content(payment: Payment, keys: WechatKeys, *, paid_at: str, attach: str | None) -> Json:
+    """A payment as its notification tells it, before encryption."""
+    content: Json = {
+        "mchid": keys.merchant_id,
+        "appid": keys.app_id,
+        "out_trade_no": payment.out_trade_no,
+        "transaction_id": payment.transaction_id,
+        "trade_type": "JSAPI",
+        "trade_state": "SUCCESS",
+        "trade_state_desc": "支付成功",
+        "bank_type": "OTHERS",
+        "success_time": paid_at,
+        "payer": {"openid": f"o{secrets.token_urlsafe(20)}"},
+        "amount": {
+            "total": payment.amount_fen,
+            "payer_total": payment.amount_fen,
+            "currency": "CNY",
+            "payer_currency": "CNY",
+        },
+    }
+    return content if attach is None else content | {"attach": attach}
 
-    async def close(self) -> None:
-        """End what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._http is not None:
-            await self._http.aclose()
 
-    async def _send_until_stored(self, url: str, body: bytes) -> None:
-        try:
-            for wait_seconds in (*RESEND_AFTER_SECONDS, None):
-                if await self._is_stored(url, body) or wait_seconds is None:
-                    return
-                await self._pace.sleep(wait_seconds)
-        except StoppingError:
-            return
+def notice(keys: WechatKeys, content: Json, *, event_type: str, original_type: str) -> Make:
+    """Attempts at one notice: its body stays; time, nonce and signature are new each time."""
+    event = {
+        "id": secrets.token_hex(16),
+        "create_time": rfc3339(now_utc()),
+        "resource_type": "encrypt-resource",
+        "event_type": event_type,
+        "summary": event_type.lower(),
+    }
 
-    async def _is_stored(self, url: str, body: bytes) -> bool:
-        self._http = self._http or httpx.AsyncClient(timeout=ANSWER_TIMEOUT_SECONDS, trust_env=False)
-        headers = {"Content-Type": "application/json", **signature_headers(self._keys, body)}
-        try:
-            answer = await self._http.post(url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return False
-        return answer.status_code in (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+    sealed = _sealed(keys, event, content, original_type)
+
+    def make(fault: Fault | None) -> Message:
+        body = sealed
+        headers = {"Content-Type": "application/json", **signature_headers(keys, body)}
+        match fault:
+            case Probe():
+                headers["Wechatpay-Signature"] = "WECHATPAY/SIGNTEST/" + headers["Wechatpay-Signature"]
+            case WrongSignature():
+                headers |= signature_headers(keys, body + b" ")
+            case Unsigned():
+                headers = {"Content-Type": "application/json"}
+            case OldKey():
+                old = replace(keys, platform_private_key=_old_key(), platform_public_key_id=OLD_SERIAL)
+                headers |= signature_headers(old, body)
+            case TamperedAmount(amount_fen=amount_fen):
+                changed = content | {"amount": {**content.get("amount", {}), "total": amount_fen}}
+                body = _sealed(keys, event, changed, original_type)
+            case _:
+                pass
+        return Message(headers, body)
+
+    return make
+
+
+def _sealed(keys: WechatKeys, event: Json, content: Json, original_type: str) -> bytes:
+    resource = encrypted_resource(keys, content, original_type=original_type)
+    return json.dumps({**event, "resource": resource}, ensure_ascii=False).encode()
+
+
+@functools.cache
+def _old_key() -> RSAPrivateKey:
+    return generate_private_key(PUBLIC_EXPONENT, KEY_BITS)

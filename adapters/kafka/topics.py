@@ -29,7 +29,7 @@ class CannotCreate(TopUpError):
 
 
 def ensure_topics(settings: TopicCreation) -> list[str]:
-    """Make the source and the dead-letter topic where they are missing; the names of those made. Blocks.
+    """Make the topics of paid orders, dead letters and unmatched payments that are missing; their names. Blocks.
 
     Raises:
         Unavailable: no broker answers.
@@ -64,6 +64,7 @@ def _ensure(admin: Admin, settings: TopicCreation) -> list[str]:
     ensure(settings.kafka_topic, {})
     limit_bytes = _message_limit_bytes(admin, settings, settings.kafka_topic) + HEADERS_BYTES
     ensure(settings.kafka_dlq_topic, {"max.message.bytes": str(limit_bytes)})
+    ensure(settings.kafka_unmatched_topic, {})
     if refused:
         raise CannotCreate(_why(refused, settings))
     has_place = settings.kafka_dlq_topic in made

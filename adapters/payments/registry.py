@@ -8,7 +8,7 @@ from pydantic import InstanceOf, field_validator
 from pydantic_core import PydanticCustomError
 
 from adapters.payments.alipay.settings import AlipayNotifications, AlipayRefunds
-from adapters.payments.settings import ProviderGroup, RefundSettings
+from adapters.payments.settings import NotificationSettings, ProviderGroup, RefundSettings
 from adapters.payments.wechat.settings import WeChatPayNotifications, WeChatPayRefunds
 from runtime.settings import Environment, Group, already_told, sentence_fault, variables_of
 from runtime.values import host_in
@@ -24,7 +24,7 @@ class ProviderPackage:
     """
 
     refunds: type[RefundSettings]
-    notifications: type[ProviderGroup]
+    notifications: type[NotificationSettings]
 
 
 PROVIDERS: Final[dict[str, ProviderPackage]] = {
@@ -49,7 +49,7 @@ class Refunds(Group):
 class Notifications(Group):
     """The providers whose notifications can be read; the process needs at least one."""
 
-    notifications: Mapping[str, InstanceOf[ProviderGroup]]
+    notifications: Mapping[str, InstanceOf[NotificationSettings]]
     """By the word that stands for the provider in a paid order; those that are configured."""
 
     @field_validator("notifications", mode="before")

@@ -62,9 +62,12 @@ def sign(key: RSAPrivateKey, message: bytes) -> str:
 
 
 def is_signed(key: RSAPublicKey, message: bytes, signature: str) -> bool:
-    """Whether `signature` (base64) is the key owner's for exactly these bytes."""
+    """Whether `signature` (base64, in its one right spelling) is the key owner's for exactly these bytes."""
     try:
-        key.verify(base64.b64decode(signature, validate=True), message, PKCS1v15(), SHA256())
+        decoded = base64.b64decode(signature, validate=True)
+        if base64.b64encode(decoded).decode() != signature:  # the last character may have bits to spare
+            return False
+        key.verify(decoded, message, PKCS1v15(), SHA256())
     except (InvalidSignature, binascii.Error, ValueError):  # ValueError: it is not ASCII
         return False
     return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from runtime.settings import Group
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
+    from adapters.payments.notifications import NotificationReader
     from adapters.payments.port import RefundClient
 
 
@@ -18,6 +19,18 @@ class ProviderGroup(Group):
     """
 
     title: ClassVar[str]
+
+
+class NotificationSettings(ProviderGroup):
+    """What a process needs to read one provider's callbacks."""
+
+    def open(self) -> "NotificationReader":
+        """Its reader.
+
+        Raises:
+            ValueError: a key can't be one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no callbacks")
 
 
 class RefundSettings(ProviderGroup):

@@ -15,6 +15,7 @@ from devkit.stack.ports import Ports
 
 TOPIC: Final = "topup.paid-orders"
 DLQ_TOPIC: Final = "topup.paid-orders.dlq"
+UNMATCHED_TOPIC: Final = "topup.payments.unmatched"
 PARTITIONS: Final = 4
 
 
@@ -51,7 +52,7 @@ def kafka_part(choices: Choices, folder: Path, ports: Ports, environment: Mappin
 def _embedded(folder: Path, environment: Mapping[str, str]) -> KafkaPart:
     address_file = folder / "kafka.address"
     address_file.unlink(missing_ok=True)
-    topics = [word for name in (TOPIC, DLQ_TOPIC) for word in ("--topic", f"{name}={PARTITIONS}")]
+    topics = [word for name in (TOPIC, DLQ_TOPIC, UNMATCHED_TOPIC) for word in ("--topic", f"{name}={PARTITIONS}")]
     command = [sys.executable, "-m", "devkit.stack.mock_kafka", *topics, "--address-file", str(address_file)]
     part = Program("kafka", command, env=environment, ready=ready.has_content(address_file), folder=folder)
     return KafkaPart(part, address_file.read_text, "embedded, in memory: what was not read yet is gone with the stack")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ValidationInfo, field_validator
 
 from runtime import values
-from runtime.settings.faults import fault_of
+from runtime.settings.faults import fault_of, sentence_fault
 from runtime.settings.model import Group, ProcessSettings
 from runtime.settings.variable import parsed, setting
 
@@ -120,6 +120,105 @@ class PaidOrdersTopic(KafkaConnection):
     )
 
 
+class UnmatchedTopic(PaidOrdersTopic):
+    """Kafka, the topic of the paid orders, and that of the payments that can't become one."""
+
+    kafka_unmatched_topic: Annotated[str, parsed(values.kafka_name)] = setting(
+        "topup.payments.unmatched",
+        meaning="topic of genuine payments that can't become an order",
+        example="topup.payments.unmatched",
+    )
+
+    @field_validator("kafka_unmatched_topic", mode="after")
+    @classmethod
+    def _no_order_among_them(cls, name: str, info: ValidationInfo) -> str:
+        if name == info.data.get("kafka_topic"):
+            raise ValueError("must be another topic than TOPUP_KAFKA_TOPIC")
+        return name
+
+
+class RecordSigning(Group):
+    """The key by which the bridge knows the gateway's records."""
+
+    record_key: Annotated[bytes | None, parsed(values.pii_key)] = setting(
+        None,
+        meaning="32 bytes in base64: the gateway signs records by it, a bridge that has it takes no others; none: "
+        "records are taken unsigned",
+        example='"$(openssl rand -base64 32)"',
+        secret=True,
+    )
+    record_old_keys: Annotated[tuple[bytes, ...], parsed(values.pii_keys)] = setting(
+        (),
+        meaning="older keys of records, base64, separated by commas",
+        example='"$OLD_RECORD_KEY"',
+        secret=True,
+    )
+
+    @property
+    def record_keys(self) -> tuple[bytes, ...]:
+        """The key that signs, then the others that verify; none where records go unsigned."""
+        return (self.record_key, *self.record_old_keys) if self.record_key is not None else ()
+
+    def unsigned_records(self) -> list[str]:
+        """The sentence to log at start where records go unsigned."""
+        if self.record_key is not None:
+            return []
+        sentence = (
+            "TOPUP_RECORD_KEY is not set: whoever may write the topic of the paid orders may have packages sold; give "
+            "gateway and bridge one key."
+        )
+        return [sentence]
+
+
+class CallbackServer(Group):
+    """Where payment callbacks are taken."""
+
+    callback_port: Port = setting(8080, meaning="port of the payment callbacks; 0 = any free one", example="8080")
+    callback_host: Annotated[
+        str, parsed(values.matching(r"[0-9A-Za-z.:_-]{1,253}", "must be a host name or an address"))
+    ] = setting("127.0.0.1", meaning="address that port is opened on", example="127.0.0.1")
+
+
+class Purchases(Group):
+    """How a payment tells what it bought: by the order backend's signed attachment, by asking the backend, or both."""
+
+    attach_key: Annotated[bytes | None, parsed(values.pii_key)] = setting(
+        None,
+        meaning="32 bytes in base64: key of the order backend's attachments; at least this or the lookup",
+        example='"$(openssl rand -base64 32)"',
+        secret=True,
+    )
+    attach_old_keys: Annotated[tuple[bytes, ...], parsed(values.pii_keys)] = setting(
+        (),
+        meaning="older keys of attachments, base64, separated by commas",
+        example='"$OLD_ATTACH_KEY"',
+        secret=True,
+    )
+    order_lookup_token: Annotated[str, parsed(values.token)] = setting(
+        "", meaning="bearer token at the order backend", example="'the token of the order backend'", secret=True
+    )
+    order_lookup_url: Annotated[str | None, parsed(values.http_url)] = setting(
+        None,
+        meaning="order backend, before `/{out_trade_no}`: asked what a payment without an attachment bought",
+        example="https://orders.example/paid",
+    )
+
+    @property
+    def attach_keys(self) -> tuple[bytes, ...]:
+        """All keys that may have made an attachment."""
+        return (*((self.attach_key,) if self.attach_key is not None else ()), *self.attach_old_keys)
+
+    @field_validator("order_lookup_url", mode="after")
+    @classmethod
+    def _one_of_both(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and not (info.data.get("attach_key", True) or info.data.get("attach_old_keys")):
+            raise sentence_fault(
+                "Neither TOPUP_ATTACH_KEY nor TOPUP_ORDER_LOOKUP_URL is set and the gateway needs at least one to know "
+                'what was bought: set one, for example TOPUP_ATTACH_KEY="$(openssl rand -base64 32)".'
+            )
+        return url
+
+
 class Topics(PaidOrdersTopic):
     """Kafka and both topics."""
 
@@ -145,8 +244,8 @@ class ConsumerGroup(Topics):
     )
 
 
-class TopicCreation(Topics):
-    """Kafka, both topics, and how they are created."""
+class TopicCreation(Topics, UnmatchedTopic):
+    """Kafka, its topics, and how they are created."""
 
     kafka_partitions: Annotated[int, parsed(values.whole(1, 10_000))] = setting(
         12, meaning="partitions of a topic that `topup setup` creates", example="12"

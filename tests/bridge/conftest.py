@@ -22,7 +22,7 @@ from temporalio.client import Client
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from configuration.processes import BridgeSettings
+from configuration.processes import DoctorSettings
 from devkit.servers.process import Program, free_port
 from devkit.servers.temporal import Temporal
 from runtime.clock import SystemClock
@@ -182,4 +182,4 @@ async def lane(make_lane: Callable[..., Awaitable[Lane]]) -> Lane:
 
 @pytest.fixture
 def settings_of() -> Callable[[Mapping[str, str]], Any]:
-    return lambda environ: load(environ, BridgeSettings)
+    return lambda environ: load(environ, DoctorSettings)

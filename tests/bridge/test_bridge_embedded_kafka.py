@@ -17,7 +17,7 @@ from tests.bridge.test_bridge_delivery import ids
 
 pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
 
-ORDERS, LETTERS = "embedded-orders", "embedded-orders.dlq"
+ORDERS, LETTERS, UNMATCHED = "embedded-orders", "embedded-orders.dlq", "embedded-unmatched"
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Embedded:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Embedded]:
     address = tmp_path / "kafka"
-    named = ["--topic", f"{ORDERS}=3", "--topic", f"{LETTERS}=3", "--address-file", str(address)]
+    topics_named = [word for name in (ORDERS, LETTERS, UNMATCHED) for word in ("--topic", f"{name}=3")]
+    named = [*topics_named, "--address-file", str(address)]
     broker = Program("embedded-kafka", [sys.executable, "-m", "devkit.stack.mock_kafka", *named])
     broker.start()
     while not address.exists():
@@ -63,7 +64,7 @@ async def test_orders_and_poison_go_their_way_and_a_killed_bridge_is_replaced(em
 
 async def test_setup_finds_the_topics_or_says_what_could_not_be_made(embedded_lane: Lane, settings_of: Any) -> None:
     lane = embedded_lane
-    settings = settings_of(lane.environment(TOPUP_KAFKA_API_VERSION="2.3"))
+    settings = settings_of(lane.environment(TOPUP_KAFKA_API_VERSION="2.3", TOPUP_KAFKA_UNMATCHED_TOPIC=UNMATCHED))
     assert await asyncio.to_thread(topics.ensure_topics, settings) == []
     other = settings_of(lane.environment(TOPUP_KAFKA_API_VERSION="2.3", TOPUP_KAFKA_TOPIC="another"))
     with pytest.raises(CannotCreate, match="no topic another"):

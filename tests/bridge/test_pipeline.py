@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from bridge import policies
 from bridge.admission import AdmissionLimit
 from bridge.outages import Outages
 from bridge.pipeline import Pipeline
+from orders.record_mac import HEADER, sign
 from runtime.metrics import Metrics
 from tests.bridge.conftest import paid_order
 from tests.bridge.fakes import FakeBook, FakeDeadLetters, FakeTemporal, records
@@ -23,7 +25,7 @@ from tests.bridge.fakes import FakeBook, FakeDeadLetters, FakeTemporal, records
 class Bench:
     """A pipeline on fakes."""
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self, limit: int = 1000, record_keys: Sequence[bytes] = ()) -> None:
         self.book, self.temporal, self.dead_letters = FakeBook(), FakeTemporal(), FakeDeadLetters()
         self.metrics = Metrics()
         self.held: list[str] = []
@@ -36,6 +38,7 @@ class Bench:
             dead_letters=self.dead_letters,
             outages=self.outages,
             metrics=self.metrics,
+            record_keys=record_keys,
         )
 
     def counts(self) -> Counter[str]:
@@ -143,6 +146,29 @@ async def test_poison_is_a_dead_letter_and_claims_nothing() -> None:
     }
     assert bench.counts() == {"invalid": 4, "oversize": 1, "started": 1}
     assert assignment.committable() == 6
+
+
+async def test_with_a_key_only_records_that_it_signed_are_orders() -> None:
+    key, old_key = b"k" * 32, b"o" * 32
+    assignment = PartitionAssignment("orders", 0)
+    taken = records(assignment, [value(n) for n in range(6)])
+    headers: list[list[tuple[str, bytes | None]]] = [
+        [("traceparent", b"x"), (HEADER, sign(key, None, value(0)))],
+        [(HEADER, sign(old_key, None, value(1)))],
+        [],
+        [(HEADER, sign(key, None, value(2)))],
+        [(HEADER, sign(key, None, value(4)))] * 2,
+        [(HEADER, sign(b"x" * 32, None, value(5)))],
+    ]
+    signed = [replace(record, headers=one) for record, one in zip(taken, headers, strict=True)]
+    async with running(Bench(record_keys=(key, old_key))) as bench:
+        await settled(bench, assignment, signed)
+    assert sorted(bench.temporal.runs) == ["T00000000", "T00000001"]
+    assert bench.counts() == {"started": 2, "invalid": 4}
+    assert [(offset, reason) for offset, reason, _ in sorted(bench.dead_letters.letters)] == [
+        (offset, "invalid") for offset in range(2, 6)
+    ]
+    assert all(HEADER in error for _, _, error in bench.dead_letters.letters)
 
 
 async def test_an_offset_is_not_complete_before_its_dead_letter_is_acknowledged() -> None:

@@ -27,6 +27,7 @@ def bridge() -> dict[str, str]:
         "TOPUP_DATABASE_URL": "postgresql://topup:hunter2secret@db/topup",
         "TOPUP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
         "TOPUP_PII_KEY": PII_KEY,
+        "TOPUP_RECORD_KEY": PII_KEY,
     }
 
 

@@ -35,10 +35,10 @@ def test_a_metric_that_is_not_in_the_table_is_refused():
 
 def test_the_table_is_what_the_code_asks_for_name_by_name_and_kind_by_kind():
     root = Path(__file__).parents[2]
-    rooms = ("activities", "adapters", "bridge", "console", "runtime", "workers")
+    packages = ("activities", "adapters", "bridge", "console", "gateway", "runtime", "workers")
     asked = {
         match.groups()
-        for room in rooms
+        for package in packages
         for file in (root / package).rglob("*.py")
         for match in re.finditer(r"\.(counter|gauge|histogram)\(\s*\"(topup_\w+)\"", file.read_text())
     }

@@ -4,12 +4,13 @@ from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from adapters.payments.settings import ProviderGroup, RefundSettings
+from adapters.payments.settings import NotificationSettings, ProviderGroup, RefundSettings
 from runtime import values
 from runtime.settings import parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.alipay.client import Alipay
+    from adapters.payments.notifications import NotificationReader
 
 
 class AlipayIdentity(ProviderGroup):
@@ -56,5 +57,20 @@ class AlipayRefunds(AlipayIdentity, RefundSettings):
         )
 
 
-class AlipayNotifications(AlipayIdentity):
-    """What it takes to read Alipay's notifications."""
+class AlipayNotifications(AlipayIdentity, NotificationSettings):
+    """What it takes to read Alipay's notifications: its key, or several while one replaces another."""
+
+    public_key: Annotated[str, parsed(values.public_keys)] = setting(
+        meaning="Alipay's public key (PEM); several, one after the other, while one replaces another",
+        example="'-----BEGIN PUBLIC KEY-----\\n…'",
+        secret=True,
+    )
+
+    def open(self) -> "NotificationReader":
+        """Its reader of callbacks."""
+        from adapters.payments.alipay.notifications import (  # noqa: PLC0415 - heavy
+            AlipayNotifications as Reader,
+        )
+        from adapters.payments.notifications import public_keys  # noqa: PLC0415 - heavy
+
+        return Reader(app_id=self.app_id, seller_id=self.seller_id, keys=public_keys(self.public_key))

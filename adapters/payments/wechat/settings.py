@@ -1,14 +1,15 @@
 """WeChat Pay's variables, and the client that they open."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from adapters.payments.settings import ProviderGroup, RefundSettings
+from adapters.payments.settings import NotificationSettings, ProviderGroup, RefundSettings
 from runtime import values
 from runtime.settings import parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
+    from adapters.payments.notifications import NotificationReader
     from adapters.payments.wechat.client import WeChatPay
 
 
@@ -63,7 +64,7 @@ class WeChatPayRefunds(WeChatPayIdentity, RefundSettings):
         )
 
 
-class WeChatPayNotifications(WeChatPayIdentity):
+class WeChatPayNotifications(WeChatPayIdentity, NotificationSettings):
     """What it takes to read WeChat Pay's notifications."""
 
     appid: Annotated[str, parsed(values.identifier)] = setting(
@@ -74,3 +75,30 @@ class WeChatPayNotifications(WeChatPayIdentity):
         example="'the 32 characters set in the merchant platform'",
         secret=True,
     )
+    api_v3_old_keys: Annotated[tuple[str, ...], parsed(values.api_v3_keys)] = setting(
+        (),
+        meaning="older API v3 keys, separated by commas, for notifications sent before a change",
+        example="'the 32 characters set before'",
+        secret=True,
+    )
+    callback_keys: Annotated[Mapping[str, str], parsed(values.keys_by_id)] = setting(
+        default_factory=dict,
+        name="TOPUP_CALLBACK_WECHAT_KEYS",
+        meaning="JSON object of further keys that sign callbacks: ID, or certificate's serial in hexadecimal → PEM of "
+        "a public key or a certificate",
+        example='\'{"5157F09EFDC096DE15EBE81A47057A7232F1B8E1": "-----BEGIN CERTIFICATE-----\\n…"}\'',
+        secret=True,
+    )
+
+    def open(self) -> "NotificationReader":
+        """Its reader of callbacks."""
+        from adapters.payments.notifications import public_keys  # noqa: PLC0415 - heavy
+        from adapters.payments.wechat.notifications import WechatNotifications, key_id  # noqa: PLC0415 - heavy
+
+        pems = {**self.callback_keys, self.public_key_id: self.public_key}
+        return WechatNotifications(
+            merchant_id=self.mchid,
+            app_id=self.appid,
+            keys={key_id(name): public_keys(pem)[0] for name, pem in pems.items()},
+            api_v3_keys=tuple(key.encode() for key in (self.api_v3_key, *self.api_v3_old_keys)),
+        )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configuration.processes import BridgeSettings
+from configuration.processes import DoctorSettings
 from runtime.settings import load
 from tests.adapters.kafka.lane import KafkaLane
 from tests.runtime.environments import bridge
@@ -36,4 +36,4 @@ async def lane(make_lane: Callable[..., Awaitable[KafkaLane]]) -> KafkaLane:
 
 @pytest.fixture
 def settings_of() -> Callable[[Mapping[str, str]], Any]:
-    return lambda environ: load({**bridge(), **environ}, BridgeSettings)
+    return lambda environ: load({**bridge(), **environ}, DoctorSettings)

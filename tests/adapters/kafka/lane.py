@@ -69,6 +69,7 @@ class KafkaLane:
             "TOPUP_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "TOPUP_KAFKA_TOPIC": self.topic,
             "TOPUP_KAFKA_DLQ_TOPIC": self.dlq,
+            "TOPUP_KAFKA_UNMATCHED_TOPIC": f"{self.topic}.unmatched",
             "TOPUP_KAFKA_GROUP": self.group,
             **changes,
         }

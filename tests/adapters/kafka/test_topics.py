@@ -28,7 +28,11 @@ async def test_missing_topics_are_made_with_room_for_the_headers_of_dead_letters
 ) -> None:
     lane = await make_lane(topics=False)
     settings = settings_of(lane.environment())
-    assert await asyncio.to_thread(topics.ensure_topics, settings) == [lane.topic, lane.dlq]
+    assert await asyncio.to_thread(topics.ensure_topics, settings) == [
+        lane.topic,
+        lane.dlq,
+        f"{lane.topic}.unmatched",
+    ]
     assert describe(lane, lane.topic) == (12, 1_048_588)
     assert describe(lane, lane.dlq) == (12, 1_048_588 + 65_536)
     assert await asyncio.to_thread(topics.ensure_topics, settings) == []
@@ -38,7 +42,7 @@ async def test_topics_that_are_there_stay_as_they_are(make_lane: Any, settings_o
     lane = await make_lane(topics=False)
     settings = settings_of(lane.environment(TOPUP_KAFKA_PARTITIONS="5"))
     lane.kafka.create_topic(lane.topic, 2, {"max.message.bytes": "3000000"})
-    assert await asyncio.to_thread(topics.ensure_topics, settings) == [lane.dlq]
+    assert await asyncio.to_thread(topics.ensure_topics, settings) == [lane.dlq, f"{lane.topic}.unmatched"]
     assert describe(lane, lane.topic) == (2, 3_000_000)
     assert describe(lane, lane.dlq) == (5, 3_000_000 + 65_536)
 
@@ -59,6 +63,6 @@ async def test_every_topic_that_could_not_be_made_is_named_with_kafkas_reason(
     with pytest.raises(topics.CannotCreate) as refused:
         await asyncio.to_thread(topics.ensure_topics, settings)
     said = str(refused.value)
-    assert f"no topic {lane.topic} and no topic {lane.dlq}," in said
+    assert f"no topic {lane.topic} and no topic {lane.dlq} and no topic {lane.topic}.unmatched," in said
     assert "Replication-factor is invalid." in said
     assert "Request" not in said

@@ -1,0 +1,1 @@
+"""From the payment provider's callback to Kafka (contracts §7)."""

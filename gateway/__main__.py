@@ -1,0 +1,5 @@
+"""`python -m gateway`: the same as `topup gateway`."""
+
+from gateway.process import main
+
+main()

@@ -1,0 +1,106 @@
+"""A refund notice tells the waiting run, and delays nothing where nobody waits or Temporal is away."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from temporalio.service import RPCError, RPCStatusCode
+
+from gateway.refund_prompts import RefundPrompts
+from orders.identities import order_ids_of_refund, refund_number
+from runtime.metrics import Metrics
+from tests.gateway.providers import ORDER_ID, alipay, alipay_form, refund, refund_event, trade, wechat
+from tests.gateway.serving import gateway as gateway_process
+
+
+@pytest.mark.parametrize(
+    ("number", "orders"),
+    [
+        (refund_number(ORDER_ID, 1), (ORDER_ID,)),
+        (refund_number(ORDER_ID, 2), (ORDER_ID, f"{ORDER_ID}-2")),
+        (refund_number(ORDER_ID, 11), (ORDER_ID, f"{ORDER_ID}-11")),
+        ("RT1234-1", ("T1234-1",)),
+        ("R" + "x" * 32 + "-2", ("x" * 32,)),
+        ("made-by-hand", ()),
+        ("R", ()),
+        ("R12345", ()),
+        ("R with blanks", ()),
+        ("", ()),
+    ],
+)
+def test_a_refund_number_names_its_order(number: str, orders: tuple[str, ...]):
+    assert order_ids_of_refund(number) == orders
+
+
+class FakeTemporal:
+    def __init__(self, runs: set[str]) -> None:
+        self.runs, self.signals, self.away = runs, list[tuple[str, str]](), False
+
+    async def connect(self) -> Any:
+        if self.away:
+            raise ConnectionError("away")
+        return self
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        temporal = self
+
+        class Handle:
+            async def signal(self, name: str, **_: object) -> None:
+                if workflow_id not in temporal.runs:
+                    raise RPCError("no such run", RPCStatusCode.NOT_FOUND, b"")
+                temporal.signals.append((workflow_id, name))
+
+        return Handle()
+
+
+async def drained(prompts: RefundPrompts) -> None:
+    running = asyncio.create_task(prompts.run())
+    while prompts._something.is_set() or prompts._waiting:
+        await asyncio.sleep(0)
+    running.cancel()
+
+
+def counted(metrics: Metrics, result: str) -> float:
+    return metrics._registry.get_sample_value("topup_refund_prompts_total", {"result": result}) or 0
+
+
+async def test_the_waiting_run_is_told_and_others_are_counted():
+    temporal, metrics = FakeTemporal({f"topup/{ORDER_ID}"}), Metrics()
+    prompts = RefundPrompts(cast("Any", temporal.connect), metrics)
+    prompts.offer((ORDER_ID,))
+    prompts.offer((ORDER_ID, f"{ORDER_ID}-2"))
+    prompts.offer(("T20230821183406000002",))
+    prompts.offer(())
+    await drained(prompts)
+
+    assert temporal.signals == [(f"topup/{ORDER_ID}", "refund_notice")] * 2
+    assert (counted(metrics, "prompted"), counted(metrics, "no_run")) == (2, 2)
+
+
+async def test_temporal_that_is_away_is_asked_again_at_the_next_notice():
+    temporal, metrics = FakeTemporal({f"topup/{ORDER_ID}"}), Metrics()
+    temporal.away = True
+    prompts = RefundPrompts(cast("Any", temporal.connect), metrics)
+    prompts.offer((ORDER_ID,))
+    await drained(prompts)
+    temporal.away = False
+    prompts.offer((ORDER_ID,))
+    await drained(prompts)
+
+    assert (counted(metrics, "unavailable"), counted(metrics, "prompted")) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [f"R{ORDER_ID}", f"R{ORDER_ID}-2", "by-hand-7", f"R{ORDER_ID}-9999"])
+async def test_a_refund_notice_is_acknowledged_and_makes_no_order(number: str):
+    async with gateway_process() as gate:
+        wechat_answer = await gate.post("wechat", wechat(refund_event(refund(out_refund_no=number))))
+        body = alipay_form(trade(gmt_refund="2023-08-21 18:40:00.123", out_biz_no=number))
+        alipay_answer = await gate.post("alipay", alipay(body))
+        gate.topic.away = True
+        away = await gate.post("wechat", wechat(refund_event(refund(out_refund_no=number), "ABNORMAL")))
+
+    assert (wechat_answer.status, alipay_answer.body, away.status) == (204, b"success", 204)
+    assert gate.topic.sent == []
+    assert (gate.count("wechat", "refund"), gate.count("alipay", "refund")) == (2, 1)
+    assert gate.prompts == [order_ids_of_refund(number)] * 3
+    assert gate.alerts() == {}
