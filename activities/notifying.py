@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from temporalio import activity
@@ -29,6 +30,8 @@ class _Told:
     state: Literal["acknowledged", "pending"]
     why: str
     refused: bool = False
+    alone: bool = False
+    """The platform is not known to be away, so that the fault may be this notice's own."""
     after_seconds: float | None = None
     """When to try again; None: by the policy."""
 
@@ -85,7 +88,8 @@ class NotifyingActivities:
         except NotAcknowledged as error:
             if not error.retryable:
                 return _Told("pending", str(error), refused=True, after_seconds=self._longest_seconds)
-            return _Told("pending", str(error), after_seconds=self._pace_seconds(error.away_seconds))
+            alone = error.away_seconds is None
+            return _Told("pending", str(error), alone=alone, after_seconds=self._pace_seconds(error.away_seconds))
         except Full as full:
             sentence = (
                 f"{self._waiting_most} notices wait for the platform {platform} already: look at its broker if that "
@@ -105,17 +109,29 @@ class NotifyingActivities:
         return self._limits[platform]
 
     async def _note(self, request: NotifyRequest, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
-        """Book what is new. Of pending notices only a refusal is, once: the local try leaves it to the regular one."""
+        """Book what is new. Of a pending notice that is what a person is called for, once: by a regular attempt."""
         news = {platform: (one.state, one.why) for platform, one in told.items() if one.state == "acknowledged"}
         for platform, one in told.items():
-            if not one.refused or is_local():
+            if one.state == "acknowledged" or is_local():
                 continue
-            if _state(known, platform) != "pending":
-                self._alert("notice_refused", order_id=request.order_id, platform=platform, why=one.why)
-            if _state(known, platform) != "pending" or known[platform].remark != one.why:
+            called = _state(known, platform) == "pending"
+            kind = "notice_refused" if one.refused else "notice_pending" if self._is_overdue(one) else ""
+            if kind and not called:
+                self._alert(kind, order_id=request.order_id, platform=platform, why=one.why)
+            if (kind and not called) or (one.refused and known[platform].remark != one.why):
                 news[platform] = (one.state, one.why)
         if news:
             await self._book.write_notices(request.order_id, request.result, news)
+
+    def _is_overdue(self, one: _Told) -> bool:
+        """Whether a person is to be called: it has waited too long, or fails again and again where others get through.
+
+        A broker of MQTT 3.1.1 that forbids a topic or a size says so by closing the connection, at each try anew.
+        """
+        info = activity.info()
+        age = datetime.now(UTC) - info.scheduled_time
+        overdue = age.total_seconds() > scaled(policies.NOTICE_PENDING_AFTER_SECONDS, self._scale)
+        return overdue or (one.alone and info.attempt >= policies.NOTICE_TRIES_BEFORE_CALL)
 
 
 def _state(known: Mapping[str, NoticeState], platform: str) -> str:

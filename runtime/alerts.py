@@ -37,6 +37,11 @@ ALERTS: Final = (
         "an MQTT platform refuses a notice; it is tried again until it is taken",
         "A notice is pending",
     ),
+    Alert(
+        "notice_pending",
+        "an MQTT platform has not taken a notice for 1 h, or closes the connection at it again and again",
+        "A notice is pending",
+    ),
     Alert("conflict", "a second record with an accepted order ID or payment, and other content", "Dead letters"),
     Alert("poison", "a record that can't become an order, so perhaps a payment without one", "Dead letters"),
     Alert("partition_unreadable", "a record can't be decoded; its partition stands still", "The bridge waits"),

@@ -113,6 +113,10 @@ NOTIFY_PLATFORM: Final = StepPolicy(
 )
 NOTICE_ANSWER_SECONDS: Final = 10.0
 """Limit of one publish, connect and CONNACK included. Scaled; below the call's limit. A connect alone has no more."""
+NOTICE_PENDING_AFTER_SECONDS: Final = 3600.0
+"""A notice that no platform has taken by then calls a person; it is tried on until it would expire. Scaled."""
+NOTICE_TRIES_BEFORE_CALL: Final = 10
+"""Sooner where the platform is up: after as many tries, some 3 minutes, the fault is this notice's own."""
 RECONNECT_LONGEST_SECONDS: Final = 10.0
 """The longest pause between two connects to a platform that is away. Scaled."""
 PLATFORM_BACK_SECONDS: Final = 60.0

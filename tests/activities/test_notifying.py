@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,16 +62,20 @@ class Step:
     def alert(self, kind: str, **fields: str) -> None:
         self.alerts.append((kind, fields))
 
-    async def run(self, *platforms: str, attempt: int = 1, is_local: bool = False) -> NotifyResult:
+    async def run(
+        self, *platforms: str, attempt: int = 1, is_local: bool = False, waited: timedelta = timedelta(0)
+    ) -> NotifyResult:
         environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(environment.info, attempt=attempt, is_local=is_local)
+        environment.info = dataclasses.replace(
+            environment.info, attempt=attempt, is_local=is_local, scheduled_time=datetime.now(UTC) - waited
+        )
         ask = NotifyRequest(order_id=ORDER, result=RESULT, platforms=platforms)
         return await environment.run(self.work.notify_vehicle, ask)
 
-    async def again(self, *platforms: str, attempt: int = 1) -> ApplicationError:
+    async def again(self, *platforms: str, **how: Any) -> ApplicationError:
         """The failure that makes the engine try again."""
         with pytest.raises(ApplicationError) as failure:
-            await self.run(*platforms, attempt=attempt)
+            await self.run(*platforms, **how)
         return failure.value
 
 
@@ -144,6 +148,29 @@ async def test_an_attempt_at_a_platform_that_is_away_writes_nothing() -> None:
     for attempt in range(1, 6):
         assert (await step.again("new", attempt=attempt)).type == "NoticeNotAcknowledged"
     assert (step.book.writes, step.alerts) == (0, [])
+
+
+async def test_a_notice_that_ends_the_connection_at_each_try_calls_a_person_once_and_is_tried_on() -> None:
+    step = Step(REFUNDING)
+    step.notifier.down = {"new"}
+
+    for attempt in range(1, 15):
+        await step.again("new", attempt=attempt)
+
+    assert [kind for kind, _ in step.alerts] == ["notice_pending"]
+    assert (step.book.states["new"][0], step.book.writes) == ("pending", 1)
+
+
+async def test_a_platform_that_is_away_calls_a_person_for_its_notices_after_an_hour_alone() -> None:
+    step = Step(REFUNDING)
+    step.notifier.down, step.notifier.away_seconds = {"new"}, 600.0
+
+    await step.again("new", attempt=200, waited=timedelta(minutes=59))
+    assert step.alerts == []
+    await step.again("new", attempt=201, waited=timedelta(minutes=61))
+    await step.again("new", attempt=202, waited=timedelta(minutes=62))
+
+    assert [kind for kind, _ in step.alerts] == ["notice_pending"]
 
 
 async def test_attempts_beyond_the_most_leave_a_hung_platform_alone_and_another_is_published_to() -> None:
