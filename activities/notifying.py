@@ -115,10 +115,15 @@ class NotifyingActivities:
             if one.state == "acknowledged" or is_local():
                 continue
             called = _state(known, platform) == "pending"
-            kind = "notice_refused" if one.refused else "notice_pending" if self._is_overdue(one) else ""
-            if kind and not called:
-                self._alert(kind, order_id=request.order_id, platform=platform, why=one.why)
-            if (kind and not called) or (one.refused and known[platform].remark != one.why):
+            calls = not called and (one.refused or self._is_overdue(one))
+            if calls:
+                self._alert(
+                    "notice_refused" if one.refused else "notice_pending",
+                    order_id=request.order_id,
+                    platform=platform,
+                    why=one.why,
+                )
+            if calls or (one.refused and known[platform].remark != one.why):
                 news[platform] = (one.state, one.why)
         if news:
             await self._book.write_notices(request.order_id, request.result, news)
