@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from adapters.kafka.assignments import Record
 from adapters.order_book.book import Claim, ClaimResult
+from adapters.order_book.claims import ClaimsHeld
 from bridge import policies
 from bridge.admission import AdmissionLimit
 from bridge.dead_letters import Reason
@@ -170,11 +171,20 @@ class Pipeline:
             await self._claim(pass_on)
 
     async def _claim(self, batch: Sequence[Waiting]) -> None:
-        orders = [entry.order for entry in batch]
-        results = await self._outages.retry_while_unavailable("database", lambda: self._book.claim(orders))
-        self._admission.admit(sum(result.outcome is Claim.NEW for result in results))
+        """Those that another process holds wait in front of all others, and hold none of them up."""
+        results = await self._outages.retry_while_unavailable("database", lambda: self._claimed(batch))
+        self._admission.admit(sum(result is not None and result.outcome is Claim.NEW for result in results))
         for entry, result in zip(batch, results, strict=True):
-            self._go_on(entry.record, entry.order, result)
+            if result is not None:
+                self._go_on(entry.record, entry.order, result)
+        held = [entry for entry, result in zip(batch, results, strict=True) if result is None]
+        self._waiting.extendleft(reversed(held))
+
+    async def _claimed(self, batch: Sequence[Waiting]) -> Sequence[ClaimResult | None]:
+        try:
+            return await self._book.claim([entry.order for entry in batch])
+        except ClaimsHeld as held:
+            return held.results
 
     def _go_on(self, record: Record, order: PaidOrder, result: ClaimResult) -> None:
         match result.outcome:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from adapters.kafka.assignments import Record
 from adapters.kafka.watermark import PartitionAssignment
 from adapters.order_book.book import Claim, ClaimResult
+from adapters.order_book.claims import ClaimsHeld
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 
@@ -18,6 +19,8 @@ class FakeBook:
         self.content: dict[str, str] = {}
         self.payments: dict[tuple[str, str], str] = {}
         self.settled: set[str] = set()
+        self.held: set[str] = set()
+        """Orders that another process is just claiming."""
         self.calls = 0
         self.counted = 0
 
@@ -29,7 +32,10 @@ class FakeBook:
         self.calls += 1
         await asyncio.sleep(0)
         self._here()
-        return [self._claim(order) for order in orders]
+        results = [None if order.order_id in self.held else self._claim(order) for order in orders]
+        if None in results:
+            raise ClaimsHeld(results, next(iter(self.held)))
+        return [result for result in results if result is not None]
 
     def _claim(self, order: PaidOrder) -> ClaimResult:
         order_id, digest = order.order_id, order.content_digest()

@@ -123,6 +123,21 @@ async def test_of_two_that_conflict_the_lower_offset_stands_and_the_other_is_a_d
     assert assignment.committable() == 3
 
 
+async def test_an_order_that_another_process_holds_waits_in_front_and_holds_no_other_up() -> None:
+    """A bridge that was frozen in the middle of its claim (skypilot 10687, rudder-server 4598)."""
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.book.held.add("T00000001")
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(4)]))
+        await bench.until(lambda: len(bench.temporal.runs) == 3)
+        assert assignment.committable() == 1
+        assert not bench.outages.sentence("database")
+        bench.book.held.clear()
+        await bench.until(lambda: not assignment.in_flight)
+    assert sorted(bench.temporal.runs) == [f"T{n:08}" for n in range(4)]
+    assert assignment.committable() == 4
+
+
 async def test_one_payment_under_two_order_ids_is_a_conflict() -> None:
     assignment = PartitionAssignment("orders", 0)
     payment = paid_order("T00000001")["payment"]
