@@ -455,16 +455,6 @@ def _accepted_is_confirmed(patch: Patch) -> None:
 
 
 @_mutant(
-    "a zombie's refund is not met by the book", oracle.SETTLED_QUIET, oracle.SAME_NUMBER, oracle.ONE_REFUND, seed=3
-)
-def _zombie_refund(patch: Patch) -> None:
-    def authorize_refund(state: Any, now: Any, _times: Any, _number: Any) -> Any:
-        return replace(state, refund_sent_at=now, refund_answered="sent"), True
-
-    patch.setattr(refund_rules, "authorize_refund", authorize_refund)
-
-
-@_mutant(
     "refund goes on after the operator has paid",
     oracle.SETTLED_QUIET,
     oracle.ONE_REFUND,

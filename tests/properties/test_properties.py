@@ -65,6 +65,7 @@ async def test_no_plan_of_accidents_breaks_a_rule_on_the_real_server(time_skippi
     assert len(played) == EXAMPLES_ON_THE_SERVER
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_product_is_caught(name: str):
     mutant = MUTANTS[name]
