@@ -16,7 +16,7 @@ import httpx
 from devkit.audit.auditor import audit
 from devkit.servers.process import free_port
 from devkit.stack.tcp_proxy import TcpProxy
-from orders import book as rules
+from orders import carrier_rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.operator_shell import Done, OperatorShell, parsed, process_of, until
@@ -145,7 +145,7 @@ async def silent(shell: OperatorShell, command: str) -> None:
     assert (await shell.state(deployed, order)).outcome is None, "nothing is refunded by an operator's word alone"
     await shell.lift("carrier", order.order_id)
     await shell.ended(deployed, order, "refunded")
-    assert (await shell.state(deployed, order)).fact == "burnt"
+    assert (await shell.state(deployed, order)).carrier_outcome == "cancelled"
 
 
 @story("Partial")
@@ -170,7 +170,7 @@ async def contradicted(shell: OperatorShell, command: str) -> None:
     for answer in (Refused(code="SIM_SUSPENDED"), Completed(carrier_order_id="C1")):
         await deployed.book.decide(
             order.order_id,
-            lambda record, answer=answer: rules.record_response(replace(record.state, **sent), now, answer),
+            lambda record, answer=answer: carrier_rules.record_response(replace(record.state, **sent), now, answer),
             kind="post",
             detail=lambda _: {},
         )
@@ -243,7 +243,9 @@ async def cancel(shell: OperatorShell, command: str) -> None:
     await shell.run(command, deployed, order)
     await shell.ended(deployed, order, "refunded")
     entry = await shell.state(deployed, order)
-    assert (entry.fact, entry.fact_code) == ("burnt", "CANCELLED"), "by itself it would be NOT_FOUND_AND_BURNT"
+    assert (entry.carrier_outcome, entry.carrier_code) == ("cancelled", "CANCELLED"), (
+        "by itself it would be NOT_FOUND_AND_BURNT"
+    )
     [asked] = await shell.events(deployed, order, "refund_now" if "refund" in command else "cancel_requested")
     assert ("ticket 4711" in asked.detail["note"]) == (not command.startswith("temporal workflow cancel"))
 

@@ -30,7 +30,7 @@ async def flat(shell: OperatorShell, command: str) -> None:
     early = await shell.run(command, deployed, order, code=None)
     if early.code != 0:
         assert "Too early" in early.said
-        assert (await shell.state(deployed, order)).fact is None
+        assert (await shell.state(deployed, order)).carrier_outcome is None
 
         async def counts() -> bool:
             return (await shell.run(command, deployed, order, code=None)).code == 0

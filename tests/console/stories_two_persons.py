@@ -15,7 +15,11 @@ async def two_persons(shell: OperatorShell, command: str) -> None:
     assert " proposes " in said
     assert "Nothing follows yet: confirm with the same update by another operator." in said
     same = await shell.state(deployed, order)
-    assert (same.fact, same.cancel_reason, same.proposal) == (before.fact, before.cancel_reason, same.proposal)
+    assert (same.carrier_outcome, same.cancel_reason, same.proposal) == (
+        before.carrier_outcome,
+        before.cancel_reason,
+        same.proposal,
+    )
     assert same.proposed_by in ("Ann", "YOUR NAME")
     shown = (await shell.run("topup orders show $ORDER", deployed, order)).said
     assert f"{same.proposed_by} proposes {same.proposal} until " in shown
