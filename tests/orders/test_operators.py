@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from orders import carrier_rules, operator_rules, refund_rules
-from orders.outcomes import InDoubt, Refused
+from orders.outcomes import CarrierAnswer, InDoubt, Refused
 from orders.state import CANCELLED, RESOLVED_BY_OPERATOR, OrderState
 from tests.orders.states import (
     BURNT,
@@ -75,7 +75,7 @@ WITHOUT_A_NUMBER = [doubt.model_copy(update={"carrier_order_id": ""}) for doubt 
 MALFORMED = InDoubt(cause="answered", why="No state.", carrier_order_id="C-4711")
 
 
-def gives_up(state: OrderState, answer: InDoubt) -> Refused | InDoubt:
+def gives_up(state: OrderState, answer: InDoubt) -> CarrierAnswer:
     return carrier_rules.carrier_gave_up(state, at(999), answer)[1]
 
 
