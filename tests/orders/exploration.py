@@ -717,10 +717,16 @@ def record_and_give_up(state: OrderState, now: datetime, answer: Any) -> Any:
 
 def event_of(words: str) -> str:
     """The class of an event, from its words."""
-    first = words.partition(":")[0]
-    if first in ("time passes", "operator"):
-        return first.split()[0]
-    return "answer" if "hears" in words else "own"
+    who, _, what = words.partition(": ")
+    if who in ("time passes", "listens"):
+        return "time"
+    if who.startswith("another run"):
+        return "another run"
+    if who in ("place", "query", "burn", "refund", "query_refund") and what.startswith("hears"):
+        return "provider's answer" if "refund" in who else "carrier's answer"
+    if what.startswith("no connection"):
+        return "not sent"
+    return who if who == "operator" else "intent written" if who != "settle" else "end written"
 
 
 # --- the outside world -------------------------------------------------------------------------------------------

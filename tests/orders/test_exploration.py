@@ -139,11 +139,6 @@ def fresh_date(state: OrderState, now: datetime, times: CarrierTimes, body: Any)
     return after, right
 
 
-def a_grant_keeps_its_evidence(state: OrderState, now: datetime, times: CarrierTimes, body: Any) -> Any:
-    after, right = RULES["authorize_post"](state, now, times, body)
-    return (replace(after, not_found_at=state.not_found_at) if right is not None else after), right
-
-
 def a_right_until_the_date(state: OrderState, now: datetime, times: CarrierTimes, body: Any) -> Any:
     after, right = RULES["authorize_post"](state, now, times, body)
     if right is not None and after.completion_date is not None:
@@ -240,7 +235,6 @@ def closed_once_is_enough(state: OrderState, now: datetime, times: CarrierTimes,
 
 MUTANTS: list[tuple[str, Mutant, tuple[str, ...]]] = [
     ("authorize_post", fresh_date, ASKING),
-    ("authorize_post", a_grant_keeps_its_evidence, ASKING),
     ("withdraw_post", anyone_may_withdraw, ASKING),
     ("record_post_response", unanswered_is_not_sent, ASKING),
     ("record_response", a_409_is_a_refusal, KINDS),
@@ -264,7 +258,7 @@ def test_a_mutant_of_a_rule_is_found(
     _mutate(monkeypatch, rule, mutant)
 
     with pytest.raises(Broken):
-        Exploration(faults=2, kinds=kinds).explore()
+        Exploration(faults=2 if mutant is anyone_may_withdraw else 1, kinds=kinds, reopens=False).explore()
 
 
 def counts_from_the_grant(state: OrderState, times: CarrierTimes) -> Any:
@@ -322,7 +316,9 @@ def burn_at_the_last_moment_of_a_post(state: OrderState, now: datetime, times: C
 
 
 def burn_without_an_empty_get(state: OrderState, now: datetime, times: CarrierTimes) -> Any:
-    return RULES["next_step"](replace(state, not_found_at=state.not_found_at or now), now, times)
+    """Costs no money: a carrier that knows the order answers the cancel with 409."""
+    step = RULES["next_step"](replace(state, not_found_at=now), now, times)
+    return step if isinstance(step, CancelAtCarrier) else RULES["next_step"](state, now, times)
 
 
 def refund_in_doubt(state: OrderState, now: datetime, times: CarrierTimes) -> Any:
@@ -367,13 +363,13 @@ def _last_post(state: OrderState, times: CarrierTimes) -> datetime:
 DECISIONS: list[tuple[Mutant, str, tuple[str, ...]]] = [
     (submit_again_without_evidence, "P7", ASKING),
     (submit_after_a_cancel, "C8", ASKING),
-    (submit_too_late, "P7|P6|C8", ASKING),
+    (submit_too_late, "P7b", ASKING),
     (burn_too_early, "B5 refused", BURNING),
     (burn_at_the_last_moment_of_a_post, "B5 refused", BURNING),
-    (burn_without_an_empty_get, "P8|P9", BURNING),
-    (refund_in_doubt, "R4", KINDS),
+    (burn_without_an_empty_get, "P8", BURNING),
+    (refund_in_doubt, "C8|R4", KINDS),
     (a_denied_refund_leaves_again_unasked, "R5", REFUNDING),
-    (send_after_paid_another_way, "M2|R5", REFUNDING),
+    (send_after_paid_another_way, "R5", REFUNDING),
     (delivered_without_an_outcome, "B5 delivered", KINDS),
     (refunded_by_the_intent, "B5 refunded", REFUNDING),
     (a_reopened_run_submits_unasked, "P9", ASKING),
@@ -388,7 +384,7 @@ def test_a_mutant_of_the_decision_is_found_by_the_invariant_that_it_breaks(
     _mutate(monkeypatch, "next_step", mutant)
 
     with pytest.raises(Broken, match=f"^({breaks})"):
-        Exploration(faults=2, kinds=kinds).explore()
+        Exploration(faults=1, kinds=kinds, reopens=mutant is a_reopened_run_submits_unasked).explore()
 
 
 def test_closed_seen_once_is_not_enough(monkeypatch: pytest.MonkeyPatch):
