@@ -1,11 +1,12 @@
-"""Every state that one order can get into: the real rules of the book, driven by all interleavings of its activities.
+"""Every state that one order can get into: `next_step` and the rules it guards, driven by all interleavings.
 
 Carrier, provider, operators and clock are free to do what contracts §3 to §5 let them do. Any activity may start at any
-moment, with any evidence that an activity has ever returned: so nothing here rests on the saga's own order of steps.
+moment at which its own guard lets it: so nothing here rests on the saga's own order of steps.
 An attempt may stay where it is for ever (it died) or go on at any later moment (it was frozen, or its run is gone).
 
 What costs one of the few `faults` of an exploration: an attempt beside others that have not ended, a request that is
-late or lost, an answer that is lost or says 5xx. Cancel, `resolve`, time, lag and slow carriers are free.
+late or lost, an answer that is lost or says 5xx, a run that is gone and another that takes the order up. Cancel,
+`resolve`, `retry_now`, time, lag and slow carriers are free.
 
 With `restores`, the row may be rolled back, once, at the price of a fault, to what it was at any earlier moment: every
 attempt has ended then, what was sent may still arrive.
@@ -17,25 +18,30 @@ Invariants, checked in every state (`Broken`):
     P6 one body is on its way per order · P7 a further POST is granted only after a `GET` that was asked after the last
     grant · C8 no POST is granted after a cancel, a burn intent or a refund intent
     P7b and, where the last POST was not answered, asked the longest latency + the lag after it may have left
+    P8 a burn of what was posted rests on an empty `GET` that was asked after the last grant
+    P9 a run that takes the order up asks the carrier before it posts or burns
     A9 after a restore nothing is sent unasked: no POST before a `GET` that was asked when all that the lost time had
     sent has arrived, no refund number before the provider was asked for it
-    and no rule raises.
+    R5 a refund number that the provider has refused leaves again only where an operator has asked for it · R6 the next
+    number follows one that was seen `CLOSED` twice
+    N1 `next_step` says one step in every state, and `Done` in those that have their end · N2 no rule moves the status
+    where `orders.lifecycle` knows no way
+    and no rule raises. Beside these `dead_ends` finds the states that the saga alone gets out of no more.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
-from orders.book import BurnAuthorized, CarrierTimes, OrderState, PostAuthorized, RefundAuthorized
-
-from orders import book
+from orders import carrier_rules, lifecycle, next_step, operator_rules, refund_rules
+from orders.carrier_rules import PostAuthorized
+from orders.next_step import Done, NextStep, QueryCarrier, QueryRefund, SendRefund
 from orders.outcomes import (
     Completed,
     InDoubt,
-    NotFound,
     RefundAccepted,
     RefundAnswer,
     RefundClosed,
@@ -45,7 +51,8 @@ from orders.outcomes import (
     RefundUnknown,
     Refused,
 )
-from tests.orders.entries import START, TIMES, at, body_of, claimed
+from orders.state import CANCELLED, RESOLVED_BY_OPERATOR, CarrierTimes, OrderState
+from tests.orders.states import START, TIMES, at, body_of, claimed
 
 KINDS = ("place", "query", "burn", "refund")
 TICKS = (0, 91, 241, 316, 406)
@@ -80,14 +87,33 @@ PROVIDER_SAYS: dict[str, RefundAnswer] = {
 }
 
 
-_MOMENTS = ("burn_at", "fact_at", "refund_at", "refund_sent_at", "refund_confirmed_at", "settled_at")
+STEPS: Final = get_args(get_args(NextStep)[0])
+_MOMENTS = (
+    "in_doubt_since",
+    "burn_at",
+    "carrier_outcome_at",
+    "refund_at",
+    "refund_sent_at",
+    "refund_denied_at",
+    "refund_confirmed_at",
+    "settled_at",
+)
+_OF_DOUBT = (
+    "body",
+    "completion_date",
+    "last_post_at",
+    "last_post_answered_at",
+    "carrier_not_before",
+    "not_found_at",
+    "reopened_at",
+    "burn_at",
+)
 _NO_DOUBT: dict[str, Any] = {
-    **dict.fromkeys(("body", "completion_date", "last_post_at", "last_post_answered_at", "carrier_not_before")),
+    **dict.fromkeys(_OF_DOUBT),
     "posts": 0,
-    "burn_at": None,
     "cancel_reason": "",
     "resolution_note": "",
-    "fact_code": "",
+    "carrier_code": "",
 }
 """What no rule looks at any more once the carrier's final word is booked."""
 
@@ -101,7 +127,7 @@ class Attempt(NamedTuple):
 
 
 class World(NamedTuple):
-    """One state. `row` is the number of an entry (`Exploration.entries`); the last line is for the invariants alone."""
+    """One state. `row` is the number of a state (`Exploration.states`); the last line is for the invariants alone."""
 
     row: int
     tick: int = 0
@@ -113,11 +139,12 @@ class World(NamedTuple):
     bank: int = 0
     late: tuple[tuple[str, Any], ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    evidence: tuple[tuple[int, int], ...] = ()
-    closed: int = 0
     faults: int = 0
     grants: int = 0
-    asked: bool = True
+    asked: int = -1
+    """The tick at which the newest `GET` was asked that was heard, empty, with no POST authorized since."""
+    reopened: int = -1
+    """The tick at which another run took the order up."""
     leaves_before: tuple[datetime, ...] = ()
     """For each POST that the row knows, until when its right lasts."""
     on_its_way: bytes = b""
@@ -127,6 +154,10 @@ class World(NamedTuple):
     """The tick at which that row came back; -1: it has not."""
     asked_for: tuple[int, ...] = ()
     """Refund numbers that the provider was asked for since."""
+    denied: tuple[int, ...] = ()
+    """Refund numbers that are known as refused, and that nobody has asked for again."""
+    closed: tuple[int, ...] = ()
+    """Refund numbers that were seen `CLOSED`, each as often as it was."""
 
 
 class Broken(Exception):
@@ -146,6 +177,7 @@ class Exploration:
             adapter, not of a rule).
         restores: whether the row may be rolled back once to what it was.
         mode: whether the rules are told of the restore.
+        reopens: whether another run may take the order up, at the price of a fault.
         times: the carrier's; `ticks` lie on both sides of what follows from them.
         ticks: the moments at which things happen, in seconds.
     """
@@ -158,6 +190,7 @@ class Exploration:
         one_transaction: bool = True,
         restores: bool = False,
         mode: bool = True,
+        reopens: bool = True,
         times: CarrierTimes = TIMES,
         ticks: tuple[int, ...] = TICKS,
     ) -> None:
@@ -166,14 +199,18 @@ class Exploration:
         self.one_transaction = one_transaction
         self.restores = restores
         self.mode = mode
+        self.reopens = reopens
         self.ticks = ticks
-        self._times = times
+        self._times = replace(times, refund_again_after=timedelta(0))
         self._hidden = times.longest_latency + times.visibility_lag
-        self.entries: list[OrderState] = []
+        self.states: list[OrderState] = []
         self.rights: list[PostAuthorized] = []
         self.parents: dict[World, tuple[World, str] | None] = {}
         self._rows: dict[OrderState, int] = {}
         self._decided: dict[Any, tuple[int, Any]] = {}
+        self._next: dict[Any, NextStep] = {}
+        self.follows: set[tuple[str, str, str]] = set()
+        """Which kind of next step can follow which, and by what class of event."""
 
     def explore(self) -> None:
         """Walk all states.
@@ -193,6 +230,8 @@ class Exploration:
                         self.parents[after] = (world, words)
                         self.check(after)
                         queue.append(after)
+                    if after.restored == world.restored:
+                        self.follows.add((self.next(world).kind, self.next(after).kind, event_of(words)))
             except Broken as broken:
                 raise Broken(f"{broken}\n{self.path_to(world)}") from None
 
@@ -216,7 +255,7 @@ class Exploration:
 
     def path_to(self, world: World) -> str:
         """What led there, a line per step."""
-        lines = [f"{world}\n{self.entries[world.row]}"]
+        lines = [f"{world}\n{self.states[world.row]}"]
         while (step := self.parents[world]) is not None:
             world, words = step
             lines.append(f"t={self.ticks[world.tick]:<4} {words}")
@@ -224,45 +263,63 @@ class Exploration:
 
     def check(self, world: World) -> None:
         """The invariants of a state."""
-        entry = self.entries[world.row]
+        state = self.states[world.row]
         paid_back = world.provider.count("success") + world.bank
+        step = self.next(world)
+        _hold("N1", isinstance(step, STEPS) and isinstance(step, Done) == (state.outcome is not None))
         _hold("M1", world.sold <= 1)
         _hold("M2", paid_back <= 1)
         _hold("M3", not (world.sold and paid_back))
-        _hold("B5 sold", entry.fact != "sold" or world.sold == 1)
-        _hold("B5 refused", entry.fact not in ("refused", "burnt") or not world.sold)
-        _hold("B5 delivered", entry.outcome != "delivered" or world.sold == 1)
-        _hold("B5 refunded", entry.outcome != "refunded" or paid_back == 1)
+        _hold("B5 sold", state.carrier_outcome != "completed" or world.sold == 1)
+        _hold("B5 refused", state.carrier_outcome not in ("rejected", "cancelled") or not world.sold)
+        _hold("B5 delivered", state.outcome != "delivered" or world.sold == 1)
+        _hold("B5 refunded", state.outcome != "refunded" or paid_back == 1)
 
     # --- the book -----------------------------------------------------------------------------------------------
 
-    def decide(self, world: World, rule: Callable[..., Any], *arguments: Any, of_post: int = 0) -> tuple[World, Any]:
-        """One transaction: a rule on the row as it is now. Rules are pure, so each question is asked once."""
-        question = (rule, world.row, arguments, of_post)
-        if question not in self._decided:
-            before = self.entries[world.row]
+    def next(self, world: World) -> NextStep:
+        """What `next_step` says of a state."""
+        question = (world.row, world.tick, world.restored)
+        if question not in self._next:
             try:
-                after, answer = rule(before, *arguments, of_post=of_post) if of_post else rule(before, *arguments)
+                self._next[question] = next_step.next_step(self.states[world.row], self.now(world), self.times(world))
+            except Exception as error:
+                raise Broken(f"next_step raises {error!r}") from error
+        return self._next[question]
+
+    def decide(self, world: World, rule: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[World, Any]:
+        """One transaction: a rule on the row as it is now. Rules are pure, so each question is asked once."""
+        question = (rule, world.row, world.tick, world.restored, arguments, tuple(named.items()))
+        if question not in self._decided:
+            before = self.states[world.row]
+            try:
+                after, answer = rule(before, *arguments, **named)
+                after = carrier_rules.call_if_needed(after, self.now(world), self.times(world))
             except Exception as error:
                 raise Broken(f"{getattr(rule, '__name__', rule)} raises {error!r}") from error
-            _hold("B5 a fact stays", before.fact in (None, after.fact))
+            _hold("B5 a fact stays", before.carrier_outcome in (None, after.carrier_outcome))
             _hold("B5 an end stays", before.outcome is None or before == after)
+            legal = before.status == after.status or after.status in lifecycle.TRANSITIONS[before.status]
+            _hold(f"N2 {before.status} to {after.status} by {getattr(rule, '__name__', rule)}", legal)
             self._decided[question] = self._row_of(after), answer
         row, answer = self._decided[question]
         return world._replace(row=row), answer
 
-    def _row_of(self, entry: OrderState) -> int:
-        """Entries that differ only in moments and words on which no rule decides are one."""
-        changes: dict[str, Any] = {name: START for name in _MOMENTS if getattr(entry, name) is not None}
-        if entry.fact is not None:
+    def _row_of(self, state: OrderState) -> int:
+        """States that differ only in moments and words on which no rule decides are one."""
+        changes: dict[str, Any] = {name: START for name in _MOMENTS if getattr(state, name) is not None}
+        if state.carrier_outcome is not None:
             changes |= _NO_DOUBT
-        entry = replace(entry, reason="", burn_reason="", carrier_order_id="", **changes)
-        if entry.cancel_reason:
-            entry = replace(entry, cancel_reason=book.CANCELLED)
-        if entry not in self._rows:
-            self._rows[entry] = len(self.entries)
-            self.entries.append(entry)
-        return self._rows[entry]
+        asked, denied = state.retry_requested_at, state.refund_denied_at
+        again = asked is not None and denied is not None and asked > denied
+        changes["retry_requested_at"] = START + timedelta(seconds=1) if again else None
+        state = replace(state, reason="", burn_reason="", carrier_order_id="", **changes)
+        if state.cancel_reason:
+            state = replace(state, cancel_reason=CANCELLED)
+        if state not in self._rows:
+            self._rows[state] = len(self.states)
+            self.states.append(state)
+        return self._rows[state]
 
     def _tidy(self, world: World) -> World:
         """Forget what can change nothing any more: all of the doubt, once both sides have their final word."""
@@ -271,23 +328,23 @@ class Exploration:
             for kind, what in world.late
             if (world.provider[what - 1] if kind == "refund" else world.carrier) == "-"
         )
-        known = world.leaves_before[: self.entries[world.row].posts]
+        known = world.leaves_before[: self.states[world.row].posts]
         since = world.since if world.since == world.tick else -1
         world = world._replace(late=late, since=since, leaves_before=known)
         if self._may_be_backed_up(world) or self._may_be_restored(world):
             return world
-        if self.entries[world.row].fact is None or world.carrier in ("-", "in flight"):
+        if self.states[world.row].carrier_outcome is None or world.carrier in ("-", "in flight"):
             return world
         return world._replace(
             tick=len(self.ticks) - 1,
             since=-1,
             body=b"",
-            evidence=(),
             grants=MOST_GRANTS,
-            asked=True,
+            asked=-1,
+            reopened=-1,
             leaves_before=(),
             on_its_way=b"",
-            attempts=tuple(attempt for attempt in world.attempts if attempt.kind == "refund"),
+            attempts=tuple(attempt for attempt in world.attempts if attempt.kind in ("refund", "query_refund")),
         )
 
     # --- what can happen next -----------------------------------------------------------------------------------
@@ -295,22 +352,26 @@ class Exploration:
     def moves(self, world: World) -> Moves:
         """Every next state, in words."""
         yield from self._starts(world)
-        for index, attempt in enumerate(world.attempts):
-            rest = world._replace(attempts=world.attempts[:index] + world.attempts[index + 1 :])
-            step = {"place": self._place, "query": self._query, "burn": self._burn, "refund": self._refund}
-            for words, after in step[attempt.kind](rest, attempt):
-                yield f"{attempt.kind}: {words}", after
+        yield from self._goes_on(world)
         for index, (kind, what) in enumerate(world.late):
             rest = world._replace(late=world.late[:index] + world.late[index + 1 :])
             for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
                 yield f"a late {kind}: {words}", after
         yield from self._operators(world)
         yield from _surroundings(world, self.ticks)
+        yield from self._reopens(world)
         if self._may_be_backed_up(world):
             yield "a backup is made", world._replace(backup=world.row)
         if self._may_be_restored(world) and world.backup != world.row:
             lost = world._replace(row=world.backup, backup=-1, restored=world.tick, faults=world.faults + 1)
-            yield "the backup is restored", lost._replace(attempts=(), asked=False, asked_for=())
+            yield "the backup is restored", lost._replace(attempts=(), asked=-1, asked_for=(), denied=(), closed=())
+
+    def _reopens(self, world: World) -> Moves:
+        state = self.states[world.row]
+        if self.reopens and state.carrier_outcome is None and world.reopened < world.tick:
+            for fault in self._fault(world):
+                after, _ = self.decide(fault, operator_rules.reopen, self.now(world))
+                yield "another run takes the order up", after._replace(reopened=world.tick)
 
     def _may_be_backed_up(self, world: World) -> bool:
         in_time = world.faults < self.faults and world.tick <= LAST_RESTORE_TICK
@@ -330,57 +391,91 @@ class Exploration:
         """The moment of a state."""
         return at(self.ticks[world.tick])
 
-    def _starts(self, world: World) -> Moves:  # noqa: C901 - one arm per activity
+    def _goes_on(self, world: World) -> Moves:
+        """An attempt takes its next step."""
+        step = {
+            "place": self._place,
+            "query": self._query,
+            "burn": self._burn,
+            "refund": self._refund,
+            "query_refund": self._query_refund,
+        }
+        for index, attempt in enumerate(world.attempts):
+            rest = world._replace(attempts=world.attempts[:index] + world.attempts[index + 1 :])
+            for words, after in step[attempt.kind](rest, attempt):
+                yield f"{attempt.kind}: {words}", after
+
+    def _starts(self, world: World) -> Moves:
         """Any activity, at any moment. One beside another costs a fault: the other is frozen, or its run is gone."""
-        now, entry = self.now(world), self.entries[world.row]
-        settled, _ = self.decide(world, book.settle, now)
-        if settled.row != world.row:
-            yield "settle", settled
+        now, times = self.now(world), self.times(world)
+        for name, rule in (("settle", refund_rules.settle), ("start refund", refund_rules.start_refund)):
+            after, _ = self.decide(world, rule, now, times)
+            if after.row != world.row and (name == "settle" or "refund" in self.kinds):
+                yield name, after
         if world.attempts and world.faults == self.faults:
             return
         cost = world._replace(faults=world.faults + 1) if world.attempts else world
         for kind in self.kinds:
-            if kind == "place" and world.grants < MOST_GRANTS and self.one_transaction:
-                yield from self._takes_a_right(cost, world.row)
-            elif kind == "place" and world.grants < MOST_GRANTS and entry.posts == 0:
-                yield "place reads the row", _with(cost, "place", "write", world.row)
-            elif kind == "query" and entry.fact is None:
-                yield "query starts", _with(cost, "query", "send", entry.posts, world.tick, world.grants)
-            elif kind == "burn":
-                after, answer = self.decide(cost, book.authorize_burn, now, self.times(world))
-                if isinstance(answer, BurnAuthorized):
-                    yield "burn starts", _with(after, "burn", "send")
-            elif kind == "refund":
-                rule = _grant_refund_restored if world.restored >= 0 and self.mode else book.authorize_refund
-                after, answer = self.decide(cost, rule, now)
-                if isinstance(answer, RefundAuthorized):
-                    yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
+            yield from self._start(cost, kind)
+
+    def _start(self, world: World, kind: str) -> Moves:
+        state, step = self.states[world.row], self.next(world)
+        if kind == "place" and world.grants < MOST_GRANTS and self.one_transaction:
+            yield from self._takes_a_right(world, world.row)
+        elif kind == "place" and world.grants < MOST_GRANTS and state.posts == 0:
+            yield "place reads the row", _with(world, "place", "write", world.row)
+        elif kind == "query" and state.carrier_outcome is None:
+            yield "query starts", _with(world, "query", "send", state.posts, world.tick)
+        elif kind == "burn":
+            after, closed = self.decide(world, carrier_rules.authorize_burn, self.now(world), self.times(world))
+            if closed:
+                _hold("P8", not state.posts or self._asked(world))
+                _hold("P9", world.reopened < 0 or self._asked(world))
+                yield "burn starts", _with(after, "burn", "send")
+        elif kind == "refund" and state.refund_sequence <= MOST_REFUND_NUMBERS:
+            number = state.refund_sequence
+            if isinstance(step, SendRefund):
+                asks = refund_rules.must_ask_first(state, self.times(world))
+                hand = (number, state.refund_answered == "closed")
+                yield "refund starts", _with(world, "refund", "ask" if asks else "leave", *hand)
+            elif isinstance(step, QueryRefund):
+                yield "query_refund starts", _with(world, "query_refund", "ask", number)
+
+    def _asked(self, world: World) -> bool:
+        """Whether a `GET` was asked that every run and every restore lets count."""
+        if world.asked < world.reopened or world.asked < 0:
+            return False
+        return world.restored < 0 or at(self.ticks[world.asked]) >= at(self.ticks[world.restored]) + self._hidden
 
     def _takes_a_right(self, world: World, row: int) -> Moves:
         """`row`: the row as the attempt has read it; with one transaction, as it is now."""
-        now, before = self.now(world), self.entries[world.row]
-        for proof in (None, *world.evidence):
-            evidence = proof and NotFound(posts=proof[0], asked_at=at(self.ticks[proof[1]]).timestamp())
-            after, answer = self.decide(
-                world._replace(row=row), book.authorize_post, now, self.times(world), body_of, evidence
-            )
-            if isinstance(answer, PostAuthorized):
-                _hold("A9" if world.restored >= 0 else "P7", (before.posts == 0 and world.restored < 0) or world.asked)
-                _hold("P7b", self._asked_late_enough(world, before, proof))
-                _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
-                if answer not in self.rights:
-                    self.rights.append(answer)
-                known = (*world.leaves_before[: before.posts], answer.send_before)
-                after = after._replace(grants=world.grants + 1, asked=False, leaves_before=known)
-                yield f"place gets POST {answer.number}", _with(after, "place", "send", self.rights.index(answer))
+        before = self.states[world.row]
+        after, right = self.decide(
+            world._replace(row=row), carrier_rules.authorize_post, self.now(world), self.times(world), body_of
+        )
+        if right is None:
+            return
+        _hold("P9", world.reopened < 0 or world.asked >= world.reopened)
+        first = before.posts == 0 and world.restored < 0
+        _hold("A9" if world.restored >= 0 else "P7", first or self._asked(world))
+        _hold("P7b", first or self._asked_late_enough(world, before))
+        _hold("C8", not (before.cancel_reason or before.burn_at or before.refund_sequence))
+        if right not in self.rights:
+            self.rights.append(right)
+        known = (*world.leaves_before[: before.posts], right.send_before)
+        after = after._replace(grants=world.grants + 1, asked=-1, leaves_before=known)
+        yield (
+            f"place gets POST {right.number}",
+            _with(after, "place", "send", self.rights.index(right), world.asked),
+        )
 
-    def _asked_late_enough(self, world: World, before: OrderState, proof: tuple[int, int] | None) -> bool:
-        if not world.leaves_before or before.posts == 0 or before.last_post_answered_at is not None or proof is None:
+    def _asked_late_enough(self, world: World, before: OrderState) -> bool:
+        if not world.leaves_before or before.posts == 0 or before.last_post_answered_at is not None:
             return True
         left_by = world.leaves_before[before.posts - 1]
         if world.restored >= 0:  # nobody was left to send it
             left_by = min(left_by, at(self.ticks[world.restored]))
-        return at(self.ticks[proof[1]]) >= left_by + self._hidden
+        return at(self.ticks[world.asked]) >= left_by + self._hidden
 
     # --- the activities, a step at a time; what they do is what `activities` does ----------------------------------
 
@@ -389,101 +484,143 @@ class Exploration:
         if attempt.step == "write":
             yield from self._takes_a_right(world, attempt.hand[0])
         elif attempt.step == "send":
-            right = self.rights[attempt.hand[0]]
-            back, _ = self.decide(world, book.withdraw_post, right)
-            yield "no connection", back._replace(asked=True) if back.row != world.row else back
+            right, asked = self.rights[attempt.hand[0]], attempt.hand[1]
+            back, _ = self.decide(world, carrier_rules.withdraw_post, right)
+            if back.row != world.row:
+                back = back._replace(asked=max(asked, back.asked))
+            yield "no connection", back
             _hold("P6", world.on_its_way in (b"", right.body))
             sent = world._replace(on_its_way=right.body)
             for words, after, answer in _arrives(sent, "POST", right.body, self.now(sent)):
-                yield words, _with(after, "place", "record_response", right.number, answer)
+                yield words, _with(after, "place", "record", right.number, answer)
                 for lost in self._fault(after):
-                    yield (
-                        f"{words}; the answer is lost",
-                        _with(lost, "place", "record_response", right.number, "nothing"),
-                    )
+                    yield f"{words}; the answer is lost", _with(lost, "place", "record", right.number, "nothing")
             for fault in self._fault(sent):
                 late = fault._replace(late=(*fault.late, ("POST", right.body)))
-                yield "the POST is late or lost", _with(late, "place", "record_response", right.number, "nothing")
-                yield "HTTP 500, nothing done", _with(fault, "place", "record_response", right.number, "500")
+                yield "the POST is late or lost", _with(late, "place", "record", right.number, "nothing")
+                yield "HTTP 500, nothing done", _with(fault, "place", "record", right.number, "500")
         else:
             number, answer = attempt.hand
-            yield f"hears {answer}", self.decide(world, book.record_response, now, SAYS[answer], of_post=number)[0]
+            world, _ = self.decide(world, carrier_rules.record_post_response, now, SAYS[answer], number)
+            yield f"hears {answer}", world
 
     def _query(self, world: World, attempt: Attempt) -> Moves:
         now = self.now(world)
         if attempt.step == "send":
-            posts, tick, grants = attempt.hand
+            posts, tick = attempt.hand
             counts = world.restored < 0 or at(self.ticks[tick]) >= at(self.ticks[world.restored]) + self._hidden
-            asked = world._replace(asked=world.asked or (grants == world.grants and counts))
             if world.carrier == "-" or world.since == world.tick:
-                if world.restored >= 0 and counts and not world.asked:
-                    asked = asked._replace(on_its_way=b"")  # what the lost time has sent, if anything, did nothing
-                yield "GET, empty", _with(asked, "query", "record_response", "empty", posts, tick)
+                asked = world
+                if world.restored >= 0 and counts and world.asked < 0:
+                    asked = world._replace(on_its_way=b"")  # what the lost time has sent, if anything, did nothing
+                yield "GET, empty", _with(asked, "query", "record", "empty", posts, tick)
             if world.carrier != "-":
-                yield f"GET, {world.carrier}", _with(asked, "query", "record_response", world.carrier)
+                yield f"GET, {world.carrier}", _with(world, "query", "record", world.carrier)
             return
         answer = attempt.hand[0]
         if answer == "empty":
             posts, tick = attempt.hand[1:]
-            empty = NotFound(posts=posts, asked_at=at(self.ticks[tick]).timestamp())
-            world, weighed = self.decide(world, book.assess_not_found, now, self.times(world), empty)
-            counts = posts or world.restored >= 0
-            if isinstance(weighed.answer, NotFound) and weighed.answer.may_post and counts:
-                world = world._replace(evidence=tuple(sorted({**dict(world.evidence), posts: tick}.items())))
+            if posts == self.states[world.row].posts:
+                world = world._replace(asked=max(world.asked, tick))
+            world, _ = self.decide(
+                world,
+                carrier_rules.record_not_found,
+                now,
+                self.times(world),
+                asked_at=at(self.ticks[tick]),
+                posts=posts,
+            )
         else:
-            world, heard = self.decide(world, book.record_response, now, SAYS[answer])
-            if isinstance(heard, InDoubt):
-                world, _ = self.decide(world, book.carrier_gave_up, now, heard)
+            world, _ = self.decide(world, record_and_give_up, now, SAYS[answer])
         yield f"hears {answer}", world
 
     def _burn(self, world: World, attempt: Attempt) -> Moves:
         if attempt.step == "send":
             for words, after, answer in _arrives(world, "cancel", None, self.now(world)):
-                yield words, _with(after, "burn", "record_response", answer)
+                yield words, _with(after, "burn", "record", answer)
             for fault in self._fault(world):
                 yield "the cancel is late or lost", fault._replace(late=(*fault.late, ("cancel", None)))
         else:
             answer = attempt.hand[0]
-            yield f"hears {answer}", self.decide(world, book.record_response, self.now(world), SAYS[answer])[0]
+            yield f"hears {answer}", self.decide(world, record_and_give_up, self.now(world), SAYS[answer])[0]
 
     def _refund(self, world: World, attempt: Attempt) -> Moves:
-        """Ask first unless the intent is fresh; a new number only from one that was seen `CLOSED` twice."""
-        now, number = self.now(world), attempt.hand[0]
+        """Ask first unless nobody can have sent it; a new number only from one that was seen `CLOSED` twice."""
+        now, times, number = self.now(world), self.times(world), attempt.hand[0]
         if attempt.step == "ask":
-            if world.restored >= 0:
-                world = world._replace(asked_for=tuple(sorted({*world.asked_for, number})))
-            yield "asks", _with(world, "refund", "asked", number, world.provider[number - 1])
+            yield (
+                "asks",
+                _with(self._asks_for(world, number), "refund", "asked", *attempt.hand, self._said(world, number)),
+            )
         elif attempt.step == "asked":
             yield from self._refund_asked(world, attempt)
+        elif attempt.step == "close":
+            before = self.states[world.row].refund_sequence
+            world, _ = self.decide(world, refund_rules.close_refund_number, number)
+            _hold("R6", self.states[world.row].refund_sequence == before or world.closed.count(before) > 1)
+            yield "goes on to the next number", world
         elif attempt.step == "leave":
-            world, leaves = self.decide(world, book.mark_refund_sent, now, number)
-            yield f"leaves: {leaves}", _with(world, "refund", "send", number) if leaves else world
+            world, leaves = self.decide(world, refund_rules.authorize_refund, now, times, number)
+            if leaves:
+                _hold("R5", number not in world.denied)
+                world = _with(world, "refund", "send", number)
+            yield f"leaves: {leaves}", world
         elif attempt.step == "send":
-            _hold("R4", self.entries[world.row].fact in ("refused", "burnt") and not world.sold)
+            state = self.states[world.row]
+            _hold("R4", state.carrier_outcome in ("rejected", "cancelled") and not world.sold)
             _hold("A9 refund", world.restored < 0 or number in world.asked_for)
-            for words, after, answer in _arrives(world, "refund", number, self.now(world)):
-                yield words, _with(after, "refund", "record_response", answer)
+            for words, after, answer in _arrives(world, "refund", number, now):
+                yield words, _with(after, "refund", "record", number, answer)
             for fault in self._fault(world):
                 late = fault._replace(late=(*fault.late, ("refund", number)))
-                yield "the refund is late or lost", _with(late, "refund", "record_response", "nothing")
+                yield "the refund is late or lost", _with(late, "refund", "record", number, "nothing")
         else:
-            answer = attempt.hand[0]
-            yield f"hears {answer}", self.decide(world, book.record_refund_response, now, PROVIDER_SAYS[answer])[0]
+            world, _ = self._hear_refund(world, number, attempt.hand[1])
+            yield f"hears {attempt.hand[1]}", world
 
     def _refund_asked(self, world: World, attempt: Attempt) -> Moves:
-        now, number = self.now(world), attempt.hand[0]
-        world, heard = self.decide(world, book.record_refund_response, now, PROVIDER_SAYS[attempt.hand[1]])
-        if isinstance(heard, RefundClosed) and world.closed < number:
-            yield "sees CLOSED", world._replace(closed=number)
-            return
-        if isinstance(heard, RefundClosed):
-            world, number = self.decide(world, book.close_refund_number, number)
-            if world.restored >= 0 and self.mode and number <= MOST_REFUND_NUMBERS:
-                yield "goes on to the next number", _with(world, "refund", "ask", number)
-                return
-        if isinstance(heard, RefundClosed | RefundUnknown) and number <= MOST_REFUND_NUMBERS:
-            world = _with(world, "refund", "leave", number)
-        yield f"hears {heard.kind}", world
+        number, was_closed, says = attempt.hand
+        world, heard = self._hear_refund(world, number, says)
+        if isinstance(heard, RefundClosed) and was_closed:
+            world = _with(world, "refund", "close", number, was_closed)
+        elif isinstance(self.next(world), SendRefund) and not isinstance(heard, RefundClosed):
+            world = _with(world, "refund", "leave", number, was_closed)
+        yield f"hears {says}", world
+
+    def _query_refund(self, world: World, attempt: Attempt) -> Moves:
+        number = attempt.hand[0]
+        if attempt.step == "ask":
+            asked = self._asks_for(world, number)
+            yield "asks", _with(asked, "query_refund", "asked", number, self._said(world, number))
+        else:
+            world, _ = self._hear_refund(world, number, attempt.hand[1])
+            yield f"hears {attempt.hand[1]}", world
+
+    def _asks_for(self, world: World, number: int) -> World:
+        return world if world.restored < 0 else world._replace(asked_for=tuple(sorted({*world.asked_for, number})))
+
+    def _said(self, world: World, number: int) -> str:
+        return world.provider[number - 1]
+
+    def _hear_refund(self, world: World, number: int, says: str) -> tuple[World, Any]:
+        answer = PROVIDER_SAYS[says]
+        denied = set(world.denied)
+        if isinstance(answer, RefundDenied) and number == self.states[world.row].refund_sequence:
+            denied.add(number)
+        closed = world.closed
+        if isinstance(answer, RefundClosed) and closed.count(number) < 2:
+            closed = tuple(sorted((*closed, number)))
+        before = self.states[world.row].refund_sequence
+        world, heard = self.decide(
+            world._replace(denied=tuple(sorted(denied)), closed=closed),
+            refund_rules.record_refund_response,
+            self.now(world) + timedelta(seconds=3),  # after whatever an operator has asked for
+            self.times(world),
+            answer,
+            of_number=number,
+        )
+        _hold("R6", self.states[world.row].refund_sequence == before or world.closed.count(before) > 1)
+        return world, heard
 
     def _fault(self, world: World) -> Iterator[World]:
         if world.faults < self.faults:
@@ -492,30 +629,104 @@ class Exploration:
     # --- operators: what they say is true when they say it ----------------------------------------------------------
 
     def _operators(self, world: World) -> Moves:
-        now, entry = self.now(world), self.entries[world.row]
+        now, state = self.now(world), self.states[world.row]
         words: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
-        if not entry.cancel_reason:
-            words.append(("cancel", book.request_cancel, (book.CANCELLED,)))
+        if not state.cancel_reason:
+            words.append(("cancel", operator_rules.request_cancel, (CANCELLED,)))
         if world.sold:
-            words.append(("delivered", book.resolve_delivered, (now,)))
-        elif not entry.resolution_note and world.carrier in ("in flight", "hangs"):  # elsewhere it is a cancel
+            words.append(("delivered", operator_rules.resolve_delivered, (now, self.times(world))))
+        elif not state.resolution_note and world.carrier in ("in flight", "hangs"):  # elsewhere it is a cancel
             note = f"{REFERENCE} is given up" if world.carrier == "hangs" else "not delivered so far"
-            words.append(("not delivered", book.request_cancel, (book.RESOLVED_BY_OPERATOR, note)))
+            words.append(("not delivered", operator_rules.request_cancel, (RESOLVED_BY_OPERATOR, note)))
         for name, rule, arguments in words:
             after, _ = self.decide(world, rule, *arguments)
             if after.row != world.row:
                 yield f"operator: {name}", after
+        yield from self._operators_of_the_refund(world)
+
+    def _operators_of_the_refund(self, world: World) -> Moves:
+        now, state = self.now(world), self.states[world.row]
         on_its_way = any(kind == "refund" for kind, _ in world.late) or any(
             attempt.kind == "refund" and attempt.step == "send" for attempt in world.attempts
         )
-        if not entry.refund_word and not on_its_way and not {"processing", "success"} & set(world.provider):
-            after, refusal = self.decide(world, book.resolve_refunded, "bank transfer")
+        if not state.paid_another_way and not on_its_way and not {"processing", "success"} & set(world.provider):
+            after, refusal = self.decide(world, operator_rules.resolve_refunded, "bank transfer")
             if not refusal:
                 yield "operator: paid by bank", after._replace(bank=world.bank + 1)
+        if state.refund_denied:
+            after, _ = self.decide(world, operator_rules.request_retry, now + timedelta(seconds=2))
+            if after.row != world.row:
+                yield "operator: retry", after._replace(denied=())
+
+    # --- does the saga get to an end? -------------------------------------------------------------------------------
+
+    def dead_ends(self, later: tuple[int, ...]) -> list[World]:
+        """The explored states out of which the saga alone finds neither an end nor a person who is called.
+
+        Every attempt has died then and nothing that is late arrives; the saga takes its own steps one after another,
+        carrier, provider and clock go on (`later`: its further ticks), nothing more goes wrong, no operator helps.
+        """
+        self.ticks = (*self.ticks, *later)
+        quiet = {world: self._quiet(world) for world in self.parents}
+        came_from: dict[World, list[World]] = {world: [] for world in quiet.values()}
+        todo, good = list(came_from), list[World]()
+        while todo:
+            world = todo.pop()
+            state = self.states[world.row]
+            if state.outcome is not None or state.needs_operator:
+                good.append(world)
+                continue
+            for after in self._saga(world):
+                if after not in came_from:
+                    came_from[after] = []
+                    todo.append(after)
+                came_from[after].append(world)
+        alive = set(good)
+        while good:
+            for before in came_from[good.pop()]:
+                if before not in alive:
+                    alive.add(before)
+                    good.append(before)
+        return [world for world, silent in quiet.items() if silent not in alive]
+
+    def _quiet(self, world: World) -> World:
+        grants = 0 if self.states[world.row].carrier_outcome is None else world.grants
+        return world._replace(attempts=(), late=(), faults=self.faults, grants=grants, since=-1, backup=-1)
+
+    def _saga(self, world: World) -> Iterator[World]:
+        for _, after in _surroundings(world, self.ticks):
+            yield after
+        if world.attempts:
+            for _, after in self._goes_on(world):
+                yield after
+            return
+        waits = isinstance(self.next(world), QueryCarrier)
+        for words, after in self._starts(world):
+            if words != "query starts" or waits:
+                yield after
+        if world.tick + 1 == len(self.ticks):  # a day of this, and the saga calls a person
+            for attention in ("carrier_silent", "refund_silent"):
+                yield self.decide(world, operator_rules.call_person, attention, "a day")[0]
 
 
-def _grant_refund_restored(entry: OrderState, now: datetime) -> Any:
-    return book.authorize_refund(entry, now, restored=True)
+def record_and_give_up(state: OrderState, now: datetime, answer: Any) -> Any:
+    """What `query` and `cancel` do with an answer, in one transaction."""
+    after, heard = carrier_rules.record_response(state, now, answer)
+    return carrier_rules.carrier_gave_up(after, now, heard)
+
+
+def event_of(words: str) -> str:
+    """The class of an event, from its words."""
+    who, _, what = words.partition(": ")
+    if who in ("time passes", "listens"):
+        return "time"
+    if who.startswith("another run"):
+        return "another run"
+    if who in ("place", "query", "burn", "refund", "query_refund") and what.startswith("hears"):
+        return "provider's answer" if "refund" in who else "carrier's answer"
+    if what.startswith("no connection"):
+        return "not sent"
+    return who if who == "operator" else "intent written" if who != "settle" else "end written"
 
 
 # --- the outside world -------------------------------------------------------------------------------------------

@@ -6,17 +6,15 @@ while. Operators come at any moment and say what is true then: that it has sold,
 
 Invariants beside M1 to M3 and B5 of the other exploration:
     S1 no second POST ever leaves · S2 none leaves after a cancel with nothing sent was taken for a burn, or after an
-    operator's word
+    operator's word · S3 no cancel is ever sent
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from orders.book import PostAuthorized, RefundAuthorized
-
-from orders import at_most_once, book
-from orders.outcomes import InDoubt
-from tests.orders.entries import TIMES, at, body_of
+from orders import carrier_rules, operator_rules, refund_rules
+from orders.state import CANCELLED
 from tests.orders.exploration import (
     MOST_GRANTS,
     SAYS,
@@ -29,6 +27,7 @@ from tests.orders.exploration import (
     _surroundings,
     _with,
 )
+from tests.orders.states import TIMES, at, body_of
 
 FLAT = replace(TIMES, can_be_asked=False)
 TICKS = (0, 76, 241, 316, 400)
@@ -51,11 +50,7 @@ class OnePostExploration(Exploration):
     def moves(self, world: World) -> Moves:
         """Every next state, in words."""
         yield from self._starts(world)
-        for index, attempt in enumerate(world.attempts):
-            rest = world._replace(attempts=world.attempts[:index] + world.attempts[index + 1 :])
-            step = self._refund if attempt.kind == "refund" else self._place
-            for words, after in step(rest, attempt):
-                yield f"{attempt.kind}: {words}", after
+        yield from self._goes_on(world)
         for index, (kind, what) in enumerate(world.late):
             rest = world._replace(late=world.late[:index] + world.late[index + 1 :])
             if kind == "POST":
@@ -65,6 +60,7 @@ class OnePostExploration(Exploration):
                 for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
                     yield f"a late {kind}: {words}", after
         yield from self._operators(world)
+        yield from self._reopens(world)
         for words, after in _surroundings(world, self.ticks):
             if after.tick == world.tick or not self._acts_before(world, after):
                 yield words, after
@@ -79,60 +75,68 @@ class OnePostExploration(Exploration):
         return world._replace(late=tuple(sorted(world.late)))
 
     def _starts(self, world: World) -> Moves:
-        now = self.now(world)
-        settled, _ = self.decide(world, book.settle, now)
-        if settled.row != world.row:
-            yield "settle", settled
+        now, times = self.now(world), self.times(world)
+        for name, rule in (
+            ("settle", refund_rules.settle),
+            ("start refund", refund_rules.start_refund),
+            ("burnt in the book", carrier_rules.authorize_burn),
+        ):
+            after, answer = self.decide(world, rule, now, times)
+            _hold("S3", name != "burnt in the book" or not answer)
+            if after.row != world.row:
+                yield name, after
+        listened, _ = self.decide(world, carrier_rules.note_listening, now)
+        if listened.row != world.row:
+            yield "listens: hears nothing yet", listened
         if world.attempts and world.faults == self.faults:
             return
         cost = world._replace(faults=world.faults + 1) if world.attempts else world
         if world.grants < MOST_GRANTS:
-            after, answer = self.decide(cost, book.authorize_post, now, FLAT, body_of, None)
-            if isinstance(answer, PostAuthorized):
-                if answer not in self.rights:
-                    self.rights.append(answer)
+            after, right = self.decide(cost, carrier_rules.authorize_post, now, times, body_of)
+            if right is not None:
+                if right not in self.rights:
+                    self.rights.append(right)
                 after = after._replace(grants=world.grants + 1)
-                yield "place gets the POST", _with(after, "place", "send", self.rights.index(answer))
-        burnt, answer = self.decide(world, book.authorize_burn, now, FLAT)
-        if burnt.row != world.row and not isinstance(answer, InDoubt):
-            yield "burnt in the book", burnt
-        after, answer = self.decide(cost, book.authorize_refund, now)
-        if isinstance(answer, RefundAuthorized):
-            yield "refund starts", _with(after, "refund", "leave" if answer.fresh else "ask", answer.sequence)
+                yield "place gets the POST", _with(after, "place", "send", self.rights.index(right))
+        yield from self._start(cost, "refund")
 
     def _place(self, world: World, attempt: Attempt) -> Moves:
         now = self.now(world)
-        if attempt.step == "record_response":
+        if attempt.step == "record":
             number, answer = attempt.hand
-            yield f"hears {answer}", self.decide(world, book.record_response, now, SAYS[answer], of_post=number)[0]
+            world, _ = self.decide(world, carrier_rules.record_post_response, now, SAYS[answer], number)
+            yield f"hears {answer}", world
             return
         right = self.rights[attempt.hand[0]]
-        back, _ = self.decide(world, book.withdraw_post, right)
+        back, _ = self.decide(world, carrier_rules.withdraw_post, right)
         yield "no connection, or too late", back
         if now <= right.send_before or self.frozen_at_the_worst:
             yield from self._sends(world, right.number)
 
     def _sends(self, world: World, number: int) -> Iterator[tuple[str, World]]:
-        entry = self.entries[world.row]
+        state = self.states[world.row]
         _hold("S1", not world.on_its_way)
-        _hold("S2", self.frozen_at_the_worst or entry.fact is None)
+        _hold("S2", self.frozen_at_the_worst or state.carrier_outcome is None)
         sent = world._replace(on_its_way=SENT)
         sells, late = sent._replace(sold=sent.sold + 1), sent._replace(late=(*sent.late, ("POST", world.tick)))
-        yield "sells", _with(sells, "place", "record_response", number, "completed")
-        yield "is refused", _with(sent, "place", "record_response", number, "rejected")
+        yield "sells", _with(sells, "place", "record", number, "completed")
+        yield "is refused", _with(sent, "place", "record", number, "rejected")
         for answer in UNCLEAR:
-            yield f"sells, answers {answer}", _with(sells, "place", "record_response", number, answer)
-            yield f"does nothing, answers {answer}", _with(sent, "place", "record_response", number, answer)
-            yield f"is under way, answers {answer}", _with(late, "place", "record_response", number, answer)
+            yield f"sells, answers {answer}", _with(sells, "place", "record", number, answer)
+            yield f"does nothing, answers {answer}", _with(sent, "place", "record", number, answer)
+            yield f"is under way, answers {answer}", _with(late, "place", "record", number, answer)
 
     def _operators(self, world: World) -> Moves:
-        now, entry = self.now(world), self.entries[world.row]
-        words = [] if entry.cancel_reason else [("cancel", book.request_cancel, (book.CANCELLED,))]
+        now, times, state = self.now(world), self.times(world), self.states[world.row]
+        words: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
+        if not state.cancel_reason:
+            words.append(("cancel", operator_rules.request_cancel, (CANCELLED,)))
         if world.sold:
-            words.append(("delivered", book.resolve_delivered, (now,)))
+            words.append(("delivered", operator_rules.resolve_delivered, (now, times)))
         else:
-            words.append(("not delivered", at_most_once.resolve_not_delivered, (now, FLAT, "C-4711")))
+            words.append(("not delivered", operator_rules.resolve_not_delivered, (now, times, "C-4711")))
         for name, rule, arguments in words:
             after, _ = self.decide(world, rule, *arguments)
             if after.row != world.row:
                 yield f"operator: {name}", after
+        yield from self._operators_of_the_refund(world)

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from orders.book import OrderState, PostAuthorized, RefundAuthorized, RefundForbidden
 
-from orders import at_most_once, book
-from orders.outcomes import Completed, InDoubt, NotFound, Refused
-from tests.orders.entries import (
+from orders import carrier_rules, operator_rules, refund_rules
+from orders.next_step import AskPerson, can_be_asked, next_step, not_delivered_counts_from
+from orders.outcomes import Completed, InDoubt, Refused
+from orders.state import RESOLVED_BY_OPERATOR, CarrierTimes, OrderState
+from tests.orders.states import (
     ANSWERED,
     COMPLETED,
     REFUSED,
@@ -19,8 +20,9 @@ from tests.orders.entries import (
     body_of,
     claimed,
     empty,
+    granted,
+    posted,
 )
-from tests.orders.entries import posted as posted_tmf622
 
 FLAT = replace(TIMES, can_be_asked=False)
 LATENCY_AND_LAG = 75
@@ -29,167 +31,157 @@ COUNTS_FROM = LEAVES_WITHIN + LATENCY_AND_LAG
 NOTE = "the desk says no"
 
 
-def granted(entry: OrderState, seconds: float = 0) -> tuple[OrderState, PostAuthorized]:
-    entry, answer = book.authorize_post(entry, at(seconds), FLAT, body_of, None)
-    assert isinstance(answer, PostAuthorized), answer
-    return entry, answer
+def grants(state: OrderState, seconds: float, times: CarrierTimes = FLAT) -> bool:
+    return carrier_rules.authorize_post(state, at(seconds), times, body_of)[1] is not None
 
 
-def posted(*answers: InDoubt) -> OrderState:
-    entry, right = granted(claimed())
-    for answer in answers:
-        entry, _ = book.record_response(entry, at(0), answer, of_post=right.number)
-    return entry
+def called(state: OrderState, seconds: float, times: CarrierTimes = FLAT) -> OrderState:
+    return carrier_rules.call_if_needed(state, at(seconds), times)
 
 
-def look(entry: OrderState, seconds: float) -> Completed | Refused | InDoubt | NotFound:
-    after, answer = at_most_once.look(entry, at(seconds), FLAT, listening=timedelta(seconds=65))
-    assert after == entry
-    return answer
+def not_delivered(state: OrderState, seconds: float, note: str = NOTE) -> tuple[OrderState, str]:
+    return operator_rules.resolve_not_delivered(state, at(seconds), FLAT, note)
 
 
 @pytest.mark.parametrize("answers", [(), (UNANSWERED,), (ANSWERED,), (THROTTLED,)], ids=["-", "silent", "500", "429"])
-@pytest.mark.parametrize("evidence", [None, empty(1, 100_000)], ids=["no evidence", "an empty answer"])
-def test_there_is_one_post_ever(answers: tuple[InDoubt, ...], evidence: NotFound | None):
-    entry = posted(*answers)
+def test_there_is_one_post_ever(answers: tuple[InDoubt, ...]):
+    state = posted(*answers, times=FLAT)
 
-    after, answer = book.authorize_post(entry, at(100_000), FLAT, body_of, evidence)
-
-    assert after == entry
-    assert isinstance(answer, InDoubt)
+    assert not grants(state, 100_000)
+    assert not grants(empty(state, 99_999, FLAT), 100_000)
 
 
 def test_what_a_row_was_sent_by_outlives_the_dialect_of_today():
     """A flat order under a TMF622 worker is neither sent again nor burnt; the other way round neither."""
-    flat, tmf622 = posted(UNANSWERED), posted_tmf622(ANSWERED)
+    flat, tmf622 = posted(UNANSWERED, times=FLAT), posted(ANSWERED)
 
-    assert isinstance(book.authorize_post(flat, at(200), TIMES, body_of, empty(1, 199))[1], InDoubt)
-    assert isinstance(book.authorize_burn(flat, at(100_000), TIMES)[1], InDoubt)
-    weighed = book.assess_not_found(flat, at(100_000), TIMES, empty(1, 99_999))[1]
-    assert isinstance(weighed.answer, InDoubt)
-    assert isinstance(book.authorize_post(tmf622, at(200), FLAT, body_of, empty(1, 199))[1], InDoubt)
-    assert book.can_be_asked(tmf622, FLAT)
-    assert at_most_once.not_delivered_counts_from(tmf622, FLAT) is None
+    assert not grants(empty(flat, 199), 200, TIMES)
+    assert not carrier_rules.authorize_burn(empty(flat, 99_999), at(100_000), TIMES)[1]
+    assert not grants(empty(tmf622, 199), 200, FLAT)
+    assert can_be_asked(tmf622, FLAT)
+    assert not_delivered_counts_from(tmf622, FLAT) is None
 
 
 def test_the_right_to_the_post_ends_long_before_an_operators_word_counts():
-    entry, right = granted(claimed())
+    state, right = granted(claimed(), times=FLAT)
 
     assert right.send_before == at(LEAVES_WITHIN)
-    assert at_most_once.not_delivered_counts_from(entry, FLAT) == right.send_before + timedelta(seconds=LATENCY_AND_LAG)
+    assert not_delivered_counts_from(state, FLAT) == right.send_before + timedelta(seconds=LATENCY_AND_LAG)
 
 
-def test_a_post_that_never_left_may_be_granted_again():
-    entry, right = granted(claimed())
-    entry, _ = book.withdraw_post(entry, right)
-    assert (entry.posts, entry.body) == (0, None)
+def test_a_post_that_never_left_may_be_granted_again_one_that_was_answered_may_not():
+    state, right = granted(claimed(), times=FLAT)
+    state, _ = carrier_rules.withdraw_post(state, right)
+    assert (state.posts, state.body) == (0, None)
 
-    entry, again = granted(entry, 30)
+    state, again = granted(state, 30, FLAT)
 
     assert again.send_before == at(30 + LEAVES_WITHIN)
-    assert book.withdraw_post(book.record_response(entry, at(31), UNANSWERED, of_post=1)[0], again)[0].posts == 1
+    answered, _ = carrier_rules.record_post_response(state, at(31), UNANSWERED, 1)
+    assert carrier_rules.withdraw_post(answered, again)[0].posts == 1
 
 
 def test_not_delivered_is_refused_with_the_moment_until_the_post_can_act_no_more():
-    entry = posted(UNANSWERED)
+    state = posted(UNANSWERED, times=FLAT)
 
-    early, sentence = at_most_once.resolve_not_delivered(entry, at(COUNTS_FROM - 1), FLAT, NOTE)
+    early, sentence = not_delivered(state, COUNTS_FROM - 1)
 
-    assert early == entry
+    assert early == state
     assert "after 2023-08-21 10:35:28 UTC" in sentence
-    entry, sentence = at_most_once.resolve_not_delivered(entry, at(COUNTS_FROM), FLAT, NOTE)
-    assert (sentence, entry.fact, entry.fact_code) == ("", "refused", book.RESOLVED_BY_OPERATOR)
-    assert entry.resolution_note == NOTE
-    assert isinstance(book.authorize_refund(entry, at(COUNTS_FROM))[1], RefundAuthorized)
+    state, sentence = not_delivered(state, COUNTS_FROM)
+    assert (sentence, state.carrier_outcome, state.carrier_code) == ("", "rejected", RESOLVED_BY_OPERATOR)
+    assert state.resolution_note == NOTE
+    assert refund_rules.start_refund(state, at(COUNTS_FROM), FLAT)[1]
 
 
 def test_not_delivered_of_what_was_never_sent_is_a_cancel_and_the_book_burns_it():
-    entry, sentence = at_most_once.resolve_not_delivered(claimed(), at(0), FLAT, NOTE)
-    assert (sentence, entry.fact, entry.cancel_reason) == ("", None, book.RESOLVED_BY_OPERATOR)
+    state, sentence = not_delivered(claimed(), 0)
+    assert (sentence, state.carrier_outcome, state.cancel_reason) == ("", None, RESOLVED_BY_OPERATOR)
 
-    entry, answer = book.authorize_burn(entry, at(0), FLAT)
+    state, sends = carrier_rules.authorize_burn(state, at(0), FLAT)
 
-    assert isinstance(answer, Refused)
-    assert (answer.code, answer.burnt) == (book.RESOLVED_BY_OPERATOR, True)
-    assert isinstance(book.authorize_post(entry, at(1), FLAT, body_of, None)[1], Refused)
+    assert not sends
+    assert (state.carrier_outcome, state.carrier_code) == ("cancelled", RESOLVED_BY_OPERATOR)
+    assert not grants(state, 1)
 
 
 def test_at_a_carrier_that_can_be_asked_not_delivered_is_a_cancel():
-    entry = posted_tmf622(UNANSWERED)
+    state = posted(UNANSWERED)
 
-    assert at_most_once.resolve_not_delivered(entry, at(100_000), TIMES, NOTE) == (
-        book.request_cancel(entry, book.RESOLVED_BY_OPERATOR, NOTE)[0],
+    assert operator_rules.resolve_not_delivered(state, at(100_000), TIMES, NOTE) == (
+        operator_rules.request_cancel(state, RESOLVED_BY_OPERATOR, NOTE)[0],
         "",
     )
 
 
 def test_a_cancel_in_doubt_is_written_and_frees_nothing():
-    entry, written = book.request_cancel(posted(UNANSWERED), book.CANCELLED)
+    state, written = operator_rules.request_cancel(posted(UNANSWERED, times=FLAT))
     assert written
 
-    burnt, answer = book.authorize_burn(entry, at(100_000), FLAT)
-
-    assert burnt == entry
-    assert isinstance(answer, InDoubt)
-    assert isinstance(book.authorize_refund(entry, at(100_000))[1], RefundForbidden)
-    assert isinstance(look(entry, 100_000), InDoubt)
+    assert carrier_rules.authorize_burn(state, at(100_000), FLAT) == (state, False)
+    assert not refund_rules.start_refund(state, at(100_000), FLAT)[1]
+    assert isinstance(next_step(state, at(100_000), FLAT), AskPerson)
 
 
 def test_a_cancel_closes_a_row_whose_post_turns_out_never_to_have_left():
-    entry, right = granted(claimed())
-    entry, _ = book.request_cancel(entry, book.CANCELLED)
-    entry, _ = book.withdraw_post(entry, right)
+    state, right = granted(claimed(), times=FLAT)
+    state, _ = operator_rules.request_cancel(state)
+    state, _ = carrier_rules.withdraw_post(state, right)
 
-    assert look(entry, 5) == NotFound(asked_at=at(5).timestamp(), may_post=False)
-    assert isinstance(book.authorize_burn(entry, at(5), FLAT)[1], Refused)
+    assert not grants(state, 5)
+    assert carrier_rules.authorize_burn(state, at(5), FLAT)[0].carrier_outcome == "cancelled"
 
 
-@pytest.mark.parametrize(("late", "known"), [(COMPLETED, Completed), (REFUSED, Refused)], ids=["completed", "refused"])
-def test_an_answer_counts_however_late_it_comes(late: Completed | Refused, known: type):
-    entry, _ = book.record_response(posted(), at(3_000), late, of_post=1)
+@pytest.mark.parametrize("late", [COMPLETED, REFUSED], ids=["completed", "refused"])
+def test_an_answer_counts_however_late_it_comes(late: Completed | Refused):
+    state, heard = carrier_rules.record_post_response(called(posted(times=FLAT), 200), at(3_000), late, 1)
 
-    assert isinstance(look(entry, 3_001), known)
+    assert heard == late
+    assert state.status == ("parked" if isinstance(late, Completed) else "refunding")
 
 
 def test_an_answer_that_contradicts_an_operators_word_stops_the_refund():
-    entry, _ = at_most_once.resolve_not_delivered(posted(), at(COUNTS_FROM), FLAT, NOTE)
-    entry, _ = book.record_response(entry, at(200), COMPLETED, of_post=1)
+    state, _ = not_delivered(posted(times=FLAT), COUNTS_FROM)
+    state, _ = carrier_rules.record_post_response(state, at(200), COMPLETED, 1)
 
-    assert entry.contradicted
-    assert isinstance(book.authorize_refund(entry, at(201))[1], RefundForbidden)
-    assert at_most_once.resolve_not_delivered(entry, at(202), FLAT, "asked again")[0].contradicted is False
-    assert book.resolve_delivered(entry, at(202))[0].fact == "sold"
+    assert state.contradicted
+    assert not refund_rules.start_refund(state, at(201), FLAT)[1]
+    assert not_delivered(state, 202, "asked again")[0].contradicted is False
+    assert operator_rules.resolve_delivered(state, at(202), FLAT)[0].carrier_outcome == "completed"
 
 
 def test_while_somebody_may_still_hear_the_answer_nobody_is_called():
-    entry = posted()
+    state = posted(times=FLAT)
 
-    assert (look(entry, 64), look(entry, 65)) == (
-        InDoubt(cause="listening", why="The carrier has not answered yet; a worker waits for it."),
-        InDoubt(cause="book", why=book.ONE_POST_EVER),
-    )
+    assert called(state, LEAVES_WITHIN + 64) == state
+    assert called(state, LEAVES_WITHIN + 65).reason == carrier_rules.AT_MOST_ONCE
+    listened, _ = carrier_rules.note_listening(state, at(10))
+    assert (listened.status, listened.reason) == ("in_doubt", carrier_rules.LISTENING)
 
 
 def test_once_the_call_has_ended_without_a_word_a_person_is_called_and_told_why():
-    assert look(replace(posted(UNANSWERED), reason=UNANSWERED.why), 1) == InDoubt(cause="book", why=UNANSWERED.why)
+    state = called(posted(UNANSWERED, times=FLAT), 1)
+
+    assert (state.attention, state.status, state.reason) == ("manual", "parked", UNANSWERED.why)
 
 
 def test_a_restored_book_can_not_rule_out_that_an_order_was_sent_and_keeps_that():
     restored = replace(FLAT, restored_at=at(0))
-    entry, answer = book.authorize_post(claimed(), at(1_000), restored, body_of, empty(0, 999))
-    assert isinstance(answer, InDoubt)
-    assert entry.restored_at == at(0)
+    state, right = carrier_rules.authorize_post(claimed(), at(1_000), restored, body_of)
+    assert right is None
+    assert state.restored_at == at(0)
+    assert called(state, 1_000, restored).reason == carrier_rules.PERHAPS_SENT
 
     for times in (restored, FLAT, TIMES):
-        assert isinstance(book.authorize_post(entry, at(2_000), times, body_of, empty(0, 1_999))[1], InDoubt)
-        assert isinstance(book.authorize_burn(entry, at(100_000), times)[1], InDoubt)
-    assert at_most_once.resolve_not_delivered(entry, at(LATENCY_AND_LAG - 1), FLAT, NOTE)[0] == entry
-    assert at_most_once.resolve_not_delivered(entry, at(LATENCY_AND_LAG), FLAT, NOTE)[0].fact == "refused"
-    assert book.resolve_delivered(entry, at(9))[0].fact == "sold"
+        assert not grants(empty(state, 1_999, times), 2_000, times)
+        assert not carrier_rules.authorize_burn(state, at(100_000), times)[1]
+    assert not_delivered(state, LATENCY_AND_LAG - 1)[0] == state
+    assert not_delivered(state, LATENCY_AND_LAG)[0].carrier_outcome == "rejected"
+    assert operator_rules.resolve_delivered(state, at(9), FLAT)[0].carrier_outcome == "completed"
 
 
 def test_a_refund_of_an_order_that_a_restored_book_knew_nothing_of_is_asked_for_first_for_ever():
-    entry, _ = book.authorize_post(claimed(), at(1_000), replace(FLAT, restored_at=at(0)), body_of, None)
-    entry, _ = at_most_once.resolve_not_delivered(entry, at(2_000), FLAT, NOTE)
+    state, _ = carrier_rules.authorize_post(claimed(), at(1_000), replace(FLAT, restored_at=at(0)), body_of)
+    state, _ = refund_rules.start_refund(not_delivered(state, 2_000)[0], at(2_001), FLAT)
 
-    assert book.authorize_refund(entry, at(2_001))[1] == RefundAuthorized(1, fresh=False)
+    assert refund_rules.must_ask_first(state, FLAT)

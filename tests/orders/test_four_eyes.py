@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orders.book import OrderState
 
 from orders import four_eyes
 from orders.four_eyes import STANDS_FOR, Confirmed, Proposed, open_proposal, propose, withdraw
-from tests.orders.entries import START, posted, sold
+from orders.state import OrderState
+from tests.orders.states import START, posted, sold
 
 HOUR = STANDS_FOR.total_seconds()
 
@@ -20,26 +20,26 @@ def at(seconds: float) -> datetime:
 
 
 def proposed(wish: str = "not_delivered", operator: str = "Ann", note: str = "C-4711") -> OrderState:
-    entry, answer = propose(posted(), at(0), wish, operator, note)
+    state, answer = propose(posted(), at(0), wish, operator, note)
     assert answer == Proposed()
-    return entry
+    return state
 
 
 def test_the_first_word_is_a_proposal_alone():
-    entry = proposed()
+    state = proposed()
 
-    assert withdraw(entry) == posted()
-    assert open_proposal(entry, at(0)) == "Ann proposes not_delivered until 2023-08-21 11:34 UTC"
+    assert withdraw(state) == posted()
+    assert open_proposal(state, at(0)) == "Ann proposes not_delivered until 2023-08-21 11:34 UTC"
 
 
 @pytest.mark.parametrize("operator", ["Bob", "Anna", "An n"])
 @pytest.mark.parametrize("seconds", [0, HOUR])
 def test_another_operators_same_word_within_the_hour_confirms_it(operator: str, seconds: float):
-    entry, answer = propose(proposed(), at(seconds), "not_delivered", operator, "asked Ms Wu")
+    state, answer = propose(proposed(), at(seconds), "not_delivered", operator, "asked Ms Wu")
 
     assert answer == Confirmed("C-4711; asked Ms Wu", "Ann")
-    assert (entry.proposed_by, entry.confirmed_by) == ("Ann", operator)
-    assert open_proposal(entry, at(seconds)) == ""
+    assert (state.proposed_by, state.confirmed_by) == ("Ann", operator)
+    assert open_proposal(state, at(seconds)) == ""
 
 
 @pytest.mark.parametrize("same", ["Ann", "ann", " ANN ", "Ann\t"])
@@ -56,19 +56,19 @@ def test_blanks_and_case_make_no_second_person(one: str, other: str):
 
 
 def test_after_the_hour_the_later_word_is_a_new_proposal():
-    entry, answer = propose(proposed(), at(HOUR + 1), "not_delivered", "Bob", "late")
+    state, answer = propose(proposed(), at(HOUR + 1), "not_delivered", "Bob", "late")
 
     assert answer == Proposed(replaced="not_delivered by Ann, expired")
-    assert (entry.proposed_by, entry.proposed_at) == ("Bob", at(HOUR + 1))
+    assert (state.proposed_by, state.proposed_at) == ("Bob", at(HOUR + 1))
     assert open_proposal(proposed(), at(HOUR + 1)) == ""
 
 
 @pytest.mark.parametrize("other", ["delivered", "refunded", four_eyes.REFUND_NOW])
 def test_a_different_wish_replaces_the_proposal(other: str):
-    entry, answer = propose(proposed(), at(10), other, "Bob", "no, it is otherwise")
+    state, answer = propose(proposed(), at(10), other, "Bob", "no, it is otherwise")
     assert answer == Proposed(replaced="not_delivered by Ann")
 
-    _, answer = propose(entry, at(20), "not_delivered", "Cho", "I agree with Ann")
+    _, answer = propose(state, at(20), "not_delivered", "Cho", "I agree with Ann")
     assert isinstance(answer, Proposed)
 
 
@@ -109,11 +109,11 @@ words = st.tuples(
 
 @given(st.lists(words, max_size=12))
 def test_nothing_is_ever_confirmed_but_by_two_persons_within_an_hour(sequence: list[tuple[str, str, str, float]]):
-    entry, seconds = posted(), 0.0
+    state, seconds = posted(), 0.0
     said: list[tuple[str, str, str, float]] = []
     for wish, operator, note, passed in sequence:
         seconds += passed
-        entry, answer = propose(entry, at(seconds), wish, operator, note)
+        state, answer = propose(state, at(seconds), wish, operator, note)
         if isinstance(answer, Confirmed):
             repeated = (wish, operator, note) in [word[:3] for word in said]
             others = [
@@ -124,5 +124,5 @@ def test_nothing_is_ever_confirmed_but_by_two_persons_within_an_hour(sequence: l
             ]  # fmt: skip
             assert others or repeated
             assert all(part in {word[2] for word in others} | {note} for part in answer.note.split("; "))
-        assert withdraw(entry) == posted()
+        assert withdraw(state) == posted()
         said.append((wish, operator, note, seconds))

@@ -7,12 +7,10 @@ Longer walks, all without a violation: all activities with 1 fault 993,248 state
 import random
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import pytest
-from orders.book import CarrierTimes, OrderState
 
-from orders import book
+from orders.state import CarrierTimes, OrderState
 from tests.orders.exploration import KINDS, Broken, Exploration
 
 BURNING = ("place", "burn")
@@ -20,9 +18,10 @@ ASKING = ("place", "query")
 REFUNDING = ("place", "refund")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", [BURNING, REFUNDING], ids=["burning", "refunding"])
 def test_no_path_with_a_restore_and_a_fault_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
-    exploration = Exploration(faults=2, restores=True, kinds=kinds)
+    exploration = Exploration(reopens=False, faults=2, restores=True, kinds=kinds)
 
     exploration.explore()
 
@@ -30,7 +29,7 @@ def test_no_path_with_a_restore_and_a_fault_breaks_a_rule_of_the_money(kinds: tu
 
 
 def test_no_sampled_path_with_a_restore_and_many_faults_breaks_a_rule_of_the_money():
-    exploration = Exploration(faults=4, restores=True)
+    exploration = Exploration(reopens=False, faults=4, restores=True)
 
     exploration.sample(random.Random(20261123), walks=600, steps=60)
 
@@ -40,7 +39,7 @@ def test_no_sampled_path_with_a_restore_and_many_faults_breaks_a_rule_of_the_mon
 @pytest.mark.parametrize("kinds", [KINDS, ASKING, REFUNDING], ids=["all", "asking", "refunding"])
 def test_without_the_mode_something_is_sent_unasked(kinds: tuple[str, ...]):
     with pytest.raises(Broken, match="A9"):
-        Exploration(faults=1, restores=True, mode=False, kinds=kinds).explore()
+        Exploration(reopens=False, faults=1, restores=True, mode=False, kinds=kinds).explore()
 
 
 def _burns_at_once(_times: CarrierTimes) -> None:
@@ -51,31 +50,34 @@ def _counts_at_once(times: CarrierTimes) -> datetime | None:
     return times.restored_at
 
 
-def _fresh_all_the_same(entry: OrderState, now: datetime, *, restored: bool = False) -> Any:
-    del restored
-    return authorize_refund(entry, now)
-
-
-authorize_refund = book.authorize_refund
+def _fresh_all_the_same(state: OrderState, _times: CarrierTimes) -> bool:
+    return state.refund_sent_at is not None
 
 
 @pytest.mark.parametrize(
     ("rule", "mutant", "kinds", "breaks"),
     [
-        ("CarrierTimes.burn_from", property(_burns_at_once), BURNING, "B5 refused"),
-        ("CarrierTimes.empty_counts_from", property(_counts_at_once), ASKING, "A9"),
-        ("authorize_refund", _fresh_all_the_same, REFUNDING, "A9 refund"),
+        ("state.CarrierTimes.burn_from", property(_burns_at_once), BURNING, "B5 refused"),
+        ("state.CarrierTimes.empty_counts_from", property(_counts_at_once), ASKING, "A9"),
+        ("refund_rules.must_ask_first", _fresh_all_the_same, REFUNDING, "A9 refund"),
     ],
     ids=["burns at once", "counts an empty GET at once", "takes a refund number for fresh"],
 )
 def test_a_mutant_of_the_mode_is_found(
     monkeypatch: pytest.MonkeyPatch,
     rule: str,
-    mutant: property | Callable[..., Any],
+    mutant: property | Callable[..., object],
     kinds: tuple[str, ...],
     breaks: str,
 ):
-    monkeypatch.setattr(f"orders.book.{rule}", mutant)
+    monkeypatch.setattr(f"orders.{rule}", mutant)
 
     with pytest.raises(Broken, match=breaks):
-        Exploration(faults=1, restores=True, kinds=kinds).explore()
+        Exploration(faults=1, restores=True, reopens=False, kinds=kinds).explore()
+
+
+def test_a_restored_book_that_submits_without_asking_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("orders.next_step.asks_first_from", lambda state, _times: state.reopened_at)
+
+    with pytest.raises(Broken, match="A9"):
+        Exploration(faults=1, restores=True, reopens=False, kinds=ASKING).explore()
