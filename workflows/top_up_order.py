@@ -52,6 +52,7 @@ class TopUpOrder:
         self._last: Step[Any, Any] | None = None
         self._background: list[asyncio.Task[None]] = []
         self._renotify = 0
+        self._cancels_written = 0
 
     @workflow.run
     async def run(self, order: TopUpInput) -> TopUpResult:
@@ -68,6 +69,7 @@ class TopUpOrder:
 
     async def _saga(self) -> TopUpResult:
         """The story of an order: take the step that the order book says is next, until the end is written."""
+        await self._let_a_cancel_come_first()
         progress = await self._take(steps.PLACE)
         while not isinstance(progress.next, Done):
             match progress.next:
@@ -175,8 +177,14 @@ class TopUpOrder:
 
     # --- operators: the book writes a word before anything follows from it ---------------------------------------
 
+    async def _let_a_cancel_come_first(self) -> None:
+        """An order that was cancelled before its run began is not sent: the book has the cancel first."""
+        if workflow.cancellation_reason() is not None:
+            await workflow.wait_condition(lambda: self._cancels_written > 0)
+
     async def _cancel(self, request: OperatorRequest) -> None:
         await self._steps.record(steps.RECORD_CANCEL, self._signed(request, "cancel"))
+        self._cancels_written += 1
         self._steps.wake()
 
     @workflow.query
