@@ -251,6 +251,7 @@ MUTANTS: list[tuple[str, Mutant, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rule", "mutant", "kinds"), MUTANTS, ids=[mutant.__name__ for _, mutant, _ in MUTANTS])
 def test_a_mutant_of_a_rule_is_found(
     monkeypatch: pytest.MonkeyPatch, rule: str, mutant: Mutant, kinds: tuple[str, ...]
@@ -267,6 +268,7 @@ def counts_from_the_grant(state: OrderState, times: CarrierTimes) -> Any:
     return state.last_post_at + times.longest_latency + times.visibility_lag
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rule", "mutant"),
     [("not_found_counts_from", counts_from_the_grant), ("authorize_post", a_right_until_the_date)],
@@ -377,6 +379,7 @@ DECISIONS: list[tuple[Mutant, str, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mutant", "breaks", "kinds"), DECISIONS, ids=[mutant.__name__ for mutant, _, _ in DECISIONS])
 def test_a_mutant_of_the_decision_is_found_by_the_invariant_that_it_breaks(
     monkeypatch: pytest.MonkeyPatch, mutant: Mutant, breaks: str, kinds: tuple[str, ...]

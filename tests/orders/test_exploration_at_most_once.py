@@ -115,6 +115,7 @@ MUTANTS: list[tuple[str, Mutant]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rule", "mutant"), MUTANTS, ids=[mutant.__name__ for _, mutant in MUTANTS])
 def test_a_mutant_of_a_rule_is_found(monkeypatch: pytest.MonkeyPatch, rule: str, mutant: Mutant):
     for module in MODULES:

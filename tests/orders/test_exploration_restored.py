@@ -36,6 +36,7 @@ def test_no_sampled_path_with_a_restore_and_many_faults_breaks_a_rule_of_the_mon
     assert sum(world.restored >= 0 for world in exploration.parents) > 1_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", [KINDS, ASKING, REFUNDING], ids=["all", "asking", "refunding"])
 def test_without_the_mode_something_is_sent_unasked(kinds: tuple[str, ...]):
     with pytest.raises(Broken, match="A9"):
@@ -54,6 +55,7 @@ def _fresh_all_the_same(state: OrderState, _times: CarrierTimes) -> bool:
     return state.refund_sent_at is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rule", "mutant", "kinds", "breaks"),
     [
