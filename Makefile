@@ -6,10 +6,10 @@ COMPILE_LOCK := pip compile --quiet --universal --python-version 3.11 --generate
 UV := uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-long check lock parts clean
+.PHONY: help demo dev test test-long test-exhaustive check lock parts clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.demo ## the incident and a load with faults, replayed on this machine; ends with an audited table
 	@$(PYTHON_IN_VENV) -m console demo
@@ -18,10 +18,13 @@ dev: .venv/.demo ## the whole product with simulators on this machine, until Ctr
 	@$(PYTHON_IN_VENV) -m console dev
 
 test: .venv/.dev parts ## within minutes: every property, on real PostgreSQL, Kafka, mosquitto and Temporal
-	@$(PYTHON_IN_VENV) -m pytest -m "not long" $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -m "not long and not exhaustive" $(ARGS)
 
 test-long: .venv/.dev parts ## the same at length: plans, matrices, storms, walks through every state, wrong products
-	@$(PYTHON_IN_VENV) -m pytest -m long $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -m "long and not exhaustive" $(ARGS)
+
+test-exhaustive: .venv/.dev ## every state that one order can get into, for the better part of an hour; after a change of orders/
+	@$(PYTHON_IN_VENV) -m pytest -m exhaustive --timeout 7200 $(ARGS)
 
 check: .venv/.dev ## static checks: lint, format, types, import contracts
 	$(PYTHON_IN_VENV) -m ruff check .

@@ -52,7 +52,9 @@ def test_every_variable_of_a_process_is_a_setting_that_it_uses(service):
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_process_starts_with_the_example_settings_and_the_made_secrets(service, made_secrets):
     settings = load(environment(service, made_secrets), MODEL[service])
-    assert settings.warnings == ()
+    # The stack has no gateway yet, so nobody signs its records.
+    unsigned = ["TOPUP_RECORD_KEY"] if service == "bridge" else []
+    assert [sentence.split()[0] for sentence in settings.warnings] == unsigned
     assert settings.temporal.address == "temporal:7233"
 
 

@@ -97,7 +97,7 @@ def test_the_build_sees_all_packages_of_the_wheel_and_the_simulators_and_nothing
     packages = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     locks = {"deploy/requirements-build.lock", "deploy/requirements-run.lock"}
     assert lines[1] == "*"
-    assert allowed == packages | locks | {"simulators", "pyproject.toml", "README.md"}
+    assert allowed == packages | locks | {"simulators", "pyproject.toml", "LICENSE", "README.md"}
 
 
 def test_the_image_s_lock_is_the_project_s_lock_without_tools():

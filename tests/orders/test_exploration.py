@@ -44,7 +44,7 @@ def test_no_path_with_a_fault_through_fewer_activities_breaks_a_rule_of_the_mone
     Exploration(faults=1, kinds=kinds).explore()
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_no_path_with_a_fault_breaks_a_rule_of_the_money():
     exploration = Exploration(faults=1, reopens=False)
 
@@ -53,7 +53,7 @@ def test_no_path_with_a_fault_breaks_a_rule_of_the_money():
     assert {state.outcome for state in exploration.states} == {None, "delivered", "refunded"}
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_no_path_breaks_a_rule_of_the_money_where_another_run_takes_the_order_up():
     exploration = Exploration(faults=1, kinds=BURNING)
 
@@ -66,9 +66,9 @@ def test_no_path_breaks_a_rule_of_the_money_where_another_run_takes_the_order_up
     ("faults", "kinds"),
     [
         (0, KINDS),
-        pytest.param(1, ASKING, marks=pytest.mark.long),
-        pytest.param(1, REFUNDING, marks=pytest.mark.long),
-        pytest.param(1, BURNING, marks=pytest.mark.long),
+        pytest.param(1, ASKING, marks=pytest.mark.exhaustive),
+        pytest.param(1, REFUNDING, marks=pytest.mark.exhaustive),
+        pytest.param(1, BURNING, marks=pytest.mark.exhaustive),
     ],
 )
 def test_out_of_every_state_the_saga_alone_finds_an_end_or_calls_a_person(faults: int, kinds: tuple[str, ...]):
@@ -96,7 +96,7 @@ def test_a_dead_end_is_found(monkeypatch: pytest.MonkeyPatch):
     assert exploration.dead_ends(LATER)
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kinds", [BURNING, REFUNDING], ids=["burning", "refunding"])
 def test_no_path_with_two_faults_through_fewer_activities_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
     Exploration(faults=2, kinds=kinds, reopens=False).explore()

@@ -21,7 +21,7 @@ RULES: dict[str, Callable[..., Any]] = {
 Mutant = Callable[..., Any]
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_no_path_with_two_faults_breaks_a_rule_of_the_money():
     OnePostExploration(faults=2).explore()
 

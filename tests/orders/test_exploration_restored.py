@@ -18,7 +18,7 @@ ASKING = ("place", "query")
 REFUNDING = ("place", "refund")
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kinds", [BURNING, REFUNDING], ids=["burning", "refunding"])
 def test_no_path_with_a_restore_and_a_fault_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
     exploration = Exploration(reopens=False, faults=2, restores=True, kinds=kinds)
