@@ -13,7 +13,7 @@ from devkit.audit.rules import RULES
 from tests.reliability.matrix import representative_names
 from tests.reliability.running import Runner, Shown, judge_whole
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("job", representative_names())

@@ -9,7 +9,7 @@ from tests.reliability.drill_mutants import DRILL_MUTANTS
 from tests.reliability.mutants import MUTANTS
 from tests.reliability.running import Shown
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
