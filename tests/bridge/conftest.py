@@ -121,6 +121,14 @@ class Lane(KafkaLane):
         query = f"TaskQueue = '{self.task_queue}'"
         return Counter([run.id.removeprefix("topup/") async for run in self.client.list_workflows(query)])
 
+    async def claimed(self) -> int:
+        """How many orders the book has."""
+        book = OrderBook.open(self.database_url, FieldCipher(PII_KEY), SystemClock())
+        try:
+            return sum((await book.counts()).values())
+        finally:
+            await book.close()
+
     async def until_started(self, count: int, seconds: float = 60) -> None:
         async def enough() -> bool:
             answer = await self.client.count_workflows(f"TaskQueue = '{self.task_queue}'")

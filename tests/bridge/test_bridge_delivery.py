@@ -107,7 +107,8 @@ async def test_a_stopped_bridge_finishes_what_it_has_in_hand_and_leaves_nothing_
     await lane.until_started(100)
     assert await lane.terminate(bridge) == 0
     started = await lane.started()
-    assert started.total() == 400, "what was claimed is finished, what wasn't is left to the next bridge"
+    assert started.total() == await lane.claimed(), "what was claimed is finished, what wasn't is left to the next"
+    assert 100 <= started.total() <= 400
     assert incomplete_below_the_commit(lane, started) == []
     # All that was started and is contiguous is committed: the next bridge reads little of it again.
     committed = sum(lane.committed().values())
