@@ -110,7 +110,11 @@ def test_no_path_with_two_faults_through_fewer_activities_breaks_a_rule_of_the_m
     Exploration(faults=2, kinds=kinds, reopens=False).explore()
 
 
-@pytest.mark.parametrize(("kinds", "most_posts"), [(ASKING, 2), (("place", "burn"), 1)], ids=["asking", "burning"])
+@pytest.mark.parametrize(
+    ("kinds", "most_posts"),
+    [pytest.param(ASKING, 2, marks=pytest.mark.long), (("place", "burn"), 1)],
+    ids=["asking", "burning"],
+)
 def test_no_path_breaks_a_rule_of_the_money_where_the_lag_is_longer_than_the_longest_latency(
     kinds: tuple[str, ...], most_posts: int
 ):
