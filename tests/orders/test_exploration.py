@@ -379,7 +379,7 @@ DECISIONS: list[tuple[Mutant, str, tuple[str, ...]]] = [
     (burn_too_early, "B5 refused", BURNING),
     (burn_at_the_last_moment_of_a_post, "B5 refused", BURNING),
     (burn_without_an_empty_get, "P8", BURNING),
-    (refund_in_doubt, "C8|R4", KINDS),
+    (refund_in_doubt, "R4", KINDS),
     (a_denied_refund_leaves_again_unasked, "R5", REFUNDING),
     (send_after_paid_another_way, "R5", REFUNDING),
     (delivered_without_an_outcome, "B5 delivered", KINDS),
