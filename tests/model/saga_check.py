@@ -98,7 +98,7 @@ TABLE = [
     ("mutant: blind resubmit", "tmf622", "blind dedupes_one_day no_date", "M1", "carrier dedupes for a day"),
     ("mutant: blind, ever", "tmf622", "blind", "P7", "blind resubmit, carrier dedupes for ever"),
     ("mutant: empty GET", "tmf622", "refund_on_empty", "B5 M3", "refund on an empty GET before the lag is over"),
-    ("mutant: no burn", "tmf622", "no_burn", "R4 M3", "horizon passed = refused"),
+    ("mutant: no burn", "tmf622", "no_burn", "B5 M3", "horizon passed = refused"),
     ("mutant: fresh date", "tmf622", "fresh_date", "P6", "a new date per attempt"),
     ("mutant: no refund row", "tmf622", "no_refund_row", "M2", "a number per attempt, not written"),
     ("mutant: reopen, no GET", "tmf622", "reopen_blind", "P7", "a new run posts at once"),

@@ -15,7 +15,8 @@ Rules:
   M1 sold at most once · M2 refunded at most once, in full · M3 never sold and refunded
   R4 no refund request unless a definite refusal or a confirmed burn stands in the book and is true
   B5 the book's facts and outcome agree with the world and with each other
-  P6 one body per order · P7 a live attempt sends a second POST only after an answered GET
+  P6 one body per order · P7 a live attempt sends a second POST, or the first of a reopened order, only after an
+     answered GET
   L8 from every state the run alone (no fault, operator, zombie or late message) can still settle the order
      (legacy carrier: settle or park).  So, where each step that stays possible is taken at last, all paths end.
 """
@@ -39,9 +40,12 @@ class S(NamedTuple):
     body: int = 0  # book: the body that will be sent, with its date
     burn: int = 0  # book: burn intent = closed to POSTs for ever
     fact: str = "-"  # book: the carrier's final word: sold | refused | burnt
+    ev: int = 0  # book: evidence, the newest GET since the last POST was empty | 2 and asked after date + lag
+    ro: int = 0  # book: how often another run took the order up; evidence of before counts no more
+    cl: int = 0  # book: the refund number in use was seen CLOSED once
     num: int = 0  # book: refund intent = the refund number in use
     out: str = "-"  # book: settled outcome: D delivered | R refunded
-    run: object = "new"  # None = closed; else its last result: new, doubt, inflight, ("empty", k, late), burn, ...
+    run: object = "new"  # None = closed; else its last result: new, doubt, inflight, empty, burn, ...
     cancel: int = 0  # the operator asked this run to cancel
     act: object = None  # (kind, pc, argument, local); pc "w" = waits for the answer to `local`, "a" = has it
     zombies: tuple = ()
@@ -80,6 +84,8 @@ def known(s):
 def heard(s, m, answer):
     """The state map: (state with the fact booked, result).  A fact is written once; a contradiction is an alarm."""
     fact = {"C": "sold", "R": "refused", "X": "burnt"}.get(answer)
+    if answer in ("I", "H", "409"):
+        s = s._replace(ev=0)
     if fact:
         booked = s._replace(fact=fact) if s.fact == "-" else blame(s, m, "B5", (s.fact == "sold") != (fact == "sold"))
         return booked, "sold" if fact == "sold" else "refused"
@@ -97,24 +103,26 @@ def ends(words, s, result):
 
 def place(s, a, m):
     """Look, take the right to ONE POST by compare-and-set, look again, send."""
-    pc, arg, x = a[1:]
+    pc, _, x = a[1:]
     if pc == 0:
         if known(s):
             return ends("finds the answer in the book", s, known(s))
         if s.burn or s.num:
             return ends("finds a burn intent and sends nothing", s, "burn")
+        if s.k == 0 and s.ro and not (s.ev or m.legacy or m.has("reopen_blind")):
+            return ends("is of a reopened order: asks first", s, "doubt")
         if s.k == 0 and m.has("no_cas"):  # mutant: reads now, writes later
             return goes("reads: no intent", s, a, "write", 2 if s.zombies else 1)
         if s.k == 0:
-            return goes("writes the submit intent (POST 1)", s._replace(k=1, body=1, h=0), a, 1, (1, 1))
-        if m.has("blind") or (m.has("reopen_blind") and arg is None):
+            return goes("writes the submit intent (POST 1)", s._replace(k=1, body=1, h=0, ev=0), a, 1, (1, 1))
+        if m.has("blind") or (m.has("reopen_blind") and s.run == "new"):
             return goes("resends without asking", s, a, 2, (s.k, s.body))
-        if arg == s.k < MAX_POSTS:  # arg: the POSTs granted before the empty GET was sent
-            s = s._replace(k=s.k + 1, body=2 if m.has("fresh_date") else s.body, h=0)
+        if s.ev and s.k < MAX_POSTS:  # the evidence is spent with the right
+            s = s._replace(k=s.k + 1, body=2 if m.has("fresh_date") else s.body, h=0, ev=0)
             return goes(f"takes the right to POST {s.k}", s, a, 1, (s.k, s.body))
         return ends("finds an intent that is not its own", s, "park" if m.legacy else "doubt")
     if pc == "write":
-        return goes(f"writes its intent over the row (body {x})", s._replace(k=1, body=x, h=0), a, 2, (1, x))
+        return goes(f"writes its intent over the row (body {x})", s._replace(k=1, body=x, h=0, ev=0), a, 2, (1, x))
     if pc == 1:  # the last look narrows the race; nothing can close it
         in_time = not s.h if m.legacy else s.t == 0
         if (in_time and s.k == x[0] and not (s.burn or s.num or known(s))) or m.has("no_last_look"):
@@ -131,9 +139,11 @@ def query(s, a, m):
     if pc == 0 and known(s):
         return ends("finds the answer in the book", s, known(s))
     if pc == 0:
-        return goes("sends GET", s, a, "w", ("GET",), (s.k, s.t == 3 and m.has("date_only")))
+        return goes("sends GET", s, a, "w", ("GET",), (s.k, s.t == 3 and m.has("date_only"), s.ro))
     if x == "-":
-        return ends("gets an empty list", s, ("empty", *arg))
+        posts, late, ro = arg
+        counts = posts == s.k and ro == s.ro and not known(s)
+        return ends("gets an empty list", s._replace(ev=max(s.ev, 1 + late)) if counts else s, "empty")
     return ends(f"gets {x}", *heard(s, m, x))
 
 
@@ -149,6 +159,8 @@ def burn(s, a, m):
             return ends("is impossible", s, "park" if m.legacy else "doubt")
         if s.k and ((not s.h and not m.has("no_horizon")) or (s.t < 3 and m.has("late_burn"))):
             return ends("is too early", s, "doubt")
+        if (s.k or s.ro) and not s.ev:
+            return ends("has no empty GET to rest on", s, "doubt")
         return goes("writes its intent", s._replace(burn=1), a, 1, None)
     if pc == 1:
         return goes("sends CANCEL", s, a, "w", ("CANCEL",))
@@ -164,8 +176,17 @@ def deliver(s, a, m):
     return ends("changes nothing", s, known(s) or "doubt")
 
 
+def intent(s, _a, _m):
+    """Write the refund intent, a transaction of its own."""
+    if s.out != "-":
+        return ends("finds the order settled", s, "settled")
+    if s.fact not in ("refused", "burnt"):
+        return ends("finds no refusal in the book", s, "doubt")
+    return ends("writes the refund intent", s._replace(num=s.num or 1), "refused")
+
+
 def refund(s, a, m):
-    """Write the refund number, send it until the provider says SUCCESS; a new number only after CLOSED."""
+    """Send the number in use until the provider says SUCCESS; a new number only after CLOSED was seen twice."""
     pc, arg, x = a[1:]
     if pc == 0:
         if s.out != "-":
@@ -177,8 +198,9 @@ def refund(s, a, m):
         if m.has("no_refund_row"):  # mutant: a number per attempt, written nowhere
             n = min(2, 1 + sum(p != "-" for p in s.pay))
             return goes(f"makes up number {n}", s, a, 1, n, n)
-        n = s.num or 1
-        return goes(f"intent stands with number {n}", s._replace(num=n), a, 1, n, n)
+        if not s.num:
+            return ends("finds no intent", s, "refused")
+        return goes(f"intent stands with number {s.num}", s, a, 1, s.num, s.num)
     if pc == 1:
         proved = (
             m.legacy
@@ -193,16 +215,25 @@ def refund(s, a, m):
         return ends("gets SUCCESS and settles the book: refunded", s, "settled")
     if x == "C" and m.has("derived_number"):
         return goes("gets CLOSED: goes for number 2, unwritten", s, a, 1, 2, 2)
+    if x == "C" and s.num == arg == 1 and not s.cl:
+        return ends("gets CLOSED: once is not enough", s._replace(cl=1), "refused")
     if x == "C" or (x == "P" and m.has("renumber_processing")):
-        s = s._replace(num=2) if s.num == arg == 1 else s
+        s = s._replace(num=2, cl=0) if s.num == arg == 1 else s
         return ends(f"gets {x}: the book goes on to a new number", s, "refused")
     return ends(f"gets {x}: again later, same number", s, "refused")
 
 
-STEPS = {"place": place, "query": query, "burn": burn, "deliver": deliver, "refund": refund}
+STEPS = {"place": place, "query": query, "burn": burn, "deliver": deliver, "intent": intent, "refund": refund}
 # Where an attempt may freeze, die or be left behind.  Other places add nothing: a zombie one step earlier can
 # take the missing step itself.
-LINGERS = {"place": (0, "write", 2, "w"), "query": ("w",), "burn": (0, 1), "deliver": (0,), "refund": (0, 1)}
+LINGERS = {
+    "place": (0, "write", 2, "w"),
+    "query": ("w",),
+    "burn": (0, 1),
+    "deliver": (0,),
+    "intent": (0,),
+    "refund": (0, 1),
+}
 
 
 # --- the workflow ----------------------------------------------------------------------------------------------
@@ -210,8 +241,8 @@ def decide(s, m):
     """The saga: from its last result, cancel and clock to the next activity (several = it may choose)."""
     r = s.run
 
-    def start(kind, arg=None):
-        return f"run starts {kind}", s._replace(act=(kind, 0, arg, None))
+    def start(kind):
+        return f"run starts {kind}", s._replace(act=(kind, 0, None, None))
 
     def takes(why, fact="refused"):  # mutants: something else is taken for a refusal
         return f"run takes {why} for a refusal", s._replace(fact=fact, burn=1, run="refused")
@@ -224,17 +255,19 @@ def decide(s, m):
         yield start("query")
         if s.cancel and r == "inflight":
             yield start("burn")
-    elif r in ("new", "burn", "sold", "refused"):
-        yield start({"new": "place", "sold": "deliver", "refused": "refund"}.get(r, r))
-    elif r[0] == "empty":
+    elif r == "refused":
+        yield start("refund" if s.num or m.flags & {"derived_number", "no_refund_row"} else "intent")
+    elif r in ("new", "burn", "sold"):
+        yield start({"new": "place", "sold": "deliver"}.get(r, r))
+    elif r == "empty":
         yield start("query")
         if m.has("refund_on_empty"):
             yield takes("an empty GET")
         if not (s.burn or s.cancel or s.t):
-            if r[1] < MAX_POSTS:
-                yield start("place", r[1])
-        elif m.has("date_only"):
-            if r[2]:
+            if s.ev and s.k < MAX_POSTS:
+                yield start("place")
+        elif m.has("date_only") and s.k:
+            if s.ev == 2:  # asked after date + lag
                 yield takes("an empty GET sent after date + lag", "burnt")
         elif s.h or not s.k or m.has("no_horizon"):
             yield takes("the horizon") if m.has("no_burn") else start("burn")
@@ -300,7 +333,9 @@ def successors(s, m):
         rest = put(s.zombies, i)
         if z[1] == "w":
             for words, s2, answer in arrive(s, z[3], m):
-                yield "env", f"(for the zombie) {words}", s2._replace(zombies=more(rest, (z[0], "a", z[2], answer)))
+                asked = 1 if z[0] == "query" else s.asked
+                left = more(rest, (z[0], "a", z[2], answer))
+                yield "env", f"(for the zombie) {words}", s2._replace(zombies=left, asked=asked)
         else:
             words, s2, z2, _ = STEPS[z[0]](s, z, m)
             s2 = s2._replace(zombies=more(rest, z2) if z2 else rest)
@@ -310,7 +345,10 @@ def successors(s, m):
             yield "env", f"the late {msg[0]} arrives: {words}", s2._replace(net=put(s.net, i))
     yield from surroundings(s, m)
     if s.run is None:
-        yield ("sys" if s.out == "-" else "fault"), "reopen: a new run starts", s._replace(run="new", cancel=0)
+        again = s._replace(run="new", cancel=0)
+        if s.out == "-" and not m.legacy:
+            again = again._replace(ro=s.ro + 1, ev=0, asked=0)
+        yield ("sys" if s.out == "-" else "fault"), "reopen: a new run starts", again
     elif s.out == "-":
         if not s.cancel:
             yield "op", "operator cancels (or refund_now)", s._replace(cancel=1)
@@ -320,9 +358,9 @@ def successors(s, m):
         left = s._replace(act=None, zombies=more(s.zombies, a)) if a else s
         yield "fault", f"the run is terminated{' in ' + a[0] if a else ''}", left._replace(run=None, cancel=0)
         for k in range(1, s.k):  # a reset to the start is: terminate, reopen, cancel again
-            yield "fault", f"the run is reset to an old empty GET ({k})", left._replace(run=("empty", k, False))
+            yield "fault", f"the run is reset to an old empty GET ({k})", left._replace(run="empty")
         if a:
-            again = (a[0], 0, a[2] if a[0] == "place" else None, None)
+            again = (a[0], 0, None, None)
             yield "fault", f"the worker freezes or dies in {a[0]}; a second attempt starts", left._replace(act=again)
 
 
@@ -407,7 +445,7 @@ def tidy(s, m):
         net = tuple(sorted({x for x in net if (s.pay[x[1] - 1] if x[0] == "REFUND" else s.order) == "-"}))
     if sure:
         asked = s.asked if a and a[0] == "place" and a[1] in (1, 2) else 1
-        s = s._replace(t=max(s.t, 2), h=1, cancel=0, k=min(s.k, 1), asked=asked, act=a, run=run)
+        s = s._replace(t=max(s.t, 2), h=1, cancel=0, k=min(s.k, 1), ev=0, ro=0, asked=asked, act=a, run=run)
     return s._replace(zombies=zombies, net=net) if zombies is not s.zombies or net is not s.net else s
 
 
@@ -420,6 +458,14 @@ def matters(z, s, m, sure):
             if pc == 0
             else pc != "a" or ((x == "S" and s.out == "-") or (x != "S" and (s.num or 1) == arg == 1))
         )
+    if (
+        pc == "a"
+        and not sure
+        and ((x == "-" and arg[0] == s.k and arg[2] == s.ro) or (x in ("I", "H", "409") and s.ev))
+    ):
+        return True
+    if kind == "intent":
+        return s.out == "-" and not s.num
     if pc == "a":
         return x in ("C", "R", "X") or (x == "409" and m.has("409_is_refusal"))
     return (

@@ -13,7 +13,7 @@ attempt has ended then, what was sent may still arrive.
 
 Invariants, checked in every state (`Broken`):
     M1 sold at most once · M2 paid back at most once · M3 never sold and paid back
-    R4 a refund request only on a definite refusal or a confirmed burn that is true at the carrier
+    R4 a refund intent and its request only on a definite refusal or a confirmed burn that is true at the carrier
     B5 the book's fact and outcome agree with the world, and a fact once written stays
     P6 one body is on its way per order · P7 a further POST is granted only after a `GET` that was asked after the last
     grant · C8 no POST is granted after a cancel, a burn intent or a refund intent
@@ -270,6 +270,8 @@ class Exploration:
         _hold("M1", world.sold <= 1)
         _hold("M2", paid_back <= 1)
         _hold("M3", not (world.sold and paid_back))
+        refused = state.carrier_outcome in ("rejected", "cancelled")
+        _hold("R4 intent", refused or not state.refund_sequence)
         _hold("B5 sold", state.carrier_outcome != "completed" or world.sold == 1)
         _hold("B5 refused", state.carrier_outcome not in ("rejected", "cancelled") or not world.sold)
         _hold("B5 delivered", state.outcome != "delivered" or world.sold == 1)

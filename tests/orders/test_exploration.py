@@ -39,9 +39,17 @@ LATER = (800, 1300)
 """Seconds: the end of a date that was fixed at the last tick of the walk, and of the next one."""
 
 
-@pytest.mark.parametrize("kinds", [ASKING, ("place", "burn"), REFUNDING], ids=["asking", "burning", "refunding"])
+@pytest.mark.parametrize("kinds", [("place", "burn"), REFUNDING], ids=["burning", "refunding"])
 def test_no_path_with_a_fault_through_fewer_activities_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
     Exploration(faults=1, kinds=kinds).explore()
+
+
+def test_no_path_with_a_fault_in_the_first_minutes_breaks_a_rule_of_the_money():
+    exploration = Exploration(faults=1, kinds=BURNING, ticks=(0, 91))
+
+    exploration.explore()
+
+    assert any(world.reopened >= 0 for world in exploration.parents)
 
 
 @pytest.mark.exhaustive
@@ -102,13 +110,17 @@ def test_no_path_with_two_faults_through_fewer_activities_breaks_a_rule_of_the_m
     Exploration(faults=2, kinds=kinds, reopens=False).explore()
 
 
-@pytest.mark.parametrize(("kinds", "most_posts"), [(ASKING, 2), (("place", "burn"), 1)], ids=["asking", "burning"])
+@pytest.mark.parametrize(
+    ("kinds", "most_posts"),
+    [pytest.param(ASKING, 2, marks=pytest.mark.long), (("place", "burn"), 1)],
+    ids=["asking", "burning"],
+)
 def test_no_path_breaks_a_rule_of_the_money_where_the_lag_is_longer_than_the_longest_latency(
     kinds: tuple[str, ...], most_posts: int
 ):
     times = CarrierTimes(timedelta(seconds=60), timedelta(seconds=90), timedelta(minutes=10))
 
-    exploration = Exploration(faults=1, kinds=kinds, times=times, ticks=(0, 241, 541, 691, 931))
+    exploration = Exploration(faults=1, kinds=kinds, times=times, ticks=(0, 241, 541, 691, 931), reopens=False)
     exploration.explore()
 
     assert max(state.posts for state in exploration.states) == most_posts
@@ -369,7 +381,7 @@ DECISIONS: list[tuple[Mutant, str, tuple[str, ...]]] = [
     (burn_too_early, "B5 refused", BURNING),
     (burn_at_the_last_moment_of_a_post, "B5 refused", BURNING),
     (burn_without_an_empty_get, "P8", BURNING),
-    (refund_in_doubt, "C8|R4", KINDS),
+    (refund_in_doubt, "R4", KINDS),
     (a_denied_refund_leaves_again_unasked, "R5", REFUNDING),
     (send_after_paid_another_way, "R5", REFUNDING),
     (delivered_without_an_outcome, "B5 delivered", KINDS),

@@ -123,7 +123,7 @@ def test_a_mutant_of_a_rule_is_found(monkeypatch: pytest.MonkeyPatch, rule: str,
             monkeypatch.setattr(module, rule, mutant)
 
     with pytest.raises(Broken):
-        OnePostExploration(faults=2).explore()
+        OnePostExploration(faults=1).explore()
 
 
 def test_the_moments_of_the_walk_lie_on_both_sides_of_each_limit():
