@@ -107,8 +107,7 @@ class Environment:
             brokers=[{"name": PLATFORM, "url": self.mosquitto.url}],
             TOPUP_TASK_QUEUE=queue,
             TOPUP_TIME_SCALE=str(scale),
-            TOPUP_HTTP_PORT="0",
-            **changes,
+            **{"TOPUP_HTTP_PORT": "0", **changes},
         )
 
     async def new_order(self, provider: str) -> PaidOrder:
