@@ -49,13 +49,17 @@ def _posts_without_asking() -> None:
 
 
 def _posts_before_the_intent() -> None:
+    """The first intent of each process alone: a book that never hears of a POST has the saga post for ever."""
     decide: Any = OrderBook.decide
+    forgotten: list[str] = []
 
     async def forgetful(self: OrderBook, order_id: str, rule: Any, *, kind: str, detail: Any) -> Any:
         def forget(record: Any) -> Any:
+            forgotten.append(order_id)
             return record.state, rule(record)[1]
 
-        return await decide(self, order_id, forget if kind == "post_intent" else rule, kind=kind, detail=detail)
+        forgets = kind == "post_intent" and order_id not in forgotten
+        return await decide(self, order_id, forget if forgets else rule, kind=kind, detail=detail)
 
     _patch(OrderBook, "decide", forgetful)
 

@@ -167,6 +167,9 @@ async def _through(runner: Runner, case: Case, result: Shown, stack: AsyncExitSt
         ended = await _heal(deployed, case, order, crasher)
         result.healed_seconds = time.monotonic() - fired_at
         result.report.add(ENDS, result.name, ())
+    except TimeoutError:
+        await runner.judge(result, deployed, paid)  # what was done on the way counts, though there was no end
+        raise
     finally:
         hand.cancel()
     await runner.judge(result, deployed, paid, ended.outcome)
