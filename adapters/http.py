@@ -9,8 +9,10 @@ body, without giving way to anything between the event and the write.
 """
 
 import asyncio
+import functools
 import json
 import re
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -131,8 +133,14 @@ async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
     limits = httpx.Limits(
         max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS
     )
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=limits) as opened:
+    async with httpx.AsyncClient(verify=_trust(), trust_env=False, follow_redirects=False, limits=limits) as opened:
         yield opened
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Whom all clients of this process trust (certifi's list), read once: 60 ms each (measured)."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def origin(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
@@ -49,9 +50,9 @@ _MANY = TypeAdapter(dict[Identifier, PaymentSpec])
 
 
 class PaymentsApi:
-    """`/pay`, `/payments` and `/refunds/{refund_no}/settle`."""
+    """`/payments` and `/refunds/{refund_no}/settle`; and `/pay` of a provider that tells the merchant."""
 
-    def __init__(self, book: Book, refunds: Refunds, pay: Pay) -> None:
+    def __init__(self, book: Book, refunds: Refunds, pay: Pay | None = None) -> None:
         self._book = book
         self._refunds = refunds
         self._tell = pay
@@ -59,13 +60,13 @@ class PaymentsApi:
     def routes(self) -> list[Route]:
         """Routes of this part of the control API."""
         return [
-            Route("/pay", self._pay, methods=["POST"]),
+            *([Route("/pay", partial(self._pay, self._tell), methods=["POST"])] if self._tell else []),
             Route("/payments", self._put_many, methods=["PUT"]),
             Route("/payments/{transaction_id}", self._put, methods=["PUT"]),
             Route("/refunds/{refund_no}/settle", self._settle, methods=["POST"]),
         ]
 
-    async def _pay(self, request: Request) -> Response:
+    async def _pay(self, tell: Pay, request: Request) -> Response:
         try:
             asked = _PAY.validate_python(await read_json(request))
         except ValueError as error:
@@ -77,7 +78,7 @@ class PaymentsApi:
         except PaymentConflictError as error:
             return problem(HTTPStatus.CONFLICT, str(error))
         await self._book.durable()
-        self._tell(payment, asked)
+        tell(payment, asked)
         return json_response({"transaction_id": transaction_id})
 
     async def _put(self, request: Request) -> Response:

@@ -374,7 +374,7 @@ async def test_an_unknown_trade_has_no_refund() -> None:
     assert await says_of("query", failed("40004", "ACQ.TRADE_NOT_EXIST")) == RefundUnknown()
 
 
-@pytest.mark.parametrize("sub_code", [*(set(DENIED) - {"ACQ.TRADE_NOT_EXIST"}), "ACQ.SELLER_BALANCE_NOT_ENOUGH"])
+@pytest.mark.parametrize("sub_code", [*sorted(set(DENIED) - {"ACQ.TRADE_NOT_EXIST"}), "ACQ.SELLER_BALANCE_NOT_ENOUGH"])
 async def test_a_refused_query_is_no_refused_refund(sub_code: str) -> None:
     assert doubt(await says_of("query", failed("40004", sub_code))).alert
 

@@ -30,6 +30,7 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.real
+@pytest.mark.long
 def test_a_small_run_measures_both_sagas_and_finds_every_effect_right():
     try:
         for part in (kafka, mosquitto, postgres, temporal):

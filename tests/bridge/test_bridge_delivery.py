@@ -55,6 +55,7 @@ async def test_every_codec_of_kafka_is_read(lane: Lane) -> None:
     assert await lane.started() == ids(lane, 80)
 
 
+@pytest.mark.long
 async def test_a_bridge_killed_in_the_middle_of_a_batch_loses_and_doubles_nothing(lane: Lane) -> None:
     lane.send(lane.orders(1000))
     first = lane.bridge()
@@ -69,6 +70,7 @@ async def test_a_bridge_killed_in_the_middle_of_a_batch_loses_and_doubles_nothin
     assert set(lane.counts(second)) <= {"started", "duplicate"}
 
 
+@pytest.mark.long
 async def test_rebalances_in_the_middle_of_batches_lose_and_double_nothing(lane: Lane) -> None:
     """The first bridge keeps some of its partitions, with records in flight, through all of them."""
     lane.send(lane.orders(1500))
@@ -84,6 +86,7 @@ async def test_rebalances_in_the_middle_of_batches_lose_and_double_nothing(lane:
         assert await lane.terminate(bridge) == 0
 
 
+@pytest.mark.long
 async def test_a_bridge_that_keeps_its_partitions_through_a_rebalance_loses_nothing_of_what_it_has_in_hand(
     lane: Lane,
 ) -> None:
@@ -101,6 +104,7 @@ async def test_a_bridge_that_keeps_its_partitions_through_a_rebalance_loses_noth
     assert incomplete_below_the_commit(lane, await lane.started()) == []
 
 
+@pytest.mark.long
 async def test_a_stopped_bridge_finishes_what_it_has_in_hand_and_leaves_nothing_uncommitted(lane: Lane) -> None:
     lane.send(lane.orders(1000))
     bridge = lane.bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="400")  # the others wait in its memory
@@ -305,6 +309,7 @@ async def test_a_record_that_cannot_be_decoded_stops_its_partition_and_no_other_
     assert lane.committed()[1] == 10
 
 
+@pytest.mark.long
 async def test_records_that_retention_deleted_unread_are_not_passed_over_in_silence(lane: Lane) -> None:
     first = await lane.ready_bridge()
     lane.send([Sent(o.key, o.value, partition=0) for o in lane.orders(5)])

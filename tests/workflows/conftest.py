@@ -35,11 +35,11 @@ def paid_order(number: int | None = None, **changes: object) -> PaidOrder:
 AT_ONCE = 16
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def scenarios(
     request: pytest.FixtureRequest, time_skipping_env: TimeSkipper, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, "asyncio.Task[None]"]]:
-    """The selected scenarios, side by side: each skip of time costs about a second of waiting, not of work."""
+    """The module's selected scenarios, side by side: each skip of time costs about a second of waiting, not of work."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def play(item: pytest.Function) -> None:
@@ -52,7 +52,8 @@ async def scenarios(
             async with new_world(time_skipping_env, folder, paid_order(), local_first=local_first) as world:
                 await marked.args[0](world, **arguments)
 
-    chosen = [item for item in request.session.items if item.get_closest_marker("scenario")]
+    items = [item for item in request.session.items if item.getparent(pytest.Module) is request.node]
+    chosen = [item for item in items if item.get_closest_marker("scenario")]
     tasks = {item.nodeid: asyncio.create_task(play(cast("pytest.Function", item))) for item in chosen}
     yield tasks
     for task in tasks.values():

@@ -51,6 +51,7 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
         worker.join()
 
 
+@pytest.mark.long
 async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partitions_that_come_back(
     make_lane: Any, settings_of: Any
 ) -> None:

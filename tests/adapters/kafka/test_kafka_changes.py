@@ -113,6 +113,7 @@ def numbered(first: int, count: int) -> list[Sent]:
     return [Sent(None, b"%d" % n, partition=n % 3) for n in range(first, first + count)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("busy", [True, False], ids=["with new records", "idle"])
 async def test_all_brokers_under_other_addresses_are_unready_and_then_read_and_written_again(
     own_kafka: Kafka, make_lane: Callable[..., Any], settings_of: Any, *, busy: bool
@@ -177,6 +178,7 @@ async def test_a_topic_made_anew_with_more_records_than_were_read_of_the_old_one
         await lane.until_all_committed(20)
 
 
+@pytest.mark.long
 async def test_a_topic_made_anew_while_an_old_offset_is_committed_is_read_from_its_beginning_by_the_next_process(
     own_kafka: Kafka, make_lane: Callable[..., Any], settings_of: Any
 ) -> None:
