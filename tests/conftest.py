@@ -85,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_not_shown] = {}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests: a file stays in one of them, and Kafka, the heaviest part, too."""
     if config.pluginmanager.hasplugin("xdist"):

@@ -50,6 +50,7 @@ async def nothing_committed_is_incomplete(lane: Lane) -> None:
     await lane.until(none, "every order below the committed offset has its run", 20)
 
 
+@pytest.mark.long
 async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any, thawed: None) -> None:
     lane, stopped, killed = [await make_lane() for _ in range(3)]
     bridge = await lane.ready_bridge()
@@ -95,6 +96,7 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
     assert (await killed.started()).total() == 20
 
 
+@pytest.mark.long
 async def test_temporal_killed_and_started_again_loses_and_doubles_nothing(lane: Lane) -> None:
     bridge = await lane.ready_bridge()
     lane.send(lane.orders(800))
@@ -109,6 +111,7 @@ async def test_temporal_killed_and_started_again_loses_and_doubles_nothing(lane:
     assert lane.dead_letters() == []
 
 
+@pytest.mark.long
 async def test_a_broker_frozen_for_longer_than_the_session_loses_and_doubles_nothing(lane: Lane, thawed: None) -> None:
     bridge = await lane.ready_bridge()
     lane.send(lane.orders(1500))
@@ -126,6 +129,7 @@ async def test_a_broker_frozen_for_longer_than_the_session_loses_and_doubles_not
     assert counts.total() == 1500  # a record that came again was counted already
 
 
+@pytest.mark.long
 async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(lane: Lane) -> None:
     bridge = await lane.ready_bridge()
     lane.send([*lane.orders(800), *(lane.order(n, amount_fen=0) for n in range(2000, 2020))])
@@ -141,6 +145,7 @@ async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(lane:
     assert letters == {(o.key, o.value) for o in (lane.order(n, amount_fen=0) for n in range(2000, 2020))}
 
 
+@pytest.mark.long
 async def test_a_bridge_frozen_for_longer_than_its_session_goes_on_beside_the_one_that_took_over(lane: Lane) -> None:
     lane.send(lane.orders(1500))
     frozen, other = lane.bridge(), lane.bridge()
@@ -155,6 +160,7 @@ async def test_a_bridge_frozen_for_longer_than_its_session_goes_on_beside_the_on
         assert await lane.terminate(bridge) == 0
 
 
+@pytest.mark.long
 async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, thawed_postgres: Postgres) -> None:
     postgres = thawed_postgres
     lane = await make_lane(database_url=postgres.create_database())

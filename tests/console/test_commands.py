@@ -64,10 +64,9 @@ def test_the_version_is_that_of_the_project():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself_with_an_example(command):
-    done = topup(*command, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "Example: " in done.stdout
+def test_every_command_explains_itself_with_an_example(command, capsys):
+    assert main.run([*command, "--help"]) == 0
+    assert "Example: " in capsys.readouterr().out
 
 
 def test_help_comes_without_the_heavy_modules():
@@ -106,12 +105,11 @@ print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx
     ],
     ids=" ".join,
 )
-def test_wrong_usage_ends_with_2(arguments, tmp_path):
-    environment = {"TOPUP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+def test_wrong_usage_ends_with_2(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TOPUP_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     folder = ("--folder", str(tmp_path / "dev")) if arguments[0] == "dev" else ()
-    done = topup(*arguments, *folder, environment=environment)
-    assert done.returncode == 2
-    assert said(done)
+    assert main.run([*arguments, *folder]) == 2
+    assert capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

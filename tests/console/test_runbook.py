@@ -44,6 +44,7 @@ async def played(
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.parametrize("command", commands(), ids=str)
 async def test_the_command_does_what_the_runbook_says(command: Command, played):
     await played[command]
