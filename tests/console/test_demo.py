@@ -44,6 +44,7 @@ def wait_until_none(folder: Path) -> list[str]:
     return list(left.values())
 
 
+@pytest.mark.long
 def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
@@ -100,6 +101,7 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path):
     assert wait_until_none(folder) == []
 
 
+@pytest.mark.long
 def test_dev_goes_on_where_it_was_and_ctrl_c_is_0(tmp_path):
     folder = tmp_path / "dev"
     with start(folder, "dev", "--orders", "0") as dev:

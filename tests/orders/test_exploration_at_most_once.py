@@ -26,6 +26,7 @@ def test_no_path_with_two_faults_breaks_a_rule_of_the_money():
     OnePostExploration(faults=2).explore()
 
 
+@pytest.mark.long
 def test_no_path_with_a_fault_breaks_a_rule_of_the_money_and_none_is_a_dead_end():
     exploration = OnePostExploration(faults=1)
 

@@ -53,6 +53,7 @@ def test_a_refund_whose_worker_died_before_sending_it_is_sent_though_the_next_lo
     assert played.row["outcome"] == "refunded"
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_no_plan_of_accidents_breaks_a_rule_on_the_real_server(time_skipping_env: TimeSkipper, tmp_path: Path):
     plans: list[Plan] = []

@@ -137,6 +137,7 @@ def test_a_trail_tells_each_transition(lines: Sequence[Line], status: str, words
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", LEAK_MUTANTS)
 async def test_a_product_that_says_too_much_or_too_little_is_caught(
