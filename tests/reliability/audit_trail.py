@@ -99,7 +99,7 @@ def audit_trail_drill(
             hands = [_play(deployed, kind, order, paid) for kind, (order, paid) in zip(kinds, both, strict=True)]
             await asyncio.gather(*hands)
             for order, _ in both:
-                await until(lambda order=order: _begun(deployed, order), "the order is claimed", 60)
+                await until(lambda order=order: _begun(deployed, order), "the order is claimed")
                 await deployed.result(order)
         result.healed_seconds = time.monotonic() - began
         result.report.add(ENDS, result.name, ())
@@ -173,7 +173,7 @@ async def _letters(topic: Topic, result: Shown) -> Sequence[DeadLetter]:
         letters = await topic.dead_letters()
         return letters if len(letters) >= sum(EXPECTED_LETTERS.values()) else ()
 
-    letters: Sequence[DeadLetter] = await until(all_there, "the dead letters", 30)
+    letters: Sequence[DeadLetter] = await until(all_there, "the dead letters")
     reasons = {reason: sum(letter.reason == reason for letter in letters) for reason in EXPECTED_LETTERS}
     result.report.add(COMES_ABOUT, result.name, [] if reasons == EXPECTED_LETTERS else [f"dead letters: {reasons}"])
     return letters

@@ -38,7 +38,7 @@ def cancel_drill(state: State, how: Cancels) -> Drill:
         deployed, order = scene.deployed, scene.order
         worker = None if state.unbegun else await deployed.process("worker")
         await deployed.start(order)
-        await until(lambda: state.reached(deployed, order, scene.paid), f"the order is {state.name}", 60)
+        await until(lambda: state.reached(deployed, order, scene.paid), f"the order is {state.name}")
         if how == "while the worker is dead" and worker is not None:
             await asyncio.to_thread(worker.kill)
         await runner.env.refresh()

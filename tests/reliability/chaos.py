@@ -226,7 +226,7 @@ async def _adds_up(topic: Topic, deployed: Deployment, count: int) -> list[str]:
     async def committed() -> bool:
         return (await topic.counts())[0]
 
-    await until(committed, "all offsets are committed", 60)
+    await until(committed, "all offsets are committed")
     dead = (await topic.counts())[1]
     runs = (await deployed.client.count_workflows(f"TaskQueue = '{deployed.queue}'")).count
     return [f"{dead} dead letters, {runs} runs of {count} orders"] if dead or runs != count else []

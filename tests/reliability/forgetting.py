@@ -17,7 +17,7 @@ from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from tests.reliability.bridging import Topic
 from tests.reliability.cases import REFUSED
-from tests.reliability.deployments import Deployment, NotShown, until
+from tests.reliability.deployments import WAIT_SECONDS, Deployment, NotShown, until
 from tests.reliability.environment import Environment
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
 
@@ -48,7 +48,7 @@ def forgotten_records_drill(kafka: Kafka, count: int) -> Drill:
         both = await _paid_orders(runner, deployed, count)
         orders, paid = [order for order, _ in both], [paid for _, paid in both]
         conflicts = _conflicts(env, orders)
-        seconds = 60 + count * SECONDS_AN_ORDER
+        seconds = WAIT_SECONDS + count * SECONDS_AN_ORDER
         await deployed.process("worker")
         bridge = await deployed.process("bridge")
         await topic.send(orders)
@@ -168,7 +168,7 @@ async def _forget(deployed: Deployment, orders: Sequence[PaidOrder], seconds: fl
     if left:
         raise NotShown(f"{len(left)} histories are not deleted")
     for order in (*orders[:3], *orders[-3:]):
-        await until(lambda order=order: _unknown(deployed, order), "the history is gone", 60)
+        await until(lambda order=order: _unknown(deployed, order), "the history is gone")
 
 
 async def _delete(deployed: Deployment, name: str) -> None:

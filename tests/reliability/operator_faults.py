@@ -66,7 +66,7 @@ def operator_fault_drill(state: State, hand: Hand, *, worker: Worker = "alive", 
         first_worker = None if state.unbegun else await deployed.process("worker")
         deployed.mutant = usual
         await deployed.start(order)
-        await until(lambda: state.reached(deployed, order, scene.paid), f"the order is {state.name}", 60)
+        await until(lambda: state.reached(deployed, order, scene.paid), f"the order is {state.name}")
         if worker == "dead" and first_worker is not None:
             await asyncio.to_thread(first_worker.kill)
         if worker == "frozen" and first_worker is not None:

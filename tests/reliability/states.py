@@ -175,7 +175,7 @@ STATES: Final[Sequence[State]] = (
     ),
     State(
         name="placing",
-        scale=0.1,
+        scale=0.3,
         end="delivered",
         reached=_at_the_carrier("post"),
         carrier=({"kind": "delay", "seconds": 4},),
