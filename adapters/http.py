@@ -9,11 +9,13 @@ body, without giving way to anything between the event and the write.
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import re
 import ssl
 import time
+import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +42,11 @@ _CONNECTING: Final = "connection.connect_tcp.started"
 _SENDING: Final = "send_request_headers.started"
 _SENDING_BODY: Final = "send_request_body.started"
 _SECONDS: Final = re.compile(r"[0-9]+")
+_PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+"""Not asked for, and sent all the same by proxies that pack whatever passes: unpacked, as far as a body may go."""
+_UNREADABLE: Final = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
+"""Content codings that are not unpacked. What stands in neither list (`utf-8`) names no coding: servers that mean the
+charset send it, and the body is as it is."""
 _LATE: Final = "It was too late to send this request when the connection stood; nothing was sent."
 _LATE_WITHIN: Final = "It was too late to send the rest of this request; it was broken off within."
 _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -69,7 +76,7 @@ class NoResponse:
 
     Attributes:
         cause: `not_sent` only where no byte of the request can have left; `answered` where an answer came that is
-            too large or encoded; else `unanswered`: the other side may have acted, or may still.
+            too large or packed beyond reading; else `unanswered`: the other side may have acted, or may still.
         why: a sentence for the operator.
     """
 
@@ -207,16 +214,40 @@ async def _exchange(
 
 
 async def _read(response: httpx.Response, whom: str) -> Reply | NoResponse:
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return NoResponse(
-            "answered", f"{whom} answered in an encoding that was not asked for; nothing is known from it."
-        )
+    # Taken out of the head, so that httpx gives the body as it came, and nothing is unpacked without a bound.
+    named = response.headers.pop("content-encoding", "").lower().split(",")
+    codings = [coding for one in named if (coding := one.strip()) in _PACKED | _UNREADABLE]
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return NoResponse("answered", f"{whom} answered with more than {MAX_BODY_BYTES} bytes; nothing is known.")
-    return Reply(response.status_code, response.headers, bytes(body))
+    try:
+        plain = _unpacked(bytes(body), codings)
+    except ValueError as error:
+        return NoResponse("answered", f"{whom} answered with what can't be unpacked ({error}); nothing is known.")
+    return Reply(response.status_code, response.headers, plain)
+
+
+def _unpacked(body: bytes, codings: list[str]) -> bytes:
+    """The body without its content codings, the last of which was applied last.
+
+    Raises:
+        ValueError: it is not whole, becomes too large, or is of a coding that is not unpacked.
+    """
+    for coding in reversed(codings if body else []):
+        if coding in _UNREADABLE:
+            raise ValueError(coding)
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # the head says which of the two it is
+        try:
+            body = unpacking.decompress(body, MAX_BODY_BYTES + 1)
+        except zlib.error:
+            return body  # the header is wrong, as of servers that unpack and leave it; what the body is, is seen by it
+        if len(body) > MAX_BODY_BYTES:
+            raise ValueError(f"more than {MAX_BODY_BYTES} bytes")
+        if not unpacking.eof:
+            raise ValueError(f"{coding} that ends early")
+    return body
 
 
 def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float) -> NoResponse:
@@ -245,14 +276,33 @@ def retry_after_seconds(value: str, now: datetime) -> float | None:
     return min(max(0.0, (date - now).total_seconds()), MAX_RETRY_AFTER_SECONDS)
 
 
-def parse_json(body: bytes) -> object:
-    """The JSON value of an answer.
+def charset_of(body: bytes) -> str:
+    """In which charset `body` stands: UTF-8, with or without a mark before it, or else GB18030.
+
+    Carriers and providers in China have been seen to answer in GBK, part of GB18030, whatever was asked for and
+    whatever the header says (docs/reports.md). JSON's quotation marks are no part of a GB18030 character, so that no
+    other charset's letters hide the end of a text.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    for charset in ("utf-8-sig", "gb18030"):
+        with contextlib.suppress(UnicodeDecodeError):
+            body.decode(charset)
+            return charset
+    raise ValueError("is in no charset that is known here")
+
+
+def parse_json(
+    body: bytes, *, pairs_hook: Callable[[list[tuple[str, object]]], dict[str, object]] | None = None
+) -> object:
+    """The JSON value of an answer; `pairs_hook` makes its objects.
 
     Raises:
         ValueError: it is none, or one that is nested beyond what can be read.
     """
     try:
-        return cast("object", json.loads(body))
+        return cast("object", json.loads(body.decode(charset_of(body)), object_pairs_hook=pairs_hook))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

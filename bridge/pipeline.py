@@ -5,9 +5,10 @@ stands. Starts and dead letters run side by side, and none waits for another.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from adapters.kafka.assignments import Record
@@ -17,8 +18,10 @@ from bridge import policies
 from bridge.admission import AdmissionLimit
 from bridge.dead_letters import Reason
 from bridge.outages import Outages, Part
+from bridge.patience import Patience
 from bridge.ports import ClaimBook
 from bridge.record_metrics import RecordMetrics, Result
+from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from orders.record import PoisonRecord, parse
 from orders.record_mac import HEADER, verify
@@ -37,6 +40,8 @@ class Waiting:
     order: PaidOrder
     asked: bool = False
     """Whether the book was asked if it knows the order, while there was no capacity."""
+    patience: Patience = field(default_factory=Patience)
+    """Since it was first to be claimed."""
 
 
 class DeadLetterSink(Protocol):
@@ -86,6 +91,7 @@ class Pipeline:
         self._slots = asyncio.Semaphore(policies.STARTS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: dict[str, asyncio.Task[None]] = {}
+        self._last_start_at = 0.0
 
     def offer(self, records: Sequence[Record]) -> None:
         """Take records in; they are held in memory until their turn comes."""
@@ -179,6 +185,9 @@ class Pipeline:
                 self._go_on(entry.record, entry.order, result)
         held = [entry for entry, result in zip(batch, results, strict=True) if result is None]
         self._waiting.extendleft(reversed(held))
+        for entry in held:
+            if entry.patience.ends(others_went_on_at=time.monotonic()):  # the database answers: it is this row's own
+                self._call(entry.order, "Its row in the order book is held by somebody: see who, and end that session.")
 
     async def _claimed(self, batch: Sequence[Waiting]) -> Sequence[ClaimResult | None]:
         try:
@@ -210,12 +219,20 @@ class Pipeline:
 
     async def _bring_to_temporal(self, record: Record, order: PaidOrder, *, new: bool) -> None:
         attempts = 0
+        patience = Patience()
 
         async def attempt() -> bool:
             nonlocal attempts
             attempts += 1
             async with self._slots:
-                return await self._start(order)
+                try:
+                    started = await self._start(order)
+                except Unavailable as error:
+                    if patience.ends(self._last_start_at):
+                        self._call(order, f"Its start fails, and others' don't: {error}")
+                    raise
+            self._last_start_at = time.monotonic()
+            return started
 
         started = await self._carry_through("temporal", attempt, order.order_id)
         # A start whose answer was lost did start the run: the next attempt finds it there.
@@ -260,6 +277,9 @@ class Pipeline:
                     exc_info=error,
                 )
                 await asyncio.sleep(policies.BUG_PAUSE_SECONDS)
+
+    def _call(self, order: PaidOrder, sentence: str) -> None:
+        self._alert("order_not_started", order_id=order.order_id, sentence=sentence)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

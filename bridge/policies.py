@@ -28,6 +28,9 @@ RETRY_LONGEST_PAUSE_SECONDS: Final = 5.0
 """What is back is noticed within this."""
 BUG_PAUSE_SECONDS: Final = 30.0
 """Between attempts at a record that an error of ours holds back."""
+CALL_PERSON_AFTER_SECONDS: Final = 300.0
+"""An order that others overtake for so long waits for something of its own: a row that somebody holds, a start that is
+refused for it alone. As long as a part may be away before its alert (deploy/alert-rules.yml)."""
 LINE_EVERY_SECONDS: Final = 60.0
 """An outage is logged this often (contracts §8)."""
 

@@ -42,6 +42,11 @@ ALERTS: Final = (
         "an MQTT platform has not taken a notice for 1 h, or closes the connection at it again and again",
         "A notice is pending",
     ),
+    Alert(
+        "order_not_started",
+        "an order has not been claimed or started for 5 min, while others are; its sentence says why",
+        "The bridge waits",
+    ),
     Alert("conflict", "a second record with an accepted order ID or payment, and other content", "Dead letters"),
     Alert("poison", "a record that can't become an order, so perhaps a payment without one", "Dead letters"),
     Alert("partition_unreadable", "a record can't be decoded; its partition stands still", "The bridge waits"),

@@ -1,5 +1,6 @@
 """Refunds at Alipay: what is not verified is doubt, and only a query confirms."""
 
+import base64
 import importlib
 import json
 import re
@@ -10,6 +11,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from activities.ports import PaymentProvider
 from adapters.payments.alipay.client import Alipay, AlipayAccount
@@ -538,3 +541,30 @@ async def test_a_refund_that_is_late_is_not_sent() -> None:
     said = await alipay_at(far.client()).refund(REQUEST, timeout_seconds=PATIENCE_SECONDS, in_time=lambda: False)
     assert isinstance(said, RefundInDoubt)
     assert far.requests == []
+
+
+@each_call
+async def test_an_answer_in_gbk_is_verified_as_it_came_and_understood(name: str) -> None:
+    """Asked in utf-8, the gateway has been seen to answer in GBK."""
+    members = {**(refunded() if name == "refund" else found()), "msg": "成功"}
+    raw = json.dumps(members, separators=(",", ":"), ensure_ascii=False)
+    signed = base64.b64encode(ALIPAY.private.sign(raw.encode("gbk"), padding.PKCS1v15(), hashes.SHA256())).decode()
+    body = f'{{"{MEMBERS[name]}":{raw},"sign":"{signed}"}}'.encode("gbk")
+    said = await says(name, httpx.Response(200, content=body))
+    assert isinstance(said, RefundAccepted if name == "refund" else RefundConfirmed)
+
+
+@each_call
+async def test_a_forged_answer_in_gbk_alerts_and_is_doubt(name: str) -> None:
+    members = {**(refunded() if name == "refund" else found()), "msg": "成功"}
+    good = answer(MEMBERS[name], members)  # signed over its bytes in utf-8
+    assert doubt(await says(name, httpx.Response(200, content=good.content.decode().encode("gbk")))).alert
+
+
+@each_call
+async def test_a_busy_gateway_that_says_so_in_gbk_is_busy(name: str) -> None:
+    members = failed("20000", "aop.unknow-error", "系统繁忙")
+    body = json.dumps({MEMBERS[name]: members}, ensure_ascii=False).encode("gbk")
+    said = doubt(await says(name, httpx.Response(200, content=body)))
+    assert "aop.unknow-error" in said.why
+    assert "系统繁忙" in said.why

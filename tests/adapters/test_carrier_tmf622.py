@@ -478,3 +478,18 @@ async def test_a_post_that_is_late_is_not_sent() -> None:
     said = await carrier_at(far.client()).submit(BODY, timeout_seconds=PATIENCE_SECONDS, in_time=lambda: False)
     assert doubt(said).cause == "not_sent"
     assert far.requests == []
+
+
+async def test_a_note_that_is_one_object_is_told_like_an_array_of_one() -> None:
+    said = await says_of("submit", order("rejected", note={"text": "out of stock"}))
+    assert isinstance(said, Refused)
+    assert said.text == "out of stock"
+
+
+@each_call
+@pytest.mark.parametrize("charset", ["utf-8-sig", "gbk"])
+async def test_an_order_counts_in_whatever_charset_its_words_stand(name: str, charset: str) -> None:
+    stands = order("completed", note=[{"text": "已开通"}])
+    whole = json.dumps([stands] if name == "query" else stands, ensure_ascii=False)
+    said = await says(name, httpx.Response(200, content=whole.encode(charset)))
+    assert said == Completed(carrier_order_id="PO1")

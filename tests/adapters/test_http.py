@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import json
 import logging
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -113,19 +115,80 @@ async def test_the_largest_body_that_is_read(http: httpx.AsyncClient) -> None:
     assert reply.body == body
 
 
-async def test_a_compressed_answer_is_not_unpacked(http: httpx.AsyncClient) -> None:
-    packed = gzip.compress(b" " * 100 * MAX_BODY_BYTES)
+def packed_as(coding: str, packed: bytes) -> bytes:
+    return tcp.head(len(packed), "200 OK", f"Content-Encoding: {coding}") + packed
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_a_compressed_answer_is_unpacked_no_further_than_a_body_may_go(
+    http: httpx.AsyncClient, layers: int
+) -> None:
+    packed = b" " * 100 * MAX_BODY_BYTES
+    for _ in range(layers):
+        packed = gzip.compress(packed)
     assert len(packed) < MAX_BODY_BYTES
-    answer = tcp.head(len(packed), "200 OK", "Content-Encoding: gzip") + packed
-    async with loopback(tcp.answering(answer)) as server:
+    async with loopback(tcp.answering(packed_as(", ".join(["gzip"] * layers), packed))) as server:
         assert cause(await post(http, server.url)) == "answered"
 
 
-async def test_an_answer_in_an_encoding_that_was_not_asked_for_is_not_read(http: httpx.AsyncClient) -> None:
-    packed = gzip.compress(b"[]")
-    answer = tcp.head(len(packed), "200 OK", "Content-Encoding: gzip") + packed
-    async with loopback(tcp.answering(answer)) as server:
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b"[]")),
+        ("X-GZIP", gzip.compress(b"[]")),
+        ("deflate", zlib.compress(b"[]")),
+        ("gzip, identity", gzip.compress(b"[]")),
+        ("deflate, gzip", gzip.compress(zlib.compress(b"[]"))),
+    ],
+)
+async def test_an_answer_that_a_proxy_packed_unasked_is_read(
+    http: httpx.AsyncClient, coding: str, packed: bytes
+) -> None:
+    async with loopback(tcp.answering(packed_as(coding, packed))) as server:
+        reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.body == b"[]"
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "UTF-8", "none", "", "Identity", "identity, identity", "gzip"])
+async def test_a_header_that_names_no_coding_or_a_wrong_one_says_nothing_of_the_body(
+    http: httpx.AsyncClient, coding: str
+) -> None:
+    async with loopback(tcp.answering(packed_as(coding, b"[]"))) as server:
+        reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.body == b"[]"
+
+
+async def test_an_empty_answer_that_is_said_to_be_packed_is_an_empty_answer(http: httpx.AsyncClient) -> None:
+    async with loopback(tcp.answering(packed_as("gzip", b""))) as server:
+        reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.body == b""
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [("gzip", gzip.compress(b"[]")[:-1]), ("br", b"[]"), ("zstd", b"[]"), ("br, gzip", gzip.compress(b"[]"))],
+)
+async def test_an_answer_that_cannot_be_unpacked_is_no_answer(
+    http: httpx.AsyncClient, coding: str, body: bytes
+) -> None:
+    async with loopback(tcp.answering(packed_as(coding, body))) as server:
         assert cause(await post(http, server.url)) == "answered"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
+def test_json_is_read_in_the_charsets_that_answers_come_in(charset: str) -> None:
+    said = {"code": "20000", "sub_msg": "系统繁忙，请稍后再试"}
+    assert json_object(json.dumps(said, ensure_ascii=False).encode(charset)) == said
+
+
+@pytest.mark.parametrize("charset", ["gb18030", "latin-1"])
+@given(one=st.text(st.characters(codec="latin-1")), other=st.text(st.characters(codec="latin-1")))
+def test_no_text_in_another_charset_is_taken_for_the_member_beside_it(charset: str, one: str, other: str) -> None:
+    said = json.dumps({"one": one, "state": "failed", "other": other}, ensure_ascii=False).encode(charset)
+    assert (json_object(said) or {"state": "failed"})["state"] == "failed"
 
 
 async def test_an_answer_that_was_not_read_to_its_end_gives_its_connection_free() -> None:

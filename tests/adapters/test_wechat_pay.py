@@ -262,7 +262,7 @@ async def test_abnormal_is_for_a_person(name: str) -> None:
 
 
 @each_call
-@pytest.mark.parametrize("status", ["success", "REFUNDED", "", None, 1, ["SUCCESS"], {"is": "SUCCESS"}])
+@pytest.mark.parametrize("status", ["success", "REFUNDED", "CHANGE", "", None, 1, ["SUCCESS"], {"is": "SUCCESS"}])
 async def test_an_unknown_status_alerts_and_settles_nothing(name: str, status: object) -> None:
     assert doubt(await says(name, signed(200, refund_object(status)))).alert
 
@@ -459,10 +459,12 @@ async def test_an_answer_played_back_later_alerts_and_is_doubt(name: str, what: 
 
 @each_call
 @pytest.mark.parametrize("what", EVERYTHING)
-async def test_an_answer_signed_with_another_key_alerts_and_is_doubt(name: str, what: str) -> None:
+@pytest.mark.parametrize("serial", ["PUB_KEY_ID_OTHER", ""])
+async def test_an_answer_signed_with_another_key_alerts_and_is_doubt(name: str, what: str, serial: str) -> None:
     status, body = EVERYTHING[what]
-    answer = signed(status, body, headers={"Wechatpay-Serial": "PUB_KEY_ID_OTHER"})
-    assert "TOPUP_WECHAT_PUBLIC_KEY_ID" in doubt(await says(name, answer)).why
+    said = doubt(await says(name, signed(status, body, headers={"Wechatpay-Serial": serial})))
+    assert said.alert
+    assert "TOPUP_WECHAT_PUBLIC_KEY_ID" in said.why
 
 
 @each_call

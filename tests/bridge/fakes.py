@@ -64,6 +64,8 @@ class FakeTemporal:
 
     def __init__(self) -> None:
         self.away = False
+        self.refused: set[str] = set()
+        """Orders whose start fails, and no other's."""
         self.loses_answers = 0
         self.runs: list[str] = []
         self.calls = 0
@@ -76,7 +78,7 @@ class FakeTemporal:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0.001)
         self.at_once -= 1
-        if self.away:
+        if self.away or order.order_id in self.refused:
             raise Unavailable("Temporal doesn't start runs.")
         if order.order_id in self.runs:
             return False

@@ -138,6 +138,54 @@ async def test_an_order_that_another_process_holds_waits_in_front_and_holds_no_o
     assert assignment.committable() == 4
 
 
+def calls(bench: Bench) -> bool:
+    return b'topup_alerts_total{alert="order_not_started"} 1.0' in bench.metrics.exposition()
+
+
+async def test_an_order_whose_row_stays_held_calls_a_person_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that somebody left open in a database shell has no limit of ours."""
+    monkeypatch.setattr(policies, "CALL_PERSON_AFTER_SECONDS", 0.05)
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.book.held.add("T00000001")
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(4)]))
+        await bench.until(lambda: calls(bench))
+        tries = bench.book.calls
+        await bench.until(lambda: bench.book.calls > tries + 20)
+        assert calls(bench)
+        bench.book.held.clear()
+        await bench.until(lambda: not assignment.in_flight)
+
+
+async def test_an_order_whose_start_fails_alone_holds_no_other_up_and_calls_a_person_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policies, "CALL_PERSON_AFTER_SECONDS", 0.05)
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.temporal.refused.add("T00000001")
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(4)]))
+        await bench.until(lambda: len(bench.temporal.runs) == 3)
+        bench.pipeline.offer(records(assignment, [value(9)], first=4))
+        await bench.until(lambda: calls(bench))
+        assert "T00000009" in bench.temporal.runs
+        bench.temporal.refused.clear()
+        await bench.until(lambda: not assignment.in_flight)
+    assert calls(bench)
+
+
+async def test_temporal_away_for_all_is_no_single_orders_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "CALL_PERSON_AFTER_SECONDS", 0.0)
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.temporal.away = True
+        bench.pipeline.offer(records(assignment, [value(n) for n in range(4)]))
+        await bench.until(lambda: bench.temporal.calls > 20)
+        assert not calls(bench)
+        bench.temporal.away = False
+        await bench.until(lambda: not assignment.in_flight)
+
+
 async def test_one_payment_under_two_order_ids_is_a_conflict() -> None:
     assignment = PartitionAssignment("orders", 0)
     payment = paid_order("T00000001")["payment"]

@@ -12,17 +12,16 @@ no call that asks or takes back. A receipt code that isn't sure, an unknown one,
 doubt for good: only a person ends it (docs/carrier-flat.md). Receipt codes as seen in public; nothing is guessed.
 """
 
-import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, Self, cast
+from typing import Final, Self
 from urllib.parse import urlencode
 
 import httpx
 
-from adapters.http import EndpointHealth, Reply, always, client, origin, send
+from adapters.http import EndpointHealth, Reply, always, as_object, client, origin, parse_json, send
 from adapters.wording import for_operator, quoted, reference, text_of
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
@@ -162,10 +161,9 @@ def _members(body: bytes) -> dict[str, object] | None:
         return members
 
     try:
-        receipt = cast("object", json.loads(body.decode(), object_pairs_hook=once))
-    except (ValueError, RecursionError):
+        return as_object(parse_json(body, pairs_hook=once))
+    except ValueError:
         return None
-    return cast("dict[str, object]", receipt) if isinstance(receipt, dict) else None
 
 
 def _no_such_call(call: str) -> InDoubt:

@@ -240,8 +240,8 @@ def _code(order: dict[str, object], fallback: str) -> str:
 def _reason(order: dict[str, object]) -> str:
     """The carrier's notes in the operator's words, after a code that is none of ours."""
     code = text_of((as_object(order.get("rejectionReason")) or {}).get("code"))
-    notes = order.get("note")
-    texts = [as_object(note) for note in cast("list[object]", notes)] if isinstance(notes, list) else []
+    notes = order.get("note")  # TMF622's own first definition had one object here, not an array
+    texts = [as_object(note) for note in (cast("list[object]", notes) if isinstance(notes, list) else [notes])]
     words = [code] if code is not None and not _CODE.fullmatch(code) else []
     words += [text for note in texts if note is not None and (text := text_of(note.get("text"))) is not None]
     return for_operator("; ".join(words))

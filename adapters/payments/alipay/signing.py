@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from adapters.http import charset_of
 from adapters.payments.rsa import NotGenuine, is_signed, sign
 
 _ERROR: Final = "error_response"
@@ -29,11 +30,13 @@ class Answer:
         raw: exactly as it came: the signature covers these characters, not their meaning.
         members: the same, parsed; not to be believed before `verify`.
         signature: "" if there is none.
+        charset: in which it came, and was signed.
     """
 
     raw: str
     members: Mapping[str, object]
     signature: str
+    charset: str = "utf-8"
 
 
 def signed_parameters(key: RSAPrivateKey, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -50,8 +53,9 @@ def split_answer(body: bytes, method: str) -> Answer:
         ValueError: it is no JSON object with exactly one part for `method` and at most one signature. A repeated member
             is refused: one copy could be verified and the other believed.
     """
+    charset = charset_of(body)
     try:
-        spans = _members(body.decode())
+        spans = _members(body.decode(charset))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     wanted = [name for name in (method.replace(".", "_") + "_response", _ERROR) if name in spans]
@@ -61,7 +65,7 @@ def split_answer(body: bytes, method: str) -> Answer:
     signature = spans["sign"][1] if "sign" in spans else ""
     if not isinstance(value, dict) or not isinstance(signature, str):
         raise ValueError("holds an answer or a signature of the wrong type")  # noqa: TRY004 - the text is wrong
-    return Answer(raw, cast("dict[str, object]", value), signature)
+    return Answer(raw, cast("dict[str, object]", value), signature, charset.removesuffix("-sig"))
 
 
 def verify(answer: Answer, public_key: RSAPublicKey) -> None:
@@ -75,10 +79,11 @@ def verify(answer: Answer, public_key: RSAPublicKey) -> None:
     """
     if not answer.signature:
         raise NotGenuine("it carries no signature of Alipay", "unsigned")
-    if is_signed(public_key, answer.raw.encode(), answer.signature):
+    if is_signed(public_key, answer.raw.encode(answer.charset), answer.signature):
         return
     unescaped = answer.raw.replace("\\/", "/")
-    if is_signed(public_key, unescaped.encode(), answer.signature) and _DECODER.decode(unescaped) == answer.members:
+    signed = is_signed(public_key, unescaped.encode(answer.charset), answer.signature)
+    if signed and _DECODER.decode(unescaped) == answer.members:
         return
     raise NotGenuine("its signature does not fit TOPUP_ALIPAY_PUBLIC_KEY", "forged")
 
