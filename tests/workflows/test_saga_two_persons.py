@@ -50,7 +50,10 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     assert status.proposal.startswith("Ann proposes not_delivered until ")
     assert (status.state, entry.cancel_reason, entry.carrier_outcome) == ("parked", "", None)
     details = await current_details(handle)
-    assert f"**{status.proposal}; confirm with the same update by another operator.**" in details
+    assert (
+        f"**Waits for a second person: {status.proposal}; confirm with the same update by another operator.**"
+        in details
+    )
 
     said = await world.update(handle, "resolve", operator="Bob", outcome="not_delivered", note="Ms Wu says so too")
     assert said == "Recorded: not_delivered. The order goes on by it."
