@@ -559,6 +559,17 @@ def test_a_wrong_temporal_setting_is_one_fault(tmp_path, environ):
     assert "for example TEMPORAL_ADDRESS=127.0.0.1:7233" in fault
 
 
+@pytest.mark.parametrize(
+    "line", ['api_key = S3CRET"', 'api_key = "S3CRET', 'api_key = {x = "S3CRET"}', 'tls = "S3CRET"', "S3CRET"]
+)
+def test_a_malformed_temporal_toml_shows_nothing_of_itself(tmp_path, line):
+    path = tmp_path / "temporal.toml"
+    path.write_text(f"[profile.default]\n{line}\n")
+    fault = only_fault({**environments.bridge(), "TEMPORAL_CONFIG_FILE": str(path)}, BridgeSettings)
+    assert "line 2" in fault
+    assert "S3CRET" not in fault
+
+
 def test_old_keys_come_in_any_number_each_once_and_from_a_file_too(tmp_path: Path):
     first, second = (base64.b64encode(bytes(range(number, number + 32))).decode() for number in (1, 2))
     assert load(environments.bridge(), BridgeSettings).pii_old_keys == ()
