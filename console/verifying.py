@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.order_book.book import OrderBook
 from console.connecting import order_book
@@ -71,9 +72,8 @@ async def _all(book: OrderBook) -> Verified:
     return found
 
 
-def _take(
-    found: Verified, digest: "hashlib._Hash", heads: Mapping[str, str], lines: int, flaws: Mapping[str, str]
-) -> None:
+def _take(found: Verified, digest: Any, heads: Mapping[str, str], lines: int, flaws: Mapping[str, str]) -> None:
+    """`digest` is one of hashlib's, which have no public name."""
     found.orders += len(heads)
     found.lines += lines
     found.flaws |= flaws
