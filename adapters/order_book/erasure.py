@@ -27,7 +27,7 @@ class Erasure:
 
     async def erase(self, order_id: str, *, operator: str, note: str) -> str:
         """Erase one settled order's person, once; why not, as the rest of a sentence, or ""."""
-        pending = select(NOTICES.c.platform).where(NOTICES.c.order_id == order_id, NOTICES.c.state == "pending")
+        told = select(NOTICES.c.result, NOTICES.c.state).where(NOTICES.c.order_id == order_id)
         async with self._transaction(write=True) as connection:
             locked = select(ORDERS).where(ORDERS.c.order_id == order_id).with_for_update()
             row = (await connection.execute(locked)).one_or_none()
@@ -37,7 +37,10 @@ class Erasure:
                 return UNSETTLED
             if row.vehicle == ERASED:
                 return ""
-            if (await connection.execute(pending)).first() is not None:
+            notices = (await connection.execute(told)).all()
+            if not any(result == row.outcome for result, _ in notices) or any(
+                state == "pending" for _, state in notices
+            ):
                 return NOTICE_PENDING
             line = audit_trail.line(
                 row.trail, order_id, self._clock.now(), "person_erased", {"operator": operator, "note": note}

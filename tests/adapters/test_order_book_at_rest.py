@@ -203,6 +203,10 @@ async def test_an_order_that_still_needs_its_vehicle_is_not_erased(book: OrderBo
     await filled(book)
     await book.write_notices("T00002", "delivered", {"legacy": ("pending", "away")})
 
+    await book.claim([paid_order("T00004")])
+    await settle(book, "T00004")  # and dies before it tells the car
+
+    assert "has a notice" in await book.erasure().erase("T00004", operator="li", note="x")
     assert "is not settled" in await book.erasure().erase("T00003", operator="li", note="x")
     assert "has a notice" in await book.erasure().erase("T00002", operator="li", note="x")
     assert "is not in" in await book.erasure().erase("T99999", operator="li", note="x")
