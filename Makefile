@@ -6,7 +6,7 @@ COMPILE_LOCK := pip compile --quiet --universal --python-version 3.11 --generate
 UV := uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-long test-exhaustive check lock parts clean
+.PHONY: help demo dev test test-long test-exhaustive check lock parts sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,12 @@ lock: ## lock files from pyproject.toml (needs uv; UPGRADE=--upgrade takes the n
 	$(UV) $(COMPILE_LOCK) pyproject.toml scripts/build-requirements.in --extra local -c requirements.lock -o requirements-demo.lock
 	$(UV) $(COMPILE_LOCK) pyproject.toml -c requirements.lock -o deploy/requirements-run.lock
 	$(UV) $(COMPILE_LOCK) deploy/requirements-build.in -c requirements-demo.lock -o deploy/requirements-build.lock
+
+sbom: .venv/.dev ## what the production image holds: a CycloneDX bill of materials and a list of licences, in dist/
+	@mkdir -p dist
+	@$(PYTHON_IN_VENV) scripts/sbom.py deploy/requirements-run.lock > dist/sbom.cdx.json
+	@$(PYTHON_IN_VENV) scripts/sbom.py --licences deploy/requirements-run.lock > dist/licences.txt
+	@echo "dist/sbom.cdx.json and dist/licences.txt"
 
 clean: ## remove the virtual environment, unpacked parts and caches; .topup/, the data of `make dev`, stays
 	rm -rf .venv .parts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,6 +14,7 @@ from adapters.payments.registry import (
     refund_groups,
     scaled_at_real_providers,
 )
+from configuration import cleartext
 from runtime import values
 from runtime.settings import Environment, Group, ProcessSettings
 from runtime.settings.groups import (
@@ -37,7 +38,11 @@ from runtime.settings.groups import (
 
 
 class _Process(ProcessSettings):
-    """With the rule that holds in each: time isn't scaled where real money moves."""
+    """With the rules that hold in each: time isn't scaled where real money moves, and nothing travels in clear."""
+
+    def refusals(self) -> list[str]:
+        """What is spoken to without TLS."""
+        return [*super().refusals(), *cleartext.refusals(self)]
 
     @classmethod
     def other_faults(cls, environment: Environment) -> list[str]:

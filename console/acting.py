@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from console.display import out, print_json
+from console.display import out, print_json, shown
 from console.exits import CommandFailed, Exit, say
 from console.runs import NobodyAnswers
 
@@ -104,7 +104,7 @@ def _print_one(acted: Acted, *, as_json: bool) -> None:
     if as_json:
         print_json({"order_id": acted.order_id, "ok": acted.ok, "says": acted.says})
     elif acted.ok:
-        out.print(acted.says, markup=False, soft_wrap=True)
+        out.print(shown(acted.says), soft_wrap=True)
     else:
         say(acted.says)
 
@@ -123,9 +123,9 @@ def _print(results: Sequence[Acted], *, as_json: bool) -> None:
         return
     said = Counter(_without_id(acted) for acted in results if acted.ok)
     for sentence, count in said.most_common(EXAMPLES):
-        out.print(f"{count} done: {sentence}", markup=False, soft_wrap=True)
+        out.print(f"{count} done: {shown(sentence)}", soft_wrap=True)
     for acted in refused:
-        out.print(f"{acted.order_id} not done: {acted.says}", markup=False, soft_wrap=True)
+        out.print(f"{acted.order_id} not done: {shown(acted.says)}", soft_wrap=True)
     out.print(f"{len(results) - len(refused)} done, {len(refused)} not done.")
 
 

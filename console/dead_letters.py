@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
 
+MOST_OF_A_RECORD = 200_000
+"""`show --with-value` shows a record of 64 KiB whole, escapes and all."""
 Reason = Literal["invalid", "oversize", "conflict"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Place in the dead-letter topic.")]
@@ -27,7 +29,7 @@ def list_letters(
     """List the dead letters: where each came from and why it could not become an order."""
     from rich.table import Table  # noqa: PLC0415 - heavy
 
-    from console.display import out, print_json  # noqa: PLC0415 - heavy
+    from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     letters = [letter for letter in _read(_settings()) if reason in (None, letter.ours("reason"))]
     if as_json:
@@ -39,7 +41,8 @@ def list_letters(
     table = Table("place", "reason", "source", "at", "why", box=None, pad_edge=False)
     for letter in letters:
         source = ":".join(letter.source)
-        table.add_row(_place(letter), letter.ours("reason"), source, letter.ours("at"), letter.ours("error"))
+        cells = (letter.ours("reason"), source, letter.ours("at"), letter.ours("error"))
+        table.add_row(_place(letter), *(shown(cell) for cell in cells))  # whoever may write the topic wrote them
     out.print(table)
 
 
@@ -53,7 +56,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter."""
-    from console.display import out, print_json  # noqa: PLC0415 - heavy
+    from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     letter = _find(_read(_settings()), place)
     details = _summary(letter)
@@ -67,7 +70,7 @@ def show(
         print_json(details)
         return
     for name, value in details.items():
-        out.print(f"{name}: {value}", markup=False)
+        out.print(f"{name}: {shown(value, MOST_OF_A_RECORD)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: topup dlq redrive 3:17   or: topup dlq redrive --reason invalid")
@@ -84,7 +87,7 @@ def redrive(
     """Send dead letters to the source topic again, as they were; one that is still wrong becomes a new dead letter."""
     from adapters.kafka.dead_letters import distinct  # noqa: PLC0415 - heavy
     from adapters.kafka.dead_letters import redrive as send_again  # noqa: PLC0415 - heavy
-    from console.display import out, print_json  # noqa: PLC0415 - heavy
+    from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     if bool(places) == bool(reason):
         raise typer.BadParameter(
@@ -100,7 +103,7 @@ def redrive(
         print_json({"redriven": count})
         return
     for letter in chosen if places else ():
-        out.print(f"{_place(letter)} was {':'.join(letter.source)}, {letter.ours('reason')}", markup=False)
+        out.print(f"{_place(letter)} was {shown(':'.join(letter.source))}, {shown(letter.ours('reason'))}")
     out.print(f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic.")
 
 

@@ -3,7 +3,11 @@
 import sys
 from enum import IntEnum
 
+from orders import shown_text
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+
+MOST_CHARACTERS = 4000
+"""Of one sentence, which may hold others' words."""
 
 
 class Exit(IntEnum):
@@ -30,4 +34,4 @@ class CommandFailed(Exception):
 def say(*sentences: str) -> None:
     """Sentences on standard error, one per line."""
     for sentence in sentences:
-        print(f"topup: {sentence}", file=sys.stderr)
+        print(f"topup: {shown_text.in_lines(sentence, MOST_CHARACTERS)}", file=sys.stderr)

@@ -44,9 +44,9 @@ def status(*, as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(use) for use in uses])
     else:
-        table = Table("key", "role", "vehicles", "bodies", box=None, pad_edge=False)
+        table = Table("key", "role", "vehicles", "bodies", "digests", box=None, pad_edge=False)
         for use in uses:
-            table.add_row(use.key_id, use.role, str(use.vehicles), str(use.bodies))
+            table.add_row(use.key_id, use.role, str(use.vehicles), str(use.bodies), str(use.digests))
         out.print(table)
     for sentence in _advice(uses):
         say(sentence)

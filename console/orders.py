@@ -215,6 +215,37 @@ def reopen(
     raise typer.Exit(asyncio.run(reopening.reopen(settings_for(OrdersSettings), choice, as_json=as_json)))
 
 
+@app.command("erase-person", epilog='Example: topup orders erase-person --note "request 4711" --yes 3 < vin.txt')
+def erase_person(
+    *, dry_run: DryRun = False, yes: Yes = None, note: NeededNote = "", operator: Operator = "", as_json: Json = False
+) -> None:
+    """Take a person out of a vehicle's settled orders: vehicle data goes for good, the money's trail stays.
+
+    The VIN comes on standard input. Orders that are not settled, or whose car has not got its notice, are named and
+    left. A record that comes again stays a duplicate.
+    """
+    from console import erasing  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
+
+    word = _word(operator, note)
+    vin = (typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()).strip().upper()
+    work = erasing.erase_vehicle(settings_for(OrdersSettings), vin, **word, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(asyncio.run(work))
+
+
+@app.command(epilog="Example: topup orders verify --json   or: topup orders verify T20230821183406000001")
+def verify(orders: OrdersArgument = None, *, as_json: Json = False) -> None:
+    """Verify that the audit trail is as it was written; exit code 1 names the orders whose trail is broken.
+
+    Keep the printed digest elsewhere: while the book is the same, it is the same.
+    """
+    from console import runs, verifying  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
+
+    names = [runs.order_id_from(one) for one in orders or ()]
+    raise typer.Exit(asyncio.run(verifying.verify(settings_for(OrdersSettings), names, as_json=as_json)))
+
+
 def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | None) -> "Choice":
     from console import choosing  # noqa: PLC0415 - heavy
 

@@ -45,11 +45,21 @@ class CannotMake(Exception):
     """Waiting would not help; the text is a sentence."""
 
 
-async def prepare(settings: SetupSettings, wait_seconds: float) -> list[Step]:
-    """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order."""
+async def prepare(settings: SetupSettings, wait_seconds: float, process_role: str = "") -> list[Step]:
+    """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order.
+
+    Args:
+        settings: of the parts.
+        wait_seconds: for each.
+        process_role: the PostgreSQL role of the processes, where the database's owner prepares for them.
+    """
+
+    async def database(settings: SetupSettings, made: list[str]) -> str:
+        return await _database(settings, made, process_role)
+
     deadline = time.monotonic() + wait_seconds
     parts: list[tuple[str, Work, Callable[[BaseException], str]]] = [
-        ("database", _database, database_away),
+        ("database", database, database_away),
         ("temporal", _temporal, lambda error: temporal_away(settings, error)),
         ("kafka", _kafka, lambda error: kafka_away(settings, error)),
     ]
@@ -77,14 +87,23 @@ async def _prepare(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _database(settings: SetupSettings, _made: list[str]) -> str:
+async def _database(settings: SetupSettings, _made: list[str], process_role: str) -> str:
     # The schema holds no encrypted value, so `setup` needs no key of the vehicles' data.
     book = OrderBook.open(settings.database_url, FieldCipher(bytes(32)), SystemClock())
     try:
         await book.migrate()
+        if not process_role:
+            return "The order book's schema is up to date."
+        try:
+            await book.grant_to(process_role)
+        except ValueError as error:
+            raise CannotMake(f"--process-role {process_role} can't be given anything: {error}.") from error
     finally:
         await book.close()
-    return "The order book's schema is up to date."
+    return (
+        f"The order book's schema is up to date; {process_role} may work with it, and only add to its audit trail. "
+        "Give the processes that role's URL, and keep the owner's for `topup setup`."
+    )
 
 
 async def _temporal(settings: SetupSettings, made: list[str]) -> str:

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: TOPUP_DATABASE_URL=sqlite:///topup.db … topup worker")(worker)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup gateway")(gateway)
-    app.command(epilog="Example: topup setup --wait 60")(setup)
+    app.command(epilog="Example: topup setup --wait 60   or: topup setup --process-role topup_process")(setup)
     app.command(epilog="Example: topup doctor --json")(doctor)
 
 
@@ -52,6 +52,10 @@ def gateway() -> None:
 def setup(
     *,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for parts that are away.")] = WAIT_SECONDS,
+    process_role: Annotated[
+        str,
+        typer.Option(help="PostgreSQL role of worker and bridge: as the database's owner, give it what they need."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Prepare database schema, Temporal namespace, search attributes and schedule, and Kafka topics. Idempotent.
@@ -63,7 +67,7 @@ def setup(
     from console.display import print_steps  # noqa: PLC0415 - heavy
     from console.settings import SetupSettings, settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait))
+    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait, process_role))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
 

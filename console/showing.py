@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.table import Table
 
 from adapters.order_book.book import Event, NoticeState, UnknownOrder
 from console import runs
 from console.connecting import order_book, temporal_client
-from console.display import out, print_json
+from console.display import out, print_json, shown
 from console.exits import CommandFailed
 from console.stranded import NOBODY
 from console.tables import status_markup
@@ -122,37 +121,37 @@ def print_order(found: Found, *, all_events: bool, as_json: bool) -> None:
         state = str(found.status.get("state", ""))
         needs = ", [red]needs an operator[/red]" if found.status.get("needs_operator") else ""
         run = f"  (run: {found.run})" if found.run else ""
-        out.print(f"[bold]{found.order_id}[/bold]  {status_markup(state)}{needs}{run}")
+        out.print(f"[bold]{shown(found.order_id)}[/bold]  {status_markup(state)}{needs}{run}")
         for name, value in found.status.items():
             if name not in {"order_id", "state", "needs_operator"} and value not in ("", None, [], {}):
-                out.print(f"  {name}: {_text(value)}", markup=False, soft_wrap=True)
+                out.print(f"  {shown(name)}: {shown(_text(value))}", soft_wrap=True)
     if found.do_now:
-        out.print(Markdown(found.do_now))
+        out.print(Markdown(found.do_now, hyperlinks=False))
     for name, value in found.book.items():
-        out.print(f"  book: {name}: {_text(value)}", markup=False, soft_wrap=True)
+        out.print(f"  book: {name}: {shown(_text(value))}", soft_wrap=True)
     for notice in found.notices:
         remark = f" ({notice.remark})" if notice.remark else ""
-        out.print(
-            f"  notice {notice.result} on {notice.platform}: {notice.state}{remark}", markup=False, soft_wrap=True
-        )
+        out.print("  " + shown(f"notice {notice.result} on {notice.platform}: {notice.state}{remark}"), soft_wrap=True)
     _print_events(found.timeline, all_events=all_events)
     for remark in found.remarks:
-        out.print(remark, markup=False, soft_wrap=True)
+        out.print(shown(remark), soft_wrap=True)
 
 
 def _print_events(events: Sequence[Event], *, all_events: bool) -> None:
     if not events:
         return
-    shown = events if all_events else events[-LAST_EVENTS:]
+    listed = events if all_events else events[-LAST_EVENTS:]
     table = Table(box=None, pad_edge=False)
     for heading in ("when (UTC)", "what", "details"):
         table.add_column(heading, no_wrap=heading != "details")
-    for event in shown:
-        details = ", ".join(f"{name}: {value}" for name, value in event.detail.items() if value not in ("", None))
-        table.add_row(_moment(event.at), event.kind, escape(details))
+    for event in listed:
+        details = ", ".join(
+            f"{shown(name)}: {shown(value)}" for name, value in event.detail.items() if value not in ("", None)
+        )
+        table.add_row(_moment(event.at), shown(event.kind), details)
     out.print(table)
-    if len(shown) < len(events):
-        out.print(f"{len(events) - len(shown)} earlier events: --events shows them.")
+    if len(listed) < len(events):
+        out.print(f"{len(events) - len(listed)} earlier events: --events shows them.")
 
 
 def _text(value: Any) -> str:

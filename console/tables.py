@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.markup import escape
 from rich.table import Table
 
-from console.display import out, print_json
+from console.display import out, print_json, shown
 from console.exits import say
 from console.runs import Listed
 
@@ -16,7 +15,7 @@ _COLOURS = {"delivered": "green", "refunded": "cyan", "parked": "red", "in_doubt
 def status_markup(status: str) -> str:
     """A status in its colour."""
     colour = _COLOURS.get(status)
-    return f"[{colour}]{status}[/{colour}]" if colour else status
+    return f"[{colour}]{status}[/{colour}]" if colour else shown(status)
 
 
 def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str, remark: str = "") -> None:
@@ -36,13 +35,13 @@ def print_orders(orders: Sequence[Listed], *, as_json: bool, none: str, remark: 
         needs = "[red]needed[/red]" if order.needs_operator or order.stranded else ""
         since = order.started_at.strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
-            order.order_id,
+            shown(order.order_id),
             status_markup(order.status),
             needs,
-            order.run,
-            order.package,
-            order.provider,
+            shown(order.run),
+            shown(order.package),
+            shown(order.provider),
             since,
-            escape(order.reason),
+            shown(order.reason),
         )
     out.print(table)

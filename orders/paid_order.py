@@ -102,7 +102,7 @@ class PaidOrder(BaseModel):
     payment: Payment
 
     def content_digest(self) -> str:
-        """SHA-256 over the members of contracts §1, `paid_at` as an instant; depends on no key that could rotate."""
+        """SHA-256 over the members of contracts §1, `paid_at` as an instant; whoever has it can guess the vehicle."""
         content = self.model_dump(mode="json", by_alias=True)
         content["payment"]["paid_at"] = instant_ns(self.payment.paid_at)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

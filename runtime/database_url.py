@@ -31,6 +31,7 @@ _DRIVERS_WORDS: Final = (*_CHOICES, *_FILES, "sslpassword")
 _OUR_WORDS: Final = ("application_name", "connect_timeout", "host", "port", "user", "password")
 WORDS: Final = (*_OUR_WORDS, *_DRIVERS_WORDS)
 """What may stand after the `?`, each at most once; as libpq understands it."""
+_ENCRYPTING: Final = ("require", "verify-ca", "verify-full")
 _VERIFYING: Final = ("verify-ca", "verify-full")
 _SYSTEM: Final = "system"
 """`sslrootcert=system`: the certificates that the machine trusts."""
@@ -60,6 +61,15 @@ class PostgresServers:
     application_name: str
     connect_timeout_seconds: float
     words: Mapping[str, str]
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether a connection over the network may go without TLS.
+
+        libpq's `prefer`, the default, is talked out of it by whoever is between.
+        """
+        over_network = any(not host.startswith("/") for host, _ in self.hosts)
+        return over_network and self.words.get("sslmode") not in _ENCRYPTING
 
     @property
     def dsn(self) -> str:

@@ -18,8 +18,14 @@ _EDGE_AFTER: Final = r"(?![0-9A-Za-z])"
 _SHAPES: Final = (
     (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), "[pem]"),
     (re.compile(r"\b(bearer|basic)\s+[0-9A-Za-z._~+/=-]{6,}", re.IGNORECASE), r"\1 [secret]"),
-    (re.compile(r"(?<=://)[^\s/@]+@"), "[secret]@"),
+    (re.compile(r"(?<=://)[^\s\"'<>]*@"), "[secret]@"),  # to the last one: a password may hold it unescaped
     (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[A-HJ-NPR-Z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
+    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)(?=[A-Za-z]*[0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
+    (re.compile(rf"{_EDGE_BEFORE}89[0-9]{{2}}(?:[ .-][0-9]{{4}}){{3}}[ .-][0-9]{{3,4}}{_EDGE_AFTER}"), "[iccid]"),
+    (
+        re.compile(rf"{_EDGE_BEFORE}(?:(?:00)?86[ .-]?)?1[0-9]{{2}}[ .-][0-9]{{4}}[ .-][0-9]{{4}}{_EDGE_AFTER}"),
+        "[phone]",
+    ),
     (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[0-9]{{19,20}}{_EDGE_AFTER}"), "[iccid]"),
     (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)(?<!\.)[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
 )

@@ -4,7 +4,6 @@ Everything goes through one handler: our `structlog` events and what libraries s
 `event`, `level` and `at` (RFC 3339, UTC), and passes `runtime.redaction` last.
 """
 
-import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -14,6 +13,7 @@ import structlog
 from structlog.stdlib import BoundLogger
 from structlog.typing import Processor, WrappedLogger
 
+from orders import shown_text
 from runtime.redaction import redacted_record
 
 QUIET_LIBRARIES: Final = (
@@ -29,7 +29,10 @@ QUIET_LIBRARIES: Final = (
 )
 """Heard from WARNING up."""
 
+MOST_CHARACTERS: Final = 20_000
+"""Of one text of a log line; a traceback fits."""
 _FIRST: Final = ("event", "level", "at")
+_IN_LINES: Final = ("exception", "stack")
 
 
 def configure_logging(*, stream: TextIO | None = None, level: int = logging.INFO) -> None:
@@ -70,6 +73,8 @@ def _shared() -> list[Processor]:
 
 def _formatter(*, readable: bool) -> logging.Formatter:
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_of_exception, _redact]
+    if readable:
+        last.append(_seen)
     renderer: Processor = structlog.dev.ConsoleRenderer(timestamp_key="at", pad_event_to=0) if readable else _json_line
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -87,9 +92,24 @@ def _text_of_exception(logger: WrappedLogger, method: str, event: MutableMapping
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return redacted_record(event)
+    """Whole texts are redacted before they are cut, so that no part of a number stands at the end."""
+    return {key: _bounded(value) for key, value in redacted_record(event).items()}
+
+
+def _bounded(value: object) -> object:
+    return f"{value[:MOST_CHARACTERS]}…" if isinstance(value, str) and len(value) > MOST_CHARACTERS else value
+
+
+def _seen(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For a terminal: a text is one line, a traceback its lines; the renderer escapes what stands deeper (`repr`)."""
+    return {key: _seen_text(key, value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _seen_text(key: str, text: str) -> str:
+    show = shown_text.in_lines if key in _IN_LINES else shown_text.one_line
+    return show(text, MOST_CHARACTERS + 1)
 
 
 def _json_line(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
     ordered = {key: event[key] for key in _FIRST if key in event} | dict(event)
-    return json.dumps(ordered, ensure_ascii=False, separators=(", ", ": "))
+    return shown_text.json_text(ordered)

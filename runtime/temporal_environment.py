@@ -7,7 +7,7 @@ from typing import Final
 
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 
-from runtime.redaction import showable
+from runtime.redaction import redacted, showable
 from runtime.values import is_port
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:7233"
@@ -37,7 +37,8 @@ def temporal_address(environ: Mapping[str, str]) -> TemporalAddress | str:
         profile = ClientConfigProfile.load(override_env_vars=variables)
         profile.to_client_connect_config()
     except Exception as error:  # noqa: BLE001 - the SDK raises RuntimeError from Rust, ValueError, OSError, …
-        reason = " ".join(str(error).split())[:200]
+        # The first line alone: the next ones quote the file, an API key perhaps.
+        reason = redacted(str(error).partition("\n")[0])[:200]
         return (
             f"The TEMPORAL_* variables or temporal.toml can't be read ({reason}): set TEMPORAL_ADDRESS, "
             "TEMPORAL_PROFILE or TEMPORAL_TLS_* as for the temporal command, "

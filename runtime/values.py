@@ -5,6 +5,7 @@ No clause quotes the text: it may be a secret.
 
 import base64
 import binascii
+import ipaddress
 import json
 import math
 import re
@@ -43,7 +44,39 @@ def matching(pattern: str, rule: str) -> Callable[[str], str]:
 token = matching(r"[!-~]+", "must be ASCII without blanks or line breaks")
 identifier = matching(r"[!-~]{1,64}", "must be 1 to 64 ASCII characters without blanks")
 kafka_name = matching(r"[0-9A-Za-z._-]{1,249}", "must be 1 to 249 characters of letters, digits, `.`, `_` and `-`")
-api_v3_key = matching(r"[!-~]{32}", "must be the API v3 key: exactly 32 ASCII characters")
+_any_api_v3_key = matching(r"[!-~]{32}", "must be the API v3 key: exactly 32 ASCII characters")
+
+
+def api_v3_key(text: str) -> str:
+    """32 characters, and not all the same one."""
+    if len(set(_any_api_v3_key(text))) == 1:
+        raise ValueError("is one character 32 times, which anybody guesses: set another one in the merchant platform")
+    return text
+
+
+CLEARTEXT: Final = ("carrier", "provider", "mqtt", "kafka", "database")
+"""What TOPUP_ALLOW_CLEARTEXT may name."""
+
+
+def cleartext(text: str) -> frozenset[str]:
+    """Words of `CLEARTEXT`, separated by commas; `false`: none."""
+    words = frozenset(word.strip() for word in text.split(",")) if text != "false" else frozenset[str]()
+    if not words <= set(CLEARTEXT):
+        raise ValueError(f"must be false, or some of {', '.join(CLEARTEXT)}, separated by commas")
+    return words
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is said to it stays on this machine: by its name or address, nothing is looked up."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 def one_of(allowed: Collection[str]) -> Callable[[str], str]:
@@ -144,6 +177,8 @@ def pii_key(text: str) -> bytes:
         key = b""
     if len(key) != PII_KEY_BYTES:
         raise ValueError("must be exactly 32 bytes in base64 (make one with `openssl rand -base64 32`)")
+    if len(set(key)) == 1:
+        raise ValueError("is one byte 32 times, which anybody guesses (make one with `openssl rand -base64 32`)")
     return key
 
 
@@ -184,6 +219,14 @@ def public_key(text: str) -> str:
     if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_RSA_BITS:
         raise ValueError(f"must be an RSA public key of at least {SMALLEST_RSA_BITS} bits in PEM")
     return pem
+
+
+def of_one_pair(private: str, public: str) -> bool:
+    """Whether the public keys and certificates in `public` hold that of `private`; both were read by the parsers."""
+    key = load_pem_private_key(private.encode(), password=None)
+    ours = key.public_key()
+    theirs = re.findall(r"-----BEGIN PUBLIC KEY-----.+?-----END [A-Z ]+-----", public, re.DOTALL)
+    return any(load_pem_public_key(one.encode()) == ours for one in theirs)
 
 
 def public_keys(text: str) -> str:

@@ -92,7 +92,9 @@ def _add_wechat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mchid", default="1900000109", help="the merchant")
     parser.add_argument("--serial-no", default="1DDE55AD98ED71D6EDD4A4A16996DE7B47773A8C", help="of the merchant's key")
     parser.add_argument("--public-key-id", default="PUB_KEY_ID_0000000000000000000000000001", help="of the platform")
-    parser.add_argument("--api-v3-key", default="0" * 32, help="32 characters; encrypts notifications")
+    parser.add_argument(
+        "--api-v3-key", default="simulated-api-v3-key-0123456789a", help="32 characters; encrypts notifications"
+    )
 
 
 def _add_alipay(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError
 
+from orders import shown_text
 from orders.next_step import AskPerson
 from workflows.steps import OperatorRequest, Progress
 
@@ -27,11 +28,17 @@ def parse(given: Any) -> OperatorRequest:
 
 
 def of_cancel(reason: str | None) -> OperatorRequest:
-    """`NAME: WHY`, as `topup orders cancel` says it; every other way of cancelling names nobody."""
+    """`NAME: WHY`, as `topup orders cancel` says it; every other way of cancelling names nobody.
+
+    No validator has looked at it, and a cancel can't be refused: what can't be kept is made so that it can.
+    """
     operator, _, note = (reason or "").partition(": ")
     if note:
-        return OperatorRequest(operator=operator, note=note)
-    return OperatorRequest(note=reason or "temporal workflow cancel")
+        return OperatorRequest(
+            operator=shown_text.one_line(operator, MOST_CHARACTERS["operator"]),
+            note=shown_text.one_line(note, MOST_CHARACTERS["note"]),
+        )
+    return OperatorRequest(note=shown_text.one_line(reason or "temporal workflow cancel", MOST_CHARACTERS["note"]))
 
 
 def must_be_signed(given: Any) -> OperatorRequest:

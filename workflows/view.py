@@ -1,11 +1,13 @@
 """What an operator sees of a run: status, search attributes, labelled timers, details with the commands valid now."""
 
+import json
 from datetime import datetime
 from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
+from orders import shown_text
 from orders.next_step import AskPerson, Submit
 from orders.state import Attention
 from workflows import steps
@@ -21,6 +23,7 @@ from workflows.steps import NEEDS_OPERATOR, STATUS, CallPerson, Progress, TopUpI
 
 LABEL_CHARACTERS: Final = 120
 """What a bar of the Web UI's timeline shows of a timer's label (seen)."""
+REFERENCE: Final = "REFERENCE"
 _SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
 REFUND_SILENT: Final = "the payment provider has not confirmed the refund for 1 h"
@@ -72,21 +75,21 @@ class View:
     def waiting_label(self) -> str:
         """While the next step waits for its moment."""
         if self.progress.refund_started:
-            return label(f"Refund is under way. {self.progress.reason}")
-        return label(f"Next look at the carrier: {self.progress.reason or 'no answer yet'}")
+            return label("Refund is under way. ", self.progress.reason)
+        return label("Next look at the carrier: ", self.progress.reason or "no answer yet")
 
     def parked_label(self) -> str:
         """While only a person moves the order on."""
         who = "" if self.progress.contradicted else f"ask the carrier's desk about {self._order.order_id}, then "
-        return label(f"PARKED: {who}Send an Update > resolve. {self.progress.reason}")
+        return label(f"PARKED: {who}Send an Update > resolve. ", self.progress.reason)
 
     def wait_label(self) -> WaitLabel:
         """While a step is pending: quiet, then shown as trouble, then a person is called; the step goes on asking."""
         refunding = self.progress.refund_started
         if self.progress.needs_operator:
-            parked = f"PARKED: {self.progress.reason}. Ask the carrier for {self._order.order_id}"
-            waits = f"REFUND WAITS FOR YOU: {self.progress.reason}"
-            return WaitLabel(label(waits if refunding else f"{parked}, then Send an Update > resolve"), LABEL_SECONDS)
+            then = f". Ask the carrier for {self._order.order_id}, then Send an Update > resolve"
+            heading, ends = ("REFUND WAITS FOR YOU: ", "") if refunding else ("PARKED: ", then)
+            return WaitLabel(label(heading, self.progress.reason, ends), LABEL_SECONDS)
         if refunding:
             return self._trouble("payment provider", "refund_silent", REFUND_SILENT, REFUND_SILENT_AFTER_SECONDS)
         return self._trouble("carrier", "carrier_silent", CARRIER_SILENT, PARK_AFTER_SECONDS)
@@ -113,8 +116,9 @@ class View:
     def _details(self) -> str:
         """Markdown: where it stands, what to do, then only the commands that are valid now."""
         progress = self.progress
-        heading = f"### {progress.status}" + (f": {progress.reason}" if progress.reason else "")
-        proposal = [f"**{progress.proposal}; confirm with the same update by another operator.**", ""]
+        reason, proposed = shown_text.markdown(progress.reason), shown_text.markdown(progress.proposal)
+        heading = f"### {progress.status}" + (f": {reason}" if reason else "")
+        proposal = [f"**Waits for a second person: {proposed}; confirm with the same update by another operator.**", ""]
         return "\n".join([heading, "", *(proposal if progress.proposal else []), *self._advice(progress)])
 
     def _advice(self, progress: Progress) -> list[str]:
@@ -127,7 +131,7 @@ class View:
             return self._ask_its_desk(progress.next)
         if progress.status == "parked":
             reference = progress.carrier_order_id
-            given_up = f"given up by the carrier: {reference}" if reference else "REFERENCE"
+            given_up = f"given up by the carrier: {reference}" if reference else REFERENCE
             number = ", the note holds its own order number" if reference else ", with its reference"
             return [
                 f"Ask the carrier what became of `{order_id}`. Nothing is refunded before you say so.",
@@ -180,7 +184,7 @@ class View:
         order_id, package_id = self._order.order_id, self._order.package_id
         sent = f"sent {_utc(person.sent_at)}" if person.sent_at else "if it was sent at all"
         reference = self.progress.carrier_order_id
-        number = f" It has answered with a number of its own: `{reference}`." if reference else ""
+        number = f" It has answered with a number of its own: {shown_text.code(reference)}." if reference else ""
         advice = [
             "This carrier can't be asked from here and knows no number of ours: nothing more happens by itself.",
             f"Ask its desk about the car's SIM card and the package `{package_id}`, {sent}.{number}",
@@ -199,9 +203,14 @@ class View:
         return _command("Ask again now", *ways)
 
 
-def label(text: str) -> str:
-    """A timer's label, cut where the Web UI's bar ends."""
-    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1].rstrip()}…"
+def label(ours: str, words: str = "", ends: str = "") -> str:
+    """A timer's label: our words, others' words, ours again; cut where the Web UI's bar ends. A line of Markdown."""
+    said = shown_text.one_line(words, LABEL_CHARACTERS)
+    room = LABEL_CHARACTERS - len(ours)
+    if len(said) + len(ends) > room:
+        kept = f"{said}{ends}"[: room - 1].rstrip()
+        said, ends = kept[: len(said)], f"{kept[len(said) :]}…"
+    return f"{ours}{shown_text.markdown(said)}{ends}".rstrip()
 
 
 def _utc(moment: datetime) -> str:
@@ -213,7 +222,11 @@ def _command(when: str, *ways: str) -> list[str]:
     return [f"**{when}:**", "", *(f"- {way}" for way in ways), ""]
 
 
-def _resolve(when: str, outcome: str, order_id: str, note: str = "REFERENCE") -> list[str]:
-    pasted = f'{{"operator": "YOUR NAME", "note": "{note}", "outcome": "{outcome}"}}'
-    way = f'`topup orders resolve {order_id} --outcome {outcome} --note "{note}"`'
-    return _command(when, way, f"Send an Update > `resolve`: `{pasted}`")
+def _resolve(when: str, outcome: str, order_id: str, note: str = REFERENCE) -> list[str]:
+    """The note may hold the carrier's words: in what is pasted into a shell it is one word, in an update one text."""
+    shown = shown_text.one_line(note)
+    pasted = json.dumps({"operator": "YOUR NAME", "note": shown, "outcome": outcome}, ensure_ascii=False)
+    command = f"topup orders resolve {order_id} --outcome {outcome} --note {shown_text.shell_word(shown)}"
+    most = len(command) + len(pasted)  # both are bounded already
+    update = f"Send an Update > `resolve`: {shown_text.code(pasted, most)}"
+    return _command(when, shown_text.code(command, most), update)

@@ -8,13 +8,14 @@ from typing import Any, Final, TypeVar, cast
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.order_book import migrations
+from adapters.order_book import migrations, process_role
 from adapters.order_book.claims import Claim, ClaimResult, Claims, ClaimsHeld
 from adapters.order_book.decisions import Decision, Decisions
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
+from adapters.order_book.erasure import Erasure
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.key_rotation import KeyRotation
-from adapters.order_book.queries import Look, Queries
+from adapters.order_book.queries import Look, Queries, TrailsRead
 from adapters.order_book.reads import Reads
 from adapters.order_book.rows import ORDERS, Event, StoredOrder, UnknownOrder, Unreadable, Unstorable
 from adapters.order_book.transactions import Transactions
@@ -34,6 +35,7 @@ __all__ = [
     "NoticeState",
     "OrderBook",
     "StoredOrder",
+    "TrailsRead",
     "UnknownOrder",
     "Unreadable",
     "Unstorable",
@@ -65,6 +67,7 @@ class OrderBook:
     def __init__(self, engine: AsyncEngine, cipher: FieldCipher, clock: Clock) -> None:
         self._cipher = cipher
         self._transaction = Transactions(engine)
+        self._clock = clock
         self._claims = Claims(self._transaction, cipher, clock)
         self._decisions = Decisions(self._transaction, cipher, clock)
         self._reads = Reads(self._transaction, cipher)
@@ -92,6 +95,17 @@ class OrderBook:
                 for limit in _MIGRATION_LIMITS:
                     await connection.execute(limit)
             await connection.run_sync(migrations.upgrade)
+
+    async def grant_to(self, role: str) -> None:
+        """As the owner: let `role` work with the book and add to its trail, and no more (`process_role`).
+
+        Raises:
+            ValueError: the name can't be a role's, or the database knows none.
+        """
+        if self._transaction.sqlite:
+            raise ValueError("SQLite knows no roles")
+        async with self._transaction(write=True) as connection:
+            await process_role.grant(connection, role)
 
     async def ping(self) -> None:
         """Ask the database what the work asks: a row of this version's schema, locked for a change. For readiness."""
@@ -171,6 +185,14 @@ class OrderBook:
         """The order's audit trail, oldest first."""
         return await self._queries.events(order_id)
 
+    async def verify_trails(self, *, after: str = "", limit: int = 100, only: str = "") -> TrailsRead:
+        """Whether each line of the next orders' audit trails follows from the one before, a page at a time."""
+        return await self._queries.trails(after=after, limit=limit, only=only)
+
+    async def orphaned_lines(self) -> list[str]:
+        """The IDs of orders that have lines in the audit trail and no row."""
+        return await self._queries.orphaned_lines()
+
     async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> list[StoredOrder]:
         """Orders without an end that were claimed before, by order ID, a page at a time.
 
@@ -189,6 +211,10 @@ class OrderBook:
     def key_rotation(self) -> KeyRotation:
         """Which keys its columns are encrypted under, and their re-encryption."""
         return KeyRotation(self._transaction, self._cipher)
+
+    def erasure(self) -> Erasure:
+        """Takes persons out of settled orders."""
+        return Erasure(self._transaction, self._clock)
 
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""

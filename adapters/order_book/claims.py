@@ -14,9 +14,10 @@ from sqlalchemy import CursorResult, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.order_book import audit_trail
 from adapters.order_book.decisions import EVENT
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
-from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.rows import ORDERS, STATE_COLUMNS
 from adapters.order_book.transactions import RowLocked, Transactions
 from orders.clock import Clock
@@ -24,6 +25,10 @@ from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from orders.state import OrderState
 
+NO_KEY: Final = (
+    "An order with this order_id was accepted before, under a key that isn't configured: nothing can be said of its "
+    "content. Set TOPUP_PII_OLD_KEYS, then redrive this record."
+)
 AT_ONCE: Final = 4
 """Claims that go alone, side by side."""
 
@@ -59,10 +64,10 @@ class ClaimsHeld(Unavailable):
 
 
 class Known:
-    """The orders and payments that the book has, for comparing a batch."""
+    """The orders and payments that the book has, for comparing a batch. A digest that no key opens is None."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, tuple[str, bool]] = {}
+        self.orders: dict[str, tuple[str | None, bool]] = {}
         self.payments: dict[tuple[str, str], str] = {}
 
     def add(self, order: PaidOrder, *, settled: bool) -> None:
@@ -77,9 +82,8 @@ class Known:
             digest, settled = there
             if digest == order.content_digest():
                 return ClaimResult(order.order_id, Claim.SETTLED if settled else Claim.UNSETTLED)
-            return ClaimResult(
-                order.order_id, Claim.CONFLICT, "An order with this order_id and other content was accepted before."
-            )
+            other = "An order with this order_id and other content was accepted before."
+            return ClaimResult(order.order_id, Claim.CONFLICT, NO_KEY if digest is None else other)
         other = self.payments.get(_payment(order), "another order")
         return ClaimResult(order.order_id, Claim.CONFLICT, f"This payment was accepted before, for order {other}.")
 
@@ -183,9 +187,19 @@ class Claims:
         )
         known = Known()
         for row in await connection.execute(query):
-            known.orders[row.order_id] = (row.content_digest, row.outcome is not None)
+            known.orders[row.order_id] = (self._digest(row), row.outcome is not None)
             known.payments[(row.provider, row.transaction_id)] = row.order_id
         return known
+
+    def _digest(self, row: Any) -> str | None:
+        """In clear; None where no configured key opens it: then the record is a dead letter, loudly, and no duplicate.
+
+        To take it for one would drop it silently; to wait for the key would hold up its whole partition.
+        """
+        try:
+            return self._cipher.decrypt(row.content_digest, bound_to=(row.order_id, "content_digest")).hex()
+        except WrongKey:
+            return None
 
     async def _insert(self, connection: AsyncConnection, fresh: Sequence[PaidOrder]) -> set[str]:
         now = self._clock.now()
@@ -194,7 +208,7 @@ class Claims:
         inserted = {str(row[0]) for row in result}
         if inserted:
             events: list[dict[str, Any]] = [
-                {"order_id": name, "at": now, "kind": "claimed", "detail": {}} for name in inserted
+                audit_trail.line(audit_trail.BEGINNING, name, now, "claimed", {}) for name in inserted
             ]
             await connection.execute(EVENT, events)
         return inserted
@@ -206,7 +220,9 @@ class Claims:
         state = OrderState(order_id=order.order_id, claimed_at=now)
         return {
             **{name: getattr(state, name) for name in STATE_COLUMNS},
-            "content_digest": order.content_digest(),
+            "content_digest": self._cipher.encrypt(
+                bytes.fromhex(order.content_digest()), bound_to=(order.order_id, "content_digest")
+            ),
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,
             "currency": order.currency,
@@ -217,6 +233,7 @@ class Claims:
             "paid_at": payment.paid_at,
             "vehicle": self._cipher.encrypt(vehicle, bound_to=(order.order_id, "vehicle")),
             "vehicle_hash": self._cipher.vehicle_hash(order.vehicle.vin),
+            "trail": audit_trail.link(audit_trail.BEGINNING, order.order_id, now, "claimed", {}),
         }
 
 

@@ -1,5 +1,7 @@
 """Changes of orders, many in one transaction: rules as compare-and-set on locked rows, with their audit trail.
 
+The trail is a chain per order (`adapters.order_book.audit_trail`), so what is only noted takes its order's row too.
+
 Each order's decisions go one after the other, the next seeing what the one before has made of it, and no answer is
 given before all of a transaction is committed. A row that somebody else has locked holds up nobody: its decision comes
 again in a later transaction.
@@ -14,6 +16,7 @@ from sqlalchemy import ARRAY, JSON, Table, Text, any_, bindparam, func, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.order_book import audit_trail
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.rows import EVENTS, NOTICES, ORDERS, StoredOrder, UnknownOrder, check_texts
 from adapters.order_book.together import Together, Waiter
@@ -35,6 +38,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.1
 # prepared, and PostgreSQL itself sees which indexes need nothing.
 EVENT = insert(EVENTS).inline()
 _CHANGE = update(ORDERS).where(ORDERS.c.order_id == bindparam("of_order"))
+_HEAD = _CHANGE.values(trail=bindparam("head"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,28 @@ class _Kept:
 
     def __init__(self, orders: dict[str, StoredOrder]) -> None:
         self.orders = orders
-        self.changed: dict[str, Mapping[str, Any]] = {}
+        self.heads = {order_id: stored.trail for order_id, stored in orders.items()}
+        self.noted: set[str] = set()
+        self.changed: dict[str, dict[str, Any]] = {}
         self.notices: list[Mapping[str, Any]] = []
         self.lines: list[Mapping[str, Any]] = []
         self.answers: list[tuple[Waiter[Change], object]] = []
         self.locked: list[Waiter[Change]] = []
+
+    def note(self, order_id: str, now: datetime, kind: str, detail: Mapping[str, Any]) -> None:
+        """One more line of the order's trail."""
+        line = audit_trail.line(self.heads[order_id], order_id, now, kind, detail)
+        self.lines.append(line)
+        self.heads[order_id] = line["hash"]
+        self.noted.add(order_id)
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The rows whose state has changed, with the head of their trail."""
+        return [{**values, "trail": self.heads[order_id]} for order_id, values in self.changed.items()]
+
+    def new_heads(self) -> list[dict[str, Any]]:
+        """The heads of the others' trails."""
+        return [{"of_order": one, "head": self.heads[one]} for one in sorted(self.noted - self.changed.keys())]
 
 
 class Decisions:
@@ -135,14 +156,16 @@ class Decisions:
             waiter.fail(error)
 
     async def _run_at_once(self, batch: Sequence[Waiter[Change]]) -> None:
-        order_ids = sorted({waiter.asks.order_id for waiter in batch if isinstance(waiter.asks, Decision)})
+        order_ids = sorted({waiter.asks.order_id for waiter in batch})
         async with self._transaction(write=True) as connection:
             orders = await self._lock(connection, order_ids)
             skipped = [order_id for order_id in order_ids if order_id not in orders]
             held = await self._held(connection, skipped) if skipped else set[str]()
             kept = self._decide_all(batch, orders, held)
-            if kept.changed:
-                await connection.execute(_CHANGE, list(kept.changed.values()))
+            if changes := kept.changes():
+                await connection.execute(_CHANGE, changes)
+            if heads := kept.new_heads():
+                await connection.execute(_HEAD, heads)
             if kept.notices:
                 await connection.execute(self._notice, kept.notices)
             if kept.lines:
@@ -173,14 +196,14 @@ class Decisions:
                 continue
             asks = waiter.asks
             try:
-                if isinstance(asks, Line):
-                    kept.notices += asks.notices
-                    kept.lines.append(_line(asks.order_id, now, asks.kind, asks.detail))
-                    kept.answers.append((waiter, None))
-                elif asks.order_id in held:
+                if asks.order_id in held:
                     kept.locked.append(waiter)
                 elif asks.order_id not in orders:
                     waiter.fail(UnknownOrder(asks.order_id))
+                elif isinstance(asks, Line):
+                    kept.note(asks.order_id, now, asks.kind, asks.detail)
+                    kept.notices += asks.notices
+                    kept.answers.append((waiter, None))
                 else:
                     kept.answers.append((waiter, waiter.run(_apply, kept, asks, now)))
             except Exception as error:  # noqa: BLE001 - its caller hears of it
@@ -201,16 +224,11 @@ def _apply(kept: _Kept, decision: Decision, now: datetime) -> object:
         del values["order_id"]
     if state.status != before.state.status:
         detail["status"] = state.status
-    line = _line(decision.order_id, now, decision.kind, detail)
+    kept.note(decision.order_id, now, decision.kind, detail)  # the last that could raise: a detail that is no JSON
     if values is not None:
         kept.orders[decision.order_id] = after
         kept.changed[decision.order_id] = values
-    kept.lines.append(line)
     return answer
-
-
-def _line(order_id: str, now: datetime, kind: str, detail: Mapping[str, Any]) -> dict[str, Any]:
-    return {"order_id": order_id, "at": now, "kind": kind, "detail": dict(detail)}
 
 
 def of_ids(table: Table, *, sqlite: bool) -> Any:

@@ -1,7 +1,7 @@
 """Re-encrypts the order book's columns under the current key, while worker and bridge go on.
 
 A row is changed by compare-and-set on what was read of it; one that changed meanwhile is taken again. Nothing else of
-it is touched, so no rule sees a difference, and duplicates, compared by a digest without a key, stay duplicates.
+it is touched, so no rule sees a difference, and duplicates, compared by the digest in clear, stay duplicates.
 """
 
 import json
@@ -10,16 +10,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, LargeBinary, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import tables
 from adapters.order_book.field_cipher import KEY_ID_AT, KEY_ID_BYTES, FieldCipher, WrongKey, key_id_of
+from adapters.order_book.rows import ERASED
 
 BATCH_ROWS: Final = 100
 """In one transaction: some 20 ms in which a saga's own change of one of them waits."""
 
 _ORDERS = tables.SQLModel.metadata.tables["orders"]
+_COLUMNS: Final = (_ORDERS.c.vehicle, _ORDERS.c.body, _ORDERS.c.content_digest)
 _CHANGE = update(_ORDERS).where(
     _ORDERS.c.order_id == bindparam("of_order"),
     _ORDERS.c.vehicle == bindparam("read_vehicle", type_=LargeBinary),
@@ -43,6 +45,7 @@ class KeyUse:
     role: str
     vehicles: int
     bodies: int
+    digests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,18 @@ class KeyRotation:
 
     async def in_use(self) -> list[KeyUse]:
         """Every key that is configured or that a row needs, the current one first."""
-        vehicles, bodies = Counter[bytes](), Counter[bytes]()
+        vehicles, bodies, digests = Counter[bytes](), Counter[bytes](), Counter[bytes]()
         async with self._transaction(write=False) as connection:
-            for column, counted in ((_ORDERS.c.vehicle, vehicles), (_ORDERS.c.body, bodies)):
+            for column, counted in zip(_COLUMNS, (vehicles, bodies, digests), strict=True):
                 key_id = _key_id(column).label("key_id")
-                query = select(key_id, func.count()).where(column.is_not(None)).group_by("key_id")
+                query = select(key_id, func.count()).where(func.length(column) > 0).group_by("key_id")
                 counted.update({bytes(row[0]): int(row[1]) for row in await connection.execute(query)})
         configured = self._cipher.key_ids
-        others = sorted((vehicles.keys() | bodies.keys()) - set(configured))
-        return [KeyUse(one.hex(), self._role(one), vehicles[one], bodies[one]) for one in (*configured, *others)]
+        others = sorted((vehicles.keys() | bodies.keys() | digests.keys()) - set(configured))
+        return [
+            KeyUse(one.hex(), self._role(one), vehicles[one], bodies[one], digests[one])
+            for one in (*configured, *others)
+        ]
 
     async def left(self) -> int:
         """How many rows have a value under another key than the current one."""
@@ -86,8 +92,7 @@ class KeyRotation:
 
     async def run_once(self, after: str = "", *, limit: int = BATCH_ROWS, dry_run: bool = False) -> Batch:
         """The next rows by order ID, in one transaction; rows that are current already cost nothing."""
-        columns = (_ORDERS.c.order_id, _ORDERS.c.vehicle, _ORDERS.c.body)
-        query = select(*columns).where(_ORDERS.c.order_id > after, self._stale())
+        query = select(_ORDERS.c.order_id, *_COLUMNS).where(_ORDERS.c.order_id > after, self._stale())
         async with self._transaction(write=False) as connection:
             rows = (await connection.execute(query.order_by(_ORDERS.c.order_id).limit(limit))).all()
         changes, unreadable = list[dict[str, Any]](), list[str]()
@@ -121,22 +126,26 @@ class KeyRotation:
             WrongKey: no configured key opens one of them.
         """
         bound_vehicle, bound_body = (row.order_id, "vehicle"), (row.order_id, "body")
-        vehicle = self._cipher.decrypt(row.vehicle, bound_to=bound_vehicle)
+        erased = row.vehicle == ERASED
+        vehicle = b"" if erased else self._cipher.decrypt(row.vehicle, bound_to=bound_vehicle)
         body = row.body
         if body is not None and key_id_of(body) != self._cipher.current_key_id:
             body = self._cipher.encrypt(self._cipher.decrypt(body, bound_to=bound_body), bound_to=bound_body)
+        bound_digest = (row.order_id, "content_digest")
+        digest = self._cipher.decrypt(row.content_digest, bound_to=bound_digest)
         return {
             "of_order": row.order_id,
             "read_vehicle": row.vehicle,
             "read_body": row.body,
-            "vehicle": self._cipher.encrypt(vehicle, bound_to=bound_vehicle),
-            "vehicle_hash": self._cipher.vehicle_hash(json.loads(vehicle)["vin"]),
+            "vehicle": ERASED if erased else self._cipher.encrypt(vehicle, bound_to=bound_vehicle),
+            "vehicle_hash": "" if erased else self._cipher.vehicle_hash(json.loads(vehicle)["vin"]),
             "body": body,
+            "content_digest": self._cipher.encrypt(digest, bound_to=bound_digest),
         }
 
     def _stale(self) -> ColumnElement[bool]:
         current = self._cipher.current_key_id
-        return or_(*(_key_id(column) != current for column in (_ORDERS.c.vehicle, _ORDERS.c.body)))
+        return or_(*(and_(func.length(column) > 0, _key_id(column) != current) for column in _COLUMNS))
 
     def _role(self, key_id: bytes) -> str:
         if key_id == self._cipher.current_key_id:

@@ -1,15 +1,19 @@
 """What operators, the sweep and `topup doctor` ask of the order book."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Final
 
 from sqlalchemy import func, select, text
 
-from adapters.order_book import migrations
+from adapters.order_book import audit_trail, migrations
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.rows import EVENTS, ORDERS, Event, StoredOrder
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
+
+MOST_ORPHANS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,21 @@ class Look:
     version: str
     newest_version: str
     clock_ahead_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrailsRead:
+    """A page of orders whose audit trail was verified.
+
+    Attributes:
+        heads: by order ID, the hash of the last line.
+        lines: how many lines there were.
+        flaws: by order ID, what is wrong, as a clause.
+    """
+
+    heads: Mapping[str, str]
+    lines: int
+    flaws: Mapping[str, str]
 
 
 class Queries:
@@ -34,6 +53,25 @@ class Queries:
         query = select(EVENTS).where(EVENTS.c.order_id == order_id).order_by(EVENTS.c.id)
         async with self._transaction(write=False) as connection:
             return [Event(row.at, row.kind, row.detail) for row in await connection.execute(query)]
+
+    async def trails(self, *, after: str, limit: int, only: str = "") -> TrailsRead:
+        """Verify the trails of the next orders by ID, or of one."""
+        rows = select(ORDERS.c.order_id, ORDERS.c.trail).order_by(ORDERS.c.order_id).limit(limit)
+        rows = rows.where(ORDERS.c.order_id == only if only else ORDERS.c.order_id > after)
+        async with self._transaction(write=True) as connection:  # one snapshot of rows and lines: no change in between
+            heads = {row.order_id: row.trail for row in await connection.execute(rows.with_for_update())}
+            lines: dict[str, list[Any]] = {order_id: [] for order_id in heads}
+            of_them = select(EVENTS).where(EVENTS.c.order_id.in_(list(heads))).order_by(EVENTS.c.id)
+            for row in await connection.execute(of_them):
+                lines[row.order_id].append(row)
+        found = {one: audit_trail.flaw(one, lines[one], head) for one, head in heads.items()}
+        return TrailsRead(heads, sum(map(len, lines.values())), {one: why for one, why in found.items() if why})
+
+    async def orphaned_lines(self) -> list[str]:
+        """Orders that have a trail and no row: nothing of ours takes a row away."""
+        query = select(EVENTS.c.order_id).where(EVENTS.c.order_id.not_in(select(ORDERS.c.order_id))).distinct()
+        async with self._transaction(write=False) as connection:
+            return list((await connection.execute(query.limit(MOST_ORPHANS))).scalars())
 
     async def unsettled(self, *, claimed_before: datetime, after: str, limit: int) -> list[StoredOrder]:
         """Orders without an end that were claimed before, by order ID, a page at a time."""

@@ -20,6 +20,10 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
 STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
 
 
+ERASED: Final = b""
+"""A vehicle whose person was erased (`adapters.order_book.erasure`)."""
+
+
 class UnknownOrder(TopUpError):
     """The book has no such order."""
 
@@ -37,6 +41,13 @@ class Unreadable(WrongKey):
     def __init__(self, order_id: str, why: WrongKey) -> None:
         super().__init__(f"Order {order_id} can't be read: {why}")
         self.order_id = order_id
+
+
+class PersonErased(TopUpError):
+    """What was paid for which car can't be read any more: it was erased at its owner's wish."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"The person of order {order_id} was erased: its vehicle is nowhere in the order book.")
 
 
 class Unstorable(TopUpError):
@@ -79,10 +90,16 @@ class StoredOrder:
 
         Raises:
             Unreadable: no configured key opens the vehicle.
+            PersonErased: there is no vehicle any more.
         """
         if self._order is None:
             self._order = self._read_order()
         return self._order
+
+    @property
+    def trail(self) -> str:
+        """The head of its audit trail when the row was read."""
+        return self._row.trail
 
     @property
     def vehicle_hash(self) -> str:
@@ -128,6 +145,8 @@ class StoredOrder:
 
     def _read_order(self) -> PaidOrder:
         row = self._row
+        if row.vehicle == ERASED:
+            raise PersonErased(self.order_id)
         vehicle = self._decrypt(row.vehicle, "vehicle")
         return PaidOrder.model_validate(
             {

@@ -47,7 +47,7 @@ class OrderRow(SQLModel, table=True):
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
-    content_digest: str = Field(max_length=64)
+    content_digest: bytes = Field(sa_type=LargeBinary)  # encrypted: in clear it gives a fleet's VINs to who guesses
     package_id: str = Field(max_length=64)
     amount_fen: int
     currency: str = Field(max_length=3)
@@ -108,6 +108,7 @@ class OrderRow(SQLModel, table=True):
     proposed_note: str
     confirmed_by: str
     confirmed_note: str
+    trail: str = Field(max_length=64)
 
 
 class EventRow(SQLModel, table=True):
@@ -123,6 +124,7 @@ class EventRow(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
     kind: str = Field(max_length=32)
     detail: dict[str, Any] = Field(sa_type=JSON)
+    hash: str = Field(max_length=64)
 
 
 class NoticeRow(SQLModel, table=True):

@@ -309,7 +309,8 @@ class Rules(Group):
 
     two_persons: Annotated[bool, parsed(values.boolean)] = setting(
         False,
-        meaning="`resolve` and `refund_now` take effect when a second operator sends the same within 1 h",
+        meaning="`resolve`, `refund_now` and a cancel (as `refund_now`) take effect when a second operator sends the "
+        "same within 1 h",
         example="true",
     )
     restored_at: Annotated[datetime | None, parsed(values.moment)] = setting(

@@ -38,7 +38,19 @@ class TimeScaled(Group):
     )
 
 
-class ProcessSettings(BaseSettings, TimeScaled):
+class Transport(Group):
+    """What may travel unencrypted beyond this machine."""
+
+    allow_cleartext: Annotated[frozenset[str], parsed(values.cleartext)] = setting(
+        frozenset(),
+        default_text="false",
+        meaning="what may be spoken to without TLS beyond this machine: of `carrier`, `provider`, `mqtt`, `kafka`, "
+        "`database`, separated by commas; all else is refused",
+        example="kafka,database",
+    )
+
+
+class ProcessSettings(BaseSettings, TimeScaled, Transport):
     """What every process reads. Frozen; secrets stay out of `repr`.
 
     Attributes:
@@ -69,15 +81,24 @@ class ProcessSettings(BaseSettings, TimeScaled):
         del environment
         return []
 
+    def refusals(self) -> list[str]:
+        """Faults that the values show together, each of them being right by itself."""
+        return []
+
     def cautions(self) -> list[str]:
         """Sentences to log at start about what is right and yet seldom meant."""
-        if self.time_scale == 1:
-            return []
-        sentence = (
-            f"TOPUP_TIME_SCALE is {self.time_scale:g}: every wait for the outside world is shortened, which is right "
-            "for demonstrations and tests only; unset it in production."
-        )
-        return [sentence]
+        said: list[str] = []
+        if self.time_scale != 1:
+            said.append(
+                f"TOPUP_TIME_SCALE is {self.time_scale:g}: every wait for the outside world is shortened, which is "
+                "right for demonstrations and tests only; unset it in production."
+            )
+        if self.allow_cleartext:
+            said.append(
+                f"TOPUP_ALLOW_CLEARTEXT names {', '.join(sorted(self.allow_cleartext))}: whoever is on the network "
+                "between reads and changes what is said there; give each TLS, and unset it in production."
+            )
+        return said
 
     @field_validator("temporal", mode="before")
     @classmethod
@@ -137,7 +158,7 @@ def load(environ: Mapping[str, str], process: type[S]) -> S:
         settings = process(environment)
     except ValidationError as error:
         environment.collect(error, process)
-    faults = environment.faults + process.other_faults(environment)
+    faults = environment.faults + process.other_faults(environment) + (settings.refusals() if settings else [])
     if settings is None or faults:
         raise SettingsError(tuple(dict.fromkeys(faults))) from None
     warnings = (*settings.cautions(), *environment.misspelt(known_variables()))

@@ -187,7 +187,10 @@ def test_a_process_reads_nothing_that_it_does_not_use():
     assert not {name for name in names_read_by(WorkerSettings) if "KAFKA" in name}
     assert not {"TOPUP_WECHAT_APPID", "TOPUP_WECHAT_API_V3_KEY"} & names_read_by(WorkerSettings)
     assert "TOPUP_PII_KEY" not in names_read_by(SetupSettings)
-    assert {name for name in names_read_by(DlqSettings) if "KAFKA" not in name} == {"TOPUP_TIME_SCALE"}
+    assert {name for name in names_read_by(DlqSettings) if "KAFKA" not in name} == {
+        "TOPUP_TIME_SCALE",
+        "TOPUP_ALLOW_CLEARTEXT",
+    }
 
 
 def test_a_worker_needs_no_app_id_and_no_api_v3_key_and_may_have_them():
@@ -352,6 +355,27 @@ def test_a_public_key_is_no_private_key_and_a_short_key_is_none():
     assert "2048 bits" in only_fault(environ, WorkerSettings)
 
 
+@pytest.mark.parametrize("provider", ["WECHAT", "ALIPAY"])
+def test_our_own_key_is_not_the_providers(provider: str):
+    private, public = environments.key_pair()
+    names = (f"TOPUP_{provider}_PRIVATE_KEY", f"TOPUP_{provider}_PUBLIC_KEY")
+    environ = {**environments.worker(), **dict(zip(names, (private, public), strict=True))}
+    fault = only_fault(environ, WorkerSettings)
+    assert fault.startswith(f"{names[1]} is the public half of our own private key")
+
+
+@pytest.mark.parametrize("byte", [0, 65, 255])
+def test_a_key_that_is_one_byte_over_and_over_is_none(byte: int):
+    weak = base64.b64encode(bytes([byte]) * 32).decode()
+    for name in ("TOPUP_PII_KEY", "TOPUP_PII_OLD_KEYS", "TOPUP_RECORD_KEY"):
+        assert "one byte 32 times" in only_fault({**environments.bridge(), name: weak}, BridgeSettings)
+
+
+def test_an_api_v3_key_that_is_one_character_over_and_over_is_none():
+    environ = {**environments.wechat(), "TOPUP_WECHAT_API_V3_KEY": "0" * 32}
+    assert "one character 32 times" in only_fault(environ, DoctorSettings)
+
+
 def test_a_pem_may_come_on_one_line_with_line_breaks_written_out():
     private, _ = environments.key_pair()
     environ = {**environments.worker(), "TOPUP_ALIPAY_PRIVATE_KEY": private.replace("\n", "\\n")}
@@ -406,7 +430,7 @@ def test_a_scale_below_one_is_a_warning():
         ("TOPUP_ALIPAY_URL", ""),
         ("TOPUP_WECHAT_URL", "https://api2.mch.weixin.qq.com"),
         ("TOPUP_WECHAT_URL", "https://API.MCH.WEIXIN.QQ.COM./"),
-        ("TOPUP_ALIPAY_URL", "http://alipay.com:8080/gateway.do"),
+        ("TOPUP_ALIPAY_URL", "https://alipay.com:8080/gateway.do"),
     ],
 )
 @pytest.mark.parametrize("process", [WorkerSettings, BridgeSettings])
@@ -419,7 +443,7 @@ def test_scaled_time_is_refused_with_a_real_provider(name, url, process):
 
 def test_scaled_time_goes_with_a_provider_that_is_not_configured_and_with_look_alikes():
     environ = {k: v for k, v in environments.worker().items() if "ALIPAY" not in k}
-    environ |= {"TOPUP_TIME_SCALE": "0.5", "TOPUP_WECHAT_URL": "http://notweixin.qq.com.example"}
+    environ |= {"TOPUP_TIME_SCALE": "0.5", "TOPUP_WECHAT_URL": "https://notweixin.qq.com.example"}
     assert load(environ, WorkerSettings).time_scale == 0.5
 
 
@@ -501,10 +525,12 @@ def test_values_come_typed():
         **environments.bridge(),
         "TOPUP_KAFKA_API_VERSION": "2.3",
         "TOPUP_KAFKA_BOOTSTRAP_SERVERS": "a:1, [::1]:2",
+        "TOPUP_ALLOW_CLEARTEXT": "kafka, mqtt",
     }
     settings = load(environ, BridgeSettings)
     assert settings.kafka_api_version == (2, 3)
     assert settings.kafka_bootstrap_servers == "a:1,[::1]:2"
+    assert settings.allow_cleartext == {"kafka", "mqtt"}
     assert settings.pii_key == bytes(range(32))
     changes = {"TOPUP_LOCAL_FIRST": "false", "TOPUP_CARRIER_URL": "https://carrier.example/"}
     worker = load({**environments.worker(), **changes}, WorkerSettings)
@@ -533,18 +559,29 @@ def test_a_wrong_temporal_setting_is_one_fault(tmp_path, environ):
     assert "for example TEMPORAL_ADDRESS=127.0.0.1:7233" in fault
 
 
+@pytest.mark.parametrize(
+    "line", ['api_key = S3CRET"', 'api_key = "S3CRET', 'api_key = {x = "S3CRET"}', 'tls = "S3CRET"', "S3CRET"]
+)
+def test_a_malformed_temporal_toml_shows_nothing_of_itself(tmp_path, line):
+    path = tmp_path / "temporal.toml"
+    path.write_text(f"[profile.default]\n{line}\n")
+    fault = only_fault({**environments.bridge(), "TEMPORAL_CONFIG_FILE": str(path)}, BridgeSettings)
+    assert "line 2" in fault
+    assert "S3CRET" not in fault
+
+
 def test_old_keys_come_in_any_number_each_once_and_from_a_file_too(tmp_path: Path):
-    first, second = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    first, second = (base64.b64encode(bytes(range(number, number + 32))).decode() for number in (1, 2))
     assert load(environments.bridge(), BridgeSettings).pii_old_keys == ()
 
     settings = load(environments.bridge() | {"TOPUP_PII_OLD_KEYS": f"{first}, {second},{first}"}, BridgeSettings)
-    assert settings.pii_old_keys == (bytes([1]) * 32, bytes([2]) * 32)
+    assert settings.pii_old_keys == (bytes(range(1, 33)), bytes(range(2, 34)))
     assert settings.pii_keys == (settings.pii_key, *settings.pii_old_keys)
 
     path = tmp_path / "old_keys"
     path.write_text(f"{first}\n")
     settings = load(environments.bridge() | {"TOPUP_PII_OLD_KEYS_FILE": str(path)}, BridgeSettings)
-    assert settings.pii_old_keys == (bytes([1]) * 32,)
+    assert settings.pii_old_keys == (bytes(range(1, 33)),)
     assert first not in repr(settings)
 
 

@@ -51,7 +51,7 @@ from tests.gateway.providers import (
 )
 
 ROOT = Path(__file__).parents[2]
-RECORD_KEY = b"r" * 32
+RECORD_KEY = bytes(range(32))
 
 
 def base64_of(key: bytes) -> str:
@@ -68,7 +68,7 @@ SETTINGS = {
     "TOPUP_WECHAT_PUBLIC_KEY_ID": KEY_ID,
     "TOPUP_WECHAT_PUBLIC_KEY": WECHAT.public_pem,
     "TOPUP_CALLBACK_WECHAT_KEYS": json.dumps({SERIAL.lower(): WECHAT_CERTIFICATE.public_pem}),
-    "TOPUP_WECHAT_API_V3_OLD_KEYS": "x" * 32 + "," + "y" * 32,
+    "TOPUP_WECHAT_API_V3_OLD_KEYS": "x" * 31 + "1," + "y" * 31 + "1",
     "TOPUP_ALIPAY_APP_ID": APP_ID,
     "TOPUP_ALIPAY_SELLER_ID": SELLER_ID,
     "TOPUP_ALIPAY_PUBLIC_KEY": ALIPAY_OLD.public_pem + ALIPAY.public_pem,

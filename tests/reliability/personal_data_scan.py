@@ -102,7 +102,7 @@ async def changes_refused(deployed: Deployment) -> list[str]:
     url = deployed.settings["TOPUP_DATABASE_URL"]
     statements = ["UPDATE order_events SET kind = 'x'", "DELETE FROM order_events"]
     if url.startswith("sqlite:"):
-        replaced = "INSERT OR REPLACE INTO order_events SELECT id, order_id, at, 'x', detail FROM order_events"
+        replaced = "INSERT OR REPLACE INTO order_events SELECT id, order_id, at, 'x', detail, hash FROM order_events"
         return await asyncio.to_thread(_sqlite_allows, _sqlite_path(url), [*statements, replaced])
     return await _postgres_allows(url, [*statements, "TRUNCATE order_events"])
 

@@ -8,6 +8,12 @@ PERSONAL = {
     "iccid 19": "8986032124755000001",
     "msisdn 11": "14400000001",
     "msisdn 15": "861440000000123",
+    "vin in lower case": "lsgbc5342ag000001",
+    "vin in mixed case": "LsgBC5342Ag000001",
+    "phone with dots": "144.0000.0001",
+    "phone with dashes": "144-0000-0001",
+    "phone with country": "86 144 0000 0001",
+    "iccid in words": "8986 0321 2475 5000 0015",
 }
 
 
@@ -26,6 +32,9 @@ def test_personal_data_is_taken_out_wherever_it_stands(personal, text):
         "topup/LSGBC5342AG000001",
         "4200001923202308213518640001",
         "2023-08-21T10:34:36.123456Z",
+        "2023-08-21 10:34:36 at 10.0.12.144:9092, 144.000 s",
+        "a misunderstanding of incomprehensibles",
+        "http://127.0.0.1:8081/readyz",
         "HTTP 503 after 41.000 s at 127.0.0.1:50051",
         "R20230821183406000001-2",
         "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -40,6 +49,9 @@ def test_what_an_operator_needs_stays(text):
     [
         ("Authorization: Bearer abc.DEF-123~x", "Authorization: Bearer [secret]"),
         ("postgresql://topup:pass@db/topup", "postgresql://[secret]@db/topup"),
+        ("postgresql://topup:p@ss@db/topup", "postgresql://[secret]@db/topup"),
+        ("at postgresql://topup:p@s/s@db/topup?x=1 (away)", "at postgresql://[secret]@db/topup?x=1 (away)"),
+        ('{"url": "mqtt://u:p@b@h:1", "to": "a@b"}', '{"url": "mqtt://[secret]@h:1", "to": "a@b"}'),
         ("x -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- y", "x [pem] y"),
         ("cut off -----BEGIN RSA PRIVATE KEY-----\nMIIE", "cut off [pem]"),
     ],

@@ -155,5 +155,5 @@ async def test_an_activity_completed_by_hand_refunds_nothing_wedges_nothing_and_
 
 def test_a_label_fits_the_web_uis_bar():
     assert label("PARKED: short") == "PARKED: short"
-    assert len(label("PARKED: " + "long " * 100)) == LABEL_CHARACTERS
-    assert label("PARKED: " + "long " * 100).endswith("…")
+    assert len(label("PARKED: ", "long " * 100)) == LABEL_CHARACTERS
+    assert label("PARKED: ", "long " * 100).endswith("…")

@@ -1,5 +1,6 @@
 """`TOPUP_TWO_PERSONS`: what one operator proposes takes effect by the same update of another, in any run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -50,7 +51,10 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     assert status.proposal.startswith("Ann proposes not_delivered until ")
     assert (status.state, entry.cancel_reason, entry.carrier_outcome) == ("parked", "", None)
     details = await current_details(handle)
-    assert f"**{status.proposal}; confirm with the same update by another operator.**" in details
+    assert (
+        f"**Waits for a second person: {status.proposal}; confirm with the same update by another operator.**"
+        in details
+    )
 
     said = await world.update(handle, "resolve", operator="Bob", outcome="not_delivered", note="Ms Wu says so too")
     assert said == "Recorded: not_delivered. The order goes on by it."
@@ -61,8 +65,12 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     assert await trail(world) == ["proposed", "proposed", "proposed", "confirmed what Ann proposed"]
 
 
+async def cancels(world: World) -> list[Mapping[str, Any]]:
+    return [event.detail for event in await world.book.events(world.order.order_id) if event.kind == "cancel_requested"]
+
+
 @scenario
-async def test_refund_now_is_proposed_and_a_plain_cancel_is_not_held_up(world: World):
+async def test_refund_now_is_proposed_and_a_cancel_is_no_way_around_it(world: World):
     handle = await parked(world)
     world.carrier.orders[world.order.order_id].state = "inProgress"
 
@@ -80,8 +88,13 @@ async def test_refund_now_is_proposed_and_a_plain_cancel_is_not_held_up(world: W
     ]
 
     await handle.cancel()
-    while (await world.state()).cancel_reason == "":
+    while not (noted := await cancels(world)):
         await world.forward(handle, seconds=1)
+    assert "names none" in noted[0]["refused"]
+    assert (await world.state()).cancel_reason == ""
+
+    await world.update(handle, "refund_now", operator="Bob")
+    assert (await world.state()).cancel_reason == "CANCELLED"
     world.carrier.orders[world.order.order_id].state = "completed"
     await world.update(handle, "retry_now", operator="Ann")
     assert (await world.result(handle)).outcome == "delivered"

@@ -1,9 +1,8 @@
 """Refunds at WeChat Pay, API v3 (contracts §5).
 
-Only what is verified is believed, errors too: a refusal or a lack of balance that isn't signed may be a proxy's, so it
-is doubt. One exception, which claims nothing about money: WeChat Pay signs its answer only if our own signature was
-right (documentation, "signature verification"), so `SIGN_ERROR` comes unsigned, and holds the refund until a person
-has mended the keys.
+Only what is verified is believed, errors and refusals of any status too: what isn't signed may be a proxy's, so it is
+doubt. WeChat Pay signs its answer only if it could attribute the request to us (documentation, "signature
+verification"): what it says unsigned is a hint to the operator, and settles nothing.
 """
 
 import json

@@ -31,13 +31,14 @@ def upgrade() -> None:
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("order_events_order", "order_events", ["order_id"], unique=False)
     op.create_table(
         "orders",
         sa.Column("order_id", sa.String(length=32), nullable=False),
-        sa.Column("content_digest", sa.String(length=64), nullable=False),
+        sa.Column("content_digest", sa.LargeBinary(), nullable=False),
         sa.Column("package_id", sa.String(length=64), nullable=False),
         sa.Column("amount_fen", sa.Integer(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
@@ -91,6 +92,7 @@ def upgrade() -> None:
         sa.Column("proposed_note", sa.String(), nullable=False),
         sa.Column("confirmed_by", sa.String(), nullable=False),
         sa.Column("confirmed_note", sa.String(), nullable=False),
+        sa.Column("trail", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("order_id"),
         sa.UniqueConstraint("provider", "transaction_id", name="one_order_per_payment"),
     )

@@ -1,0 +1,69 @@
+"""What travels in clear beyond this machine, and isn't named in TOPUP_ALLOW_CLEARTEXT, is refused (contracts §9).
+
+A bearer token, a password, an order or a record that somebody between has read or changed is as good as theirs.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from adapters.carriers.registry import Carrier
+from adapters.mqtt.settings import Vehicles
+from adapters.payments.registry import Refunds
+from runtime import database_url
+from runtime.settings import Group, ProcessSettings, variables_of
+from runtime.settings.groups import Database, KafkaConnection
+from runtime.values import is_loopback
+
+_HTTPS: Final = "give an https:// address"
+
+
+def refusals(settings: ProcessSettings) -> list[str]:
+    """A sentence for each part that this process speaks to in clear, over a network, unasked."""
+    return [
+        f"{variable} leads beyond this machine without TLS: {cure}, or allow it, for example "
+        f"TOPUP_ALLOW_CLEARTEXT={word}."
+        for word, variable, cure in _in_clear(settings)
+        if word not in settings.allow_cleartext
+    ]
+
+
+def _in_clear(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
+    """The word for it, the variable, and what to set instead."""
+    if isinstance(settings, Carrier) and _http(settings.carrier.url):
+        yield "carrier", _url_of(settings.carrier), _HTTPS
+    if isinstance(settings, Refunds):
+        for provider in settings.payments.values():
+            if _http(provider.url):
+                yield "provider", _url_of(provider), _HTTPS
+    if isinstance(settings, Vehicles):
+        for broker in settings.mqtt_brokers:
+            if not (broker.tls or is_loopback(broker.host)):
+                yield "mqtt", f"The broker {broker.name} in TOPUP_MQTT_BROKERS", "give an mqtts:// address"
+    if isinstance(settings, KafkaConnection) and _kafka(settings):
+        yield "kafka", "TOPUP_KAFKA_BOOTSTRAP_SERVERS", "set TOPUP_KAFKA_SECURITY_PROTOCOL=SASL_SSL (or SSL)"
+    if isinstance(settings, Database) and _database(settings):
+        cure = "add ?sslmode=verify-full&sslrootcert=FILE (or sslmode=require, which trusts any server)"
+        yield "database", "TOPUP_DATABASE_URL", cure
+
+
+def _kafka(settings: KafkaConnection) -> bool:
+    servers = filter(None, settings.kafka_bootstrap_servers.split(","))
+    encrypted = settings.kafka_security_protocol in ("SSL", "SASL_SSL")
+    return not encrypted and not all(is_loopback(server.rpartition(":")[0]) for server in servers)
+
+
+def _database(settings: Database) -> bool:
+    where = database_url.parse(settings.database_url) if settings.database_url else None
+    if not isinstance(where, database_url.PostgresServers) or not where.in_clear:
+        return False
+    return not all(host.startswith("/") or is_loopback(host) for host, _ in where.hosts)
+
+
+def _http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _url_of(group: Group) -> str:
+    return next(variable.name for variable in variables_of(type(group)) if variable.field == "url")
