@@ -10,7 +10,7 @@ Story = Callable[..., Awaitable[None]]
 
 
 def scenario(story: Story) -> Callable[..., Any]:
-    """Both ways of running steps are played: local first, and every step regular."""
+    """Both ways of running steps are played: local first, and at length every step regular."""
     names = [name for name in inspect.signature(story).parameters if name != "world"]
 
     async def test(request: pytest.FixtureRequest, scenarios: dict[str, Any], **_arguments: object) -> None:
@@ -25,7 +25,8 @@ def scenario(story: Story) -> Callable[..., Any]:
     )
     for mark in getattr(story, "pytestmark", []):
         getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs)(test)
-    pytest.mark.parametrize("local_first", [True, False], ids=["local-first", "all-regular"])(test)
+    ways = [pytest.param(True, id="local-first"), pytest.param(False, id="all-regular", marks=pytest.mark.long)]
+    pytest.mark.parametrize("local_first", ways)(test)
     pytest.mark.scenario.with_args(story)(test)
     return test
 
