@@ -182,7 +182,7 @@ def test_reopening_an_order_without_a_schema_is_a_sentence(nowhere, tmp_path):
     environment = {
         "TEMPORAL_ADDRESS": nowhere,
         "TOPUP_DATABASE_URL": f"sqlite:///{tmp_path / 'topup.db'}",
-        "TOPUP_PII_KEY": base64.b64encode(bytes(32)).decode(),
+        "TOPUP_PII_KEY": base64.b64encode(bytes(range(32))).decode(),
     }
     done = topup("orders", "reopen", ORDER, environment=environment)
     assert done.returncode == 1
