@@ -85,15 +85,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_not_shown] = {}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests: a file stays in one of them, and Kafka, the heaviest part, too."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            needs_kafka = isinstance(item, pytest.Function) and "kafka" in item.fixturenames
-            item.add_marker(pytest.mark.xdist_group("kafka" if needs_kafka else item.path.name))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A test that would kill a part which runs outside is skipped, under CI=true too: there the parts are ours."""
