@@ -18,7 +18,7 @@ dev: .venv/.demo ## the whole product with simulators on this machine, until Ctr
 	@$(PYTHON_IN_VENV) -m console dev
 
 test: .venv/.dev parts ## within minutes: every property, on real PostgreSQL, Kafka, mosquitto and Temporal
-	@$(PYTHON_IN_VENV) -m pytest -n 3 --dist loadfile -m "not long and not exhaustive" $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not long and not exhaustive" $(ARGS)
 
 test-long: .venv/.dev parts ## the same at length: plans, matrices, storms, walks through every state, wrong products
 	@$(PYTHON_IN_VENV) -m pytest -m "long and not exhaustive" $(ARGS)
@@ -32,7 +32,7 @@ check: .venv/.dev ## static checks: lint, format, types, import contracts
 	$(PYTHON_IN_VENV) -m pyright
 	$(PYTHON_IN_VENV) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-# Most tests wait for servers, so more processes than cores pay; `ARGS="-n 0 tests/orders"` runs some in one.
+# A file stays in one process; `ARGS="-n 0 tests/orders"` runs some in one.
 # A part that could not be had is no failure here: the tests name it at their end, and fail under CI=true.
 parts: .venv/.dev ## real servers for the tests, unpacked into .parts/ where they are not installed
 	@$(PYTHON_IN_VENV) -m devkit.servers fetch || true
