@@ -169,7 +169,12 @@ async def test_an_empty_answer_that_is_said_to_be_packed_is_an_empty_answer(http
 
 @pytest.mark.parametrize(
     ("coding", "body"),
-    [("gzip", gzip.compress(b"[]", mtime=0)[:-1]), ("br", b"[]"), ("zstd", b"[]"), ("br, gzip", gzip.compress(b"[]", mtime=0))],
+    [
+        ("gzip", gzip.compress(b"[]", mtime=0)[:-1]),
+        ("br", b"[]"),
+        ("zstd", b"[]"),
+        ("br, gzip", gzip.compress(b"[]", mtime=0)),
+    ],
 )
 async def test_an_answer_that_cannot_be_unpacked_is_no_answer(
     http: httpx.AsyncClient, coding: str, body: bytes
