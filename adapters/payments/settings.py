@@ -4,11 +4,24 @@ from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, ClassVar
 
-from runtime.settings import Group
+from pydantic import ValidationInfo
+
+from runtime import values
+from runtime.settings import Group, fault_of
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
     from adapters.payments.port import RefundClient
+
+
+def another_than_ours(private_key: str, info: ValidationInfo) -> str:
+    """Refuse our own public key as the provider's.
+
+    Whoever verifies by it believes whatever we could have signed, and nothing that the provider says.
+    """
+    if private_key and values.of_one_pair(private_key, info.data.get("public_key", "")):
+        raise fault_of("public_key", "is the public half of our own private key: give the provider's")
+    return private_key
 
 
 class ProviderGroup(Group):

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from adapters.order_book import key_rotation
 from adapters.order_book.book import Claim, OrderBook, StoredOrder
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.key_rotation import Batch
-from devkit.servers.postgres import Postgres
 from orders.errors import Unavailable
 from orders.state import OrderState
 from runtime.clock import SystemClock
@@ -25,15 +23,6 @@ from tests.adapters.book_process import KEY, VIN, open_book, paid_order
 NEW = bytes(range(32, 64))
 ENDS_WITHIN_SECONDS = 60.0
 BODY = b'{"externalId": "T"}'
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        yield postgres.create_database()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -38,23 +38,6 @@ TIMES = CarrierTimes(timedelta(seconds=60), timedelta(seconds=15), timedelta(min
 SECRETS = [text.encode() for text in (VIN, ICCID, PHONE, VIN[3:], ICCID[4:], PHONE[3:])]
 ENDS_WITHIN_SECONDS = 20.0
 """Far above the 5 s of a transaction, so that a busy machine keeps it; a hang is longer."""
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        yield postgres.create_database()
-
-
-@pytest.fixture
-async def book(url: str) -> AsyncGenerator[OrderBook]:
-    opened = open_book(url)
-    await opened.migrate()
-    yield opened
-    await opened.close()
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,6 @@
 import os
 import secrets
 import stat
-from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,23 +21,6 @@ from runtime.clock import SystemClock
 from tests.adapters.book_process import KEY, VIN, open_book, paid_order
 
 NEW = bytes(range(32, 64))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        yield postgres.create_database()
-
-
-@pytest.fixture
-async def book(url: str) -> AsyncGenerator[OrderBook]:
-    opened = open_book(url)
-    await opened.migrate()
-    yield opened
-    await opened.close()
 
 
 async def ask(url: str, statement: str) -> list[Any]:

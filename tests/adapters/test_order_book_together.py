@@ -29,15 +29,6 @@ FREED_WITHIN_SECONDS = 4 * TRANSACTION_SECONDS
 """Far above the server's limit for a frozen client's transaction, so that a busy machine keeps it; a hang is longer."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        yield postgres.create_database()
-
-
 @pytest.fixture
 async def book(url: str) -> AsyncGenerator[OrderBook]:
     async with filled(url) as opened:

@@ -1,14 +1,13 @@
 """What the order book promises of its transactions, on both databases, over connections that reads and writes share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from devkit.servers.postgres import Postgres
 from orders.paid_order import PaidOrder
 from orders.record import parse
 from orders.state import OrderState
@@ -23,18 +22,9 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def database_url(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-        return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    yield postgres.create_database()
-
-
 @pytest.fixture
-async def book(database_url: str) -> AsyncGenerator[OrderBook]:
-    opened = OrderBook.open(database_url, FieldCipher(bytes(32)), SystemClock())
+async def book(url: str) -> AsyncGenerator[OrderBook]:
+    opened = OrderBook.open(url, FieldCipher(bytes(32)), SystemClock())
     await opened.migrate()
     yield opened
     await opened.close()

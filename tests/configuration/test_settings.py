@@ -364,16 +364,15 @@ def test_our_own_key_is_not_the_providers(provider: str):
     assert fault.startswith(f"{names[1]} is the public half of our own private key")
 
 
-@pytest.mark.parametrize("byte", [0, 65, 255])
-def test_a_key_that_is_one_byte_over_and_over_is_none(byte: int):
-    weak = base64.b64encode(bytes([byte]) * 32).decode()
+def test_a_key_of_zeros_is_none():
+    weak = base64.b64encode(bytes(32)).decode()
     for name in ("TOPUP_PII_KEY", "TOPUP_PII_OLD_KEYS", "TOPUP_RECORD_KEY"):
-        assert "one byte 32 times" in only_fault({**environments.bridge(), name: weak}, BridgeSettings)
+        assert "32 zero bytes" in only_fault({**environments.bridge(), name: weak}, BridgeSettings)
 
 
-def test_an_api_v3_key_that_is_one_character_over_and_over_is_none():
+def test_an_api_v3_key_of_zeros_is_none():
     environ = {**environments.wechat(), "TOPUP_WECHAT_API_V3_KEY": "0" * 32}
-    assert "one character 32 times" in only_fault(environ, DoctorSettings)
+    assert "32 zeros" in only_fault(environ, DoctorSettings)
 
 
 def test_a_pem_may_come_on_one_line_with_line_breaks_written_out():

@@ -158,7 +158,7 @@ async def test_a_lookup_that_does_not_help_makes_the_provider_send_again():
         says(BACKEND | {"amount_fen": 100_000_001}),
         says(BACKEND | {"package_id": ""}),
         says(BACKEND | {"vehicle": {"vin": "x"}}),
-        says(BACKEND | {"vehicle": {**BACKEND["vehicle"], "msisdn": None}}),  # type: ignore[dict-item]
+        says(BACKEND | {"vehicle": {**BACKEND["vehicle"], "msisdn": None}}),
         says(json.dumps(BACKEND)[:-1].encode() + b', "package_id": "P"}'),
         says(json.dumps(BACKEND).encode() + b" " * 70_000),
     ]

@@ -190,7 +190,7 @@ async def test_headers_twice_are_refused(gate: Gateway, name: str):
         event(payment(), resource_type="plain"),
         event(payment(), resource_type=None),
         event(payment(), id=None),
-        event(payment(), event_type=1),  # type: ignore[arg-type]
+        event(payment(), event_type=1),
         event(payment(), resource={"algorithm": "AEAD_AES_128_GCM"}),
         event(payment(), resource={"algorithm": "aead_aes_256_gcm"}),
         event(payment(), resource={"algorithm": None}),
@@ -200,7 +200,7 @@ async def test_headers_twice_are_refused(gate: Gateway, name: str):
         event(payment(), resource={"nonce": None}),
         event(payment(), resource={"associated_data": 1}),
         event(payment(), original_type="refund"),
-        event(payment(), original_type=1),  # type: ignore[arg-type]
+        event(payment(), original_type=1),
         refund_event(refund(), original_type="transaction"),
     ],
 )

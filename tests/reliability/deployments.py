@@ -200,7 +200,8 @@ class Deployment:
         untold = [f"{one.result} on {one.platform}: {one.state}" for one in notices if one.state != "acknowledged"]
         if untold or not (notices or paid.restored):  # a backup may be of the moment between an end and its notice
             sentences.append(f"notices in the book: {untold or 'none'}")
-        return sentences
+        trails = await self.book.verify_trails(only=paid.order_id)
+        return [*sentences, *(f"its audit trail: {flaw}" for flaw in trails.flaws.values())]
 
     # --- waiting, end ---
 

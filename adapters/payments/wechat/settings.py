@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import field_validator
 
-from adapters.payments.settings import NotificationSettings, ProviderGroup, RefundSettings
+from adapters.payments.settings import NotificationSettings, ProviderGroup, RefundSettings, another_than_ours
 from runtime import values
-from runtime.settings import fault_of, parsed, setting
+from runtime.settings import parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
@@ -51,13 +51,7 @@ class WeChatPayRefunds(WeChatPayIdentity, RefundSettings):
         example="https://pay.example/callbacks/wechat",
     )
 
-    @field_validator("private_key", mode="after")
-    @classmethod
-    def _another_than_wechats(cls, private_key: str, info: ValidationInfo) -> str:
-        """Whoever verifies by our own public key believes whatever we could have signed, and nothing that they say."""
-        if private_key and values.of_one_pair(private_key, info.data.get("public_key", "")):
-            raise fault_of("public_key", "is the public half of our own private key: give WeChat Pay's")
-        return private_key
+    _another_than_ours = field_validator("private_key", mode="after")(another_than_ours)
 
     def open(self) -> "AbstractAsyncContextManager[WeChatPay]":
         """Its client."""

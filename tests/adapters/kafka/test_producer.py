@@ -26,7 +26,7 @@ SETTINGS: Any = SimpleNamespace()
 @contextlib.asynccontextmanager
 async def sending(*producers: FakeProducer) -> AsyncIterator[AcknowledgedProducer]:
     waiting = list(producers)
-    made = AcknowledgedProducer(SETTINGS, make_producer=lambda _: waiting.pop(0))  # type: ignore[arg-type]
+    made = AcknowledgedProducer(SETTINGS, make_producer=lambda _: waiting.pop(0))
     yield made
     await made.close()
 
