@@ -17,6 +17,7 @@ from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.key_rotation import KeyRotation
 from adapters.order_book.queries import Look, Queries, TrailsRead
 from adapters.order_book.reads import Reads
+from adapters.order_book.reconciling import ReconciliationBook
 from adapters.order_book.rows import ORDERS, Event, StoredOrder, UnknownOrder, Unreadable, Unstorable
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
@@ -24,6 +25,7 @@ from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from orders.paid_order import PaidOrder
 from orders.state import OrderState
+from reconciliation.ports import Known, NothingElse
 
 __all__ = [
     "TRANSACTION_SECONDS",
@@ -215,6 +217,10 @@ class OrderBook:
     def erasure(self) -> Erasure:
         """Takes persons out of settled orders."""
         return Erasure(self._transaction, self._clock)
+
+    def reconciliation(self, known: Known | None = None) -> ReconciliationBook:
+        """Bills, statements and differences; `known`: payments that are no orders (contracts §10)."""
+        return ReconciliationBook(self._transaction, self._clock, NothingElse() if known is None else known)
 
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""

@@ -22,7 +22,7 @@ from adapters.order_book.rows import ORDERS, STATE_COLUMNS
 from adapters.order_book.transactions import RowLocked, Transactions
 from orders.clock import Clock
 from orders.errors import Unavailable
-from orders.paid_order import PaidOrder
+from orders.paid_order import PaidOrder, day_in_china
 from orders.state import OrderState
 
 NO_KEY: Final = (
@@ -231,6 +231,7 @@ class Claims:
             "out_trade_no": payment.out_trade_no,
             "transaction_id": payment.transaction_id,
             "paid_at": payment.paid_at,
+            "paid_on": day_in_china(payment.paid_at),
             "vehicle": self._cipher.encrypt(vehicle, bound_to=(order.order_id, "vehicle")),
             "vehicle_hash": self._cipher.vehicle_hash(order.vehicle.vin),
             "trail": audit_trail.link(audit_trail.BEGINNING, order.order_id, now, "claimed", {}),

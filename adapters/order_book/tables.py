@@ -44,6 +44,8 @@ class OrderRow(SQLModel, table=True):
             postgresql_where=text("outcome IS NULL"),
         ),
         Index("orders_vehicle", "vehicle_hash"),
+        Index("orders_paid_on", "provider", "paid_on", "transaction_id"),
+        Index("orders_settled_at", "outcome", "settled_at", "order_id"),
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
@@ -56,6 +58,7 @@ class OrderRow(SQLModel, table=True):
     out_trade_no: str = Field(max_length=64)
     transaction_id: str = Field(max_length=64)
     paid_at: str = Field(max_length=40)
+    paid_on: str = Field(max_length=10)
     vehicle: bytes = Field(sa_type=LargeBinary)
     vehicle_hash: str = Field(max_length=32)
 
@@ -138,3 +141,82 @@ class NoticeRow(SQLModel, table=True):
     state: str = Field(max_length=16)
     remark: str
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+class BillRow(SQLModel, table=True):
+    """A provider's bill or the carrier's statement (source `carrier`) of one day in China; whole once, and for ever."""
+
+    __tablename__: ClassVar[Any] = "bills"
+
+    source: str = Field(primary_key=True, max_length=16)
+    day: str = Field(primary_key=True, max_length=10)
+    state: str = Field(max_length=16)
+    token: str = Field(max_length=32)
+    why: str
+    sha256: str = Field(max_length=64)
+    size_bytes: int = Field(sa_type=BigInteger)
+    lines: int
+    payments_fen: int = Field(sa_type=BigInteger)
+    refunds_fen: int = Field(sa_type=BigInteger)
+    judged: bool
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class BillLineRow(SQLModel, table=True):
+    """A line of a bill; counts once the bill is whole. `ended`: how a refund ended, asked of the provider."""
+
+    __tablename__: ClassVar[Any] = "bill_lines"
+    __table_args__: ClassVar[Any] = (
+        Index("bill_lines_payment", "source", "transaction_id"),
+        Index("bill_lines_out_trade_no", "source", "out_trade_no"),
+    )
+
+    source: str = Field(primary_key=True, max_length=16)
+    day: str = Field(primary_key=True, max_length=10)
+    transaction_id: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=8)
+    refund_number: str = Field(primary_key=True, max_length=96)
+    out_trade_no: str = Field(max_length=64)
+    amount_fen: int = Field(sa_type=BigInteger)
+    at: str = Field(max_length=19)
+    ended: str = Field(max_length=8)
+
+
+class StatementLineRow(SQLModel, table=True):
+    """An order in a final state at the carrier; counts once the day's statement is whole."""
+
+    __tablename__: ClassVar[Any] = "statement_lines"
+    __table_args__: ClassVar[Any] = (Index("statement_lines_order", "order_id"),)
+
+    day: str = Field(primary_key=True, max_length=10)
+    order_id: str = Field(primary_key=True, max_length=64)
+    carrier_order_id: str = Field(primary_key=True, max_length=128)
+    state: str = Field(max_length=16)
+
+
+class DifferenceRow(SQLModel, table=True):
+    """A difference of money, by its subject, and how it was closed (contracts §10)."""
+
+    __tablename__: ClassVar[Any] = "differences"
+    __table_args__: ClassVar[Any] = (
+        Index("differences_day", "day", "source"),
+        Index("differences_payment", "source", "transaction_id"),
+        Index("differences_open", "day", sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+    )
+
+    id: str = Field(primary_key=True, max_length=256)
+    kind: str = Field(max_length=32)
+    source: str = Field(max_length=16)
+    day: str = Field(max_length=10)
+    why: str
+    transaction_id: str = Field(max_length=64)
+    order_id: str = Field(max_length=64)
+    book_fen: int | None = Field(default=None, sa_type=BigInteger)
+    outside_fen: int | None = Field(default=None, sa_type=BigInteger)
+    state: str = Field(max_length=16)
+    put_as: str = Field(max_length=16)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    operator: str
+    note: str
