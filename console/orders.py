@@ -115,7 +115,7 @@ def retry(
 ) -> None:
     """Do now what the order waits to do again (update `retry_now`)."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "retry_now", _word(operator, note), as_json=as_json)
+    _update(choice, query, "retry_now", who_and_why(operator, note), as_json=as_json)
 
 
 @app.command(
@@ -138,7 +138,7 @@ def resolve(
     the serial is burnt first. refunded: the money went back on another way.
     """
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "resolve", _word(operator, note) | {"outcome": outcome.value}, as_json=as_json)
+    _update(choice, query, "resolve", who_and_why(operator, note) | {"outcome": outcome.value}, as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders refund T20230821183406000001 --note "the customer called, ticket 4711"')
@@ -154,7 +154,7 @@ def refund(
 ) -> None:
     """Have an order cancelled at the carrier and then refunded (update `refund_now`); refunds nothing in doubt."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "refund_now", _word(operator, note), as_json=as_json)
+    _update(choice, query, "refund_now", who_and_why(operator, note), as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders cancel T20230821183406000001 --note "the customer called"')
@@ -172,7 +172,7 @@ def cancel(
     from console import runs  # noqa: PLC0415 - heavy
 
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    word = _word(operator, note)
+    word = who_and_why(operator, note)
     reason = f"{word['operator']}: {word['note']}"
     _act(choice, query, "a cancel", lambda client, order_id: runs.cancel(client, order_id, reason), as_json=as_json)
 
@@ -190,7 +190,7 @@ def renotify(
 ) -> None:
     """Publish the notices that a platform has not acknowledged again now (update `renotify`)."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "renotify", _word(operator, note), as_json=as_json)
+    _update(choice, query, "renotify", who_and_why(operator, note), as_json=as_json)
 
 
 @app.command(epilog="Example: topup orders reopen T20230821183406000001   or: topup orders reopen --stranded --dry-run")
@@ -252,7 +252,7 @@ def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | N
     return choosing.checked(orders, by_search=bool(query), dry_run=dry_run, confirmed=yes)
 
 
-def _word(operator: str, note: str) -> dict[str, str]:
+def who_and_why(operator: str, note: str) -> dict[str, str]:
     """Who and why.
 
     Raises:

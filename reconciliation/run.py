@@ -72,7 +72,7 @@ class Reconciliation:
         statements: the carrier's; None where its dialect has none.
         intake: to Kafka; None where this process can't write there.
         clock: wall-clock time.
-        alert: calls a person: a kind, and fields.
+        alert: calls a person: `money_differs`, and fields.
         beat: called now and then while it works.
     """
 
@@ -232,7 +232,9 @@ class Reconciliation:
             report.opened += new.state == "open"
             report.closed += new.state == "closed_itself"
             if is_news(new, old):
-                self._alert("money_differs", difference=new.id, kind=new.kind, order_id=new.order_id, sentence=new.why)
+                self._alert(
+                    "money_differs", difference=new.id, differs=new.kind, order_id=new.order_id, sentence=new.why
+                )
 
     # --- acting ------------------------------------------------------------------------------------------------------
 

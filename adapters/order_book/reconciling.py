@@ -8,8 +8,9 @@ from sqlalchemy import Executable, Row, func, select, update
 
 from adapters.order_book import tables
 from adapters.order_book.evidence import PAGE, Evidence
-from adapters.order_book.rows import check_texts
+from adapters.order_book.rows import ORDERS, check_texts
 from adapters.order_book.taking_in import BILL_LINES, TakingIn
+from adapters.order_book.taking_in import BILLS as TAKEN_IN
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
 from orders.errors import TopUpError
@@ -147,6 +148,12 @@ class ReconciliationBook(TakingIn):
         async with self._transaction(write=True) as connection:
             await connection.execute(update(DIFFERENCES).where(*mine).values(values))
         return dataclasses.replace(_difference(found[0]), **cast("Any", values))
+
+    async def providers(self) -> list[str]:
+        """Those of which the book has orders, or bills."""
+        bills, orders = TAKEN_IN.c.source, ORDERS.c.provider
+        rows = await self._rows(select(bills).where(bills != CARRIER).union(select(orders)))
+        return sorted(row[0] for row in rows)
 
     # --- days --------------------------------------------------------------------------------------------------------
 

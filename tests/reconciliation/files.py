@@ -79,17 +79,20 @@ def alipay_details(
     paid = sum(one.amount_fen for one in payments) if received_fen is None else received_fen
     year, month, date = day.split("-")
     next_year, next_month, next_date = after(day, 1).split("-")
+    begin = f"{year}年{month}月{date}日 00:00:00"
+    end = f"{next_year}年{next_month}月{next_date}日"
+    refunded = yuan(-sum(one.amount_fen for one in refunds))
     whole = [
         "#支付宝业务明细查询",
         f"#账号：[{SELLER}0156]",
-        f"#起始日期：[{year}年{month}月{date}日 00:00:00]   终止日期：[{next_year}年{next_month}月{next_date}日 00:00:00]",
+        f"#起始日期：[{begin}]   终止日期：[{end} 00:00:00]",
         "#-----------------------------------------业务明细列表----------------------------------------",
         ALIPAY_HEADINGS,
         *([alipay_line(line) for line in lines] if texts is None else texts),
         "#-----------------------------------------业务明细列表结束------------------------------------",
         f"#交易合计：{len(payments)}笔，商家实收共{yuan(paid)}元，商家优惠共0.00元",
-        f"#退款合计：{len(refunds)}笔，商家实收退款共{yuan(-sum(one.amount_fen for one in refunds))}元，商家优惠共0.00元",
-        f"#导出时间：[{next_year}年{next_month}月{next_date}日 10:00:00]",
+        f"#退款合计：{len(refunds)}笔，商家实收退款共{refunded}元，商家优惠共0.00元",
+        f"#导出时间：[{end} 10:00:00]",
     ]
     return ("\r\n".join(whole) + "\r\n").encode("gbk")
 

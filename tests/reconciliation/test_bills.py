@@ -25,9 +25,7 @@ from tests.reconciliation.files import (
 DAY = "2023-08-21"
 PAID = BillLine("payment", "4200001923202308213518640001", "T20230821183406000001", 9900, f"{DAY} 18:33:55")
 OTHER = BillLine("payment", "4200001923202308213518640002", "T20230821183406000002", 4510, f"{DAY} 23:59:59")
-REFUNDED = BillLine(
-    "refund", PAID.transaction_id, PAID.out_trade_no, 9900, f"{DAY} 19:00:00", "RT20230821183406000001"
-)
+REFUNDED = BillLine("refund", PAID.transaction_id, PAID.out_trade_no, 9900, f"{DAY} 19:00:00", "RT20230821183406000001")
 LINES = [PAID, OTHER, REFUNDED]
 
 
