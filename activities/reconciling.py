@@ -36,9 +36,9 @@ class ReconcilingActivities:
 
     @activity.defn(name=RECONCILE_DAY)
     async def reconcile_day(self, day: str) -> DayReconciled:
-        """Reconcile one day; a bill that is not there is no failure: the day stays due."""
+        """Reconcile one day, or what is open of one that is judged; a bill that isn't there is no failure."""
         async with _beating(), self._opening() as reconciliation:
-            report = await reconciliation.run(day)
+            report = await reconciliation.run(day, only_open=await self._books.is_judged(day))
         return DayReconciled(
             day=day,
             open_differences=report.open_differences,

@@ -193,16 +193,19 @@ class Books(Protocol):
         """How they ended, by transaction and refund number."""
         ...
 
-    def payments(self, provider: str, day: str) -> AsyncIterator[Sequence[PaymentEvidence]]:
-        """Every payment of which that day's bill or the book of that day knows anything; some may come twice."""
+    def payments(self, provider: str, day: str, *, only_open: bool = False) -> AsyncIterator[Sequence[PaymentEvidence]]:
+        """Every payment of which that day's bill or the book of that day knows anything; some may come twice.
+
+        `only_open`: those of the day's open differences.
+        """
         ...
 
     def payments_paid_on(self, provider: str, day: str) -> AsyncIterator[Sequence[PaymentEvidence]]:
         """Every payment of a day, once: the book's day before the bill's."""
         ...
 
-    def orders(self, day: str) -> AsyncIterator[Sequence[OrderEvidence]]:
-        """Every order of which that day's statement or the book of that day knows anything; some may come twice."""
+    def orders(self, day: str, *, only_open: bool = False) -> AsyncIterator[Sequence[OrderEvidence]]:
+        """Every order of which that day's statement or the book of that day knows anything; likewise."""
         ...
 
     async def stored(self, *, payments: Mapping[str, Sequence[str]], orders: Sequence[str]) -> dict[str, Difference]:
@@ -213,12 +216,20 @@ class Books(Protocol):
         """Insert or replace."""
         ...
 
+    async def note_put(self, difference_id: str, put_as: Literal["order", "unmatched"]) -> None:
+        """Its payment was put to Kafka."""
+        ...
+
     async def differences(self, *, day: str = "", open_only: bool = False) -> list[Difference]:
         """Those of a day, or all; the oldest first."""
         ...
 
     async def note_judged(self, source: str, day: str, *, whole: bool) -> None:
         """A day's source was judged; `whole`: nothing that is lacking can still come."""
+        ...
+
+    async def is_judged(self, day: str) -> bool:
+        """Whether all of a day's bills and statements are judged, and nothing that is lacking can still come."""
         ...
 
     async def days_due(self, yesterday: str) -> list[str]:

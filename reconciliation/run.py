@@ -6,8 +6,8 @@ stands in the books, and only what has changed is written. So a run that dies is
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from orders.clock import Clock
 from orders.errors import Unavailable
@@ -95,8 +95,10 @@ class Reconciliation:
         self._alert = alert
         self._beat = beat
 
-    async def run(self, day: str, provider: str | None = None) -> Report:
+    async def run(self, day: str, provider: str | None = None, *, only_open: bool = False) -> Report:
         """Reconcile one day; of one provider alone, where it is named.
+
+        `only_open`: look at its open differences alone. That is enough of a day that is judged whole.
 
         Raises:
             Unavailable: the order book can't be reached; run it again.
@@ -104,18 +106,19 @@ class Reconciliation:
         report = Report(day)
         bills = {name: one for name, one in self._bills.items() if provider in (None, name)}
         with_carrier = provider is None and self._statements is not None
-        for name in bills:
-            await self._take_in(name, day, report)
-        if with_carrier:
-            await self._take_in(CARRIER, day, report)
         horizon = await self._books.horizon()
+        lacking = [name for name in (*bills, *((CARRIER,) if with_carrier else ())) if not horizon.has(name, day)]
+        for name in lacking:
+            await self._take_in(name, day, report)
+        if lacking:
+            horizon = await self._books.horizon()
         for name in bills:
             if horizon.has(name, day):
                 await self._ask_how_refunds_ended(name, day, report)
-                await self._judge_payments(name, day, horizon, report)
+                await self._judge_payments(name, day, horizon, report, only_open=only_open)
                 await self._note_judged(name, day, horizon, report)
         if with_carrier and horizon.has(CARRIER, day):
-            await self._judge_sales(day, horizon, report)
+            await self._judge_sales(day, horizon, report, only_open=only_open)
             await self._note_judged(CARRIER, day, horizon, report)
         sources = {*bills, *((CARRIER,) if with_carrier else ())}
         there = await self._books.differences(day=day, open_only=True)
@@ -125,8 +128,6 @@ class Reconciliation:
     # --- taking in ---------------------------------------------------------------------------------------------------
 
     async def _take_in(self, source: str, day: str, report: Report) -> None:
-        if (await self._books.horizon()).has(source, day):
-            return
         try:
             if source == CARRIER:
                 await self._take_in_statement(day)
@@ -202,8 +203,10 @@ class Reconciliation:
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
-    async def _judge_payments(self, provider: str, day: str, horizon: Horizon, report: Report) -> None:
-        async for page in self._books.payments(provider, day):
+    async def _judge_payments(
+        self, provider: str, day: str, horizon: Horizon, report: Report, *, only_open: bool
+    ) -> None:
+        async for page in self._books.payments(provider, day, only_open=only_open):
             stored = await self._books.stored(payments={provider: [one.transaction_id for one in page]}, orders=())
             stored = {name: one for name, one in stored.items() if horizon.has(provider, one.day)}
             found = [one for evidence in page for one in judge_payment(evidence, horizon)]
@@ -212,8 +215,8 @@ class Reconciliation:
             report.looked_at += len(page)
             self._beat()
 
-    async def _judge_sales(self, day: str, horizon: Horizon, report: Report) -> None:
-        async for page in self._books.orders(day):
+    async def _judge_sales(self, day: str, horizon: Horizon, report: Report, *, only_open: bool) -> None:
+        async for page in self._books.orders(day, only_open=only_open):
             stored = await self._books.stored(payments={}, orders=[one.order_id for one in page])
             stored = {name: one for name, one in stored.items() if horizon.has(CARRIER, one.day)}
             found = [one for evidence in page for one in judge_sale(evidence, horizon)]
@@ -247,10 +250,10 @@ class Reconciliation:
             put_as = await self._put(one, report)
             if put_as:
                 report.put += 1
-                await self._books.write([replace(there, put_as=put_as)])
+                await self._books.note_put(one.id, put_as)
             self._beat()
 
-    async def _put(self, one: Found, report: Report) -> str:
+    async def _put(self, one: Found, report: Report) -> Literal["", "order", "unmatched"]:
         if self._intake is None:
             report.unanswered.append(f"this process can't write to Kafka: {one.id} waits")
             return ""

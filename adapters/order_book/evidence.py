@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, and_, exists, or_, select
 
 from adapters.order_book.rows import ORDERS
-from adapters.order_book.taking_in import BILL_LINES, BILLS, STATEMENT_LINES
+from adapters.order_book.taking_in import BILL_LINES, BILLS, STATEMENT_LINES, WAIT_SECONDS
 from adapters.order_book.transactions import Transactions
 from reconciliation.days import CARRIER, day_of, span
 from reconciliation.evidence import (
@@ -75,7 +76,7 @@ class Evidence:
     """Gathers what there is, without locks."""
 
     def __init__(self, transactions: Transactions, known: Known) -> None:
-        self._transaction = transactions
+        self._transaction = partial(transactions, seconds=WAIT_SECONDS)
         self._known = known
 
     # --- payments ----------------------------------------------------------------------------------------------------
@@ -88,8 +89,13 @@ class Evidence:
             yield await self.of_payments(provider, keys)
         async for known in self._known.paid_on(provider, day):
             yield await self.of_payments(provider, [one.transaction_id for one in known])
-        for start in range(0, len(extra), PAGE):
-            yield await self.of_payments(provider, extra[start : start + PAGE])
+        async for page in self.some_payments(provider, extra):
+            yield page
+
+    async def some_payments(self, provider: str, keys: Sequence[str]) -> AsyncIterator[Sequence[PaymentEvidence]]:
+        """These payments alone."""
+        for start in range(0, len(keys), PAGE):
+            yield await self.of_payments(provider, keys[start : start + PAGE])
 
     async def paid_on(self, provider: str, day: str) -> AsyncIterator[Sequence[PaymentEvidence]]:
         """Every payment of a day, once: the book's day before the bill's."""
@@ -208,8 +214,13 @@ class Evidence:
         in_the_statement = exists().where(STATEMENT_LINES.c.day == day, STATEMENT_LINES.c.order_id == ORDERS.c.order_id)
         async for rows in self._settled("delivered", day, ~in_the_statement):
             yield await self._of_orders([row.order_id for row in rows])
-        for start in range(0, len(extra), PAGE):
-            yield await self._of_orders(extra[start : start + PAGE])
+        async for page in self.some_orders(extra):
+            yield page
+
+    async def some_orders(self, keys: Sequence[str]) -> AsyncIterator[Sequence[OrderEvidence]]:
+        """These orders alone."""
+        for start in range(0, len(keys), PAGE):
+            yield await self._of_orders(keys[start : start + PAGE])
 
     async def _of_orders(self, keys: Sequence[str]) -> list[OrderEvidence]:
         if not keys:

@@ -73,11 +73,15 @@ class ReconciliationBook(TakingIn):
 
     # --- what is judged ----------------------------------------------------------------------------------------------
 
-    async def payments(self, provider: str, day: str) -> AsyncIterator[Sequence[PaymentEvidence]]:
+    async def payments(
+        self, provider: str, day: str, *, only_open: bool = False
+    ) -> AsyncIterator[Sequence[PaymentEvidence]]:
         """Every payment of which that day's bill or the book of that day knows anything; some may come twice."""
         open_ones = await self.differences(day=day, open_only=True)
         extra = list(dict.fromkeys(one.transaction_id for one in open_ones if one.source == provider))
-        async for page in self._evidence.payments(provider, day, extra):
+        evidence = self._evidence
+        pages = evidence.some_payments(provider, extra) if only_open else evidence.payments(provider, day, extra)
+        async for page in pages:
             yield page
 
     async def payments_paid_on(self, provider: str, day: str) -> AsyncIterator[Sequence[PaymentEvidence]]:
@@ -85,11 +89,11 @@ class ReconciliationBook(TakingIn):
         async for page in self._evidence.paid_on(provider, day):
             yield page
 
-    async def orders(self, day: str) -> AsyncIterator[Sequence[OrderEvidence]]:
+    async def orders(self, day: str, *, only_open: bool = False) -> AsyncIterator[Sequence[OrderEvidence]]:
         """Every order of which that day's statement or the book of that day knows anything; some may come twice."""
         open_ones = await self.differences(day=day, open_only=True)
         extra = [one.order_id for one in open_ones if one.source == CARRIER]
-        async for page in self._evidence.orders(day, extra):
+        async for page in self._evidence.some_orders(extra) if only_open else self._evidence.orders(day, extra):
             yield page
 
     # --- differences -------------------------------------------------------------------------------------------------
@@ -116,6 +120,12 @@ class ReconciliationBook(TakingIn):
             statement = self._insert(DIFFERENCES)
             replaced = {name: statement.excluded[name] for name in _COLUMNS if name not in ("id", "first_seen")}
             await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced), rows)
+
+    async def note_put(self, difference_id: str, put_as: str) -> None:
+        """Its payment was put to Kafka; whatever a person has done with it meanwhile stays."""
+        async with self._transaction(write=True) as connection:
+            mine = DIFFERENCES.c.id == difference_id
+            await connection.execute(update(DIFFERENCES).where(mine).values(put_as=put_as))
 
     async def differences(self, *, day: str = "", open_only: bool = False) -> list[Difference]:
         """Those of a day, or all; the oldest first."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import delete, func, select, update
@@ -19,6 +20,8 @@ BILLS, BILL_LINES, STATEMENT_LINES = (
     tables.SQLModel.metadata.tables[name] for name in ("bills", "bill_lines", "statement_lines")
 )
 DELETED_AT_ONCE: Final = 5_000
+WAIT_SECONDS: Final = 30.0
+"""Of a transaction: nobody waits for reconciliation, so it need not give up before a busy machine does."""
 _NEW: Final[dict[str, Any]] = {
     "why": "",
     "sha256": "",
@@ -34,7 +37,7 @@ class TakingIn:
     """Writes bills and statements. Of two processes that read one day's, the one that began later goes on."""
 
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
-        self._transaction = transactions
+        self._transaction = partial(transactions, seconds=WAIT_SECONDS)
         self._clock = clock
         self._insert = (sqlite if transactions.sqlite else postgresql).insert
 
@@ -162,6 +165,10 @@ class TakingIn:
         mine = (BILLS.c.source == source, BILLS.c.day == day, BILLS.c.judged != whole)
         async with self._transaction(write=True) as connection:
             await connection.execute(update(BILLS).where(*mine).values(judged=whole))
+
+    async def is_judged(self, day: str) -> bool:
+        """Whether all of a day's bills and statements are judged, and nothing that is lacking can still come."""
+        return (await self.judged()).get(day, False)
 
     async def judged(self) -> dict[str, bool]:
         """Each day that was ever asked for, and whether all its bills and statements are judged."""

@@ -340,7 +340,10 @@ class World:
         """11:00 of a day: the day before, and each that is open or not judged whole."""
         await self.until(FIRST + timedelta(days=day, hours=11))
         yesterday = day_of(self.clock.now() - timedelta(days=1))
-        return [await self.reconciliation().run(due) for due in await self.books.days_due(yesterday)]
+        return [
+            await self.reconciliation().run(due, only_open=await self.books.is_judged(due))
+            for due in await self.books.days_due(yesterday)
+        ]
 
     async def play(self, days: int) -> None:
         for day in range(1, days + 1):

@@ -32,7 +32,7 @@ from adapters.payments.bills import (
 )
 from adapters.wording import text_of
 from orders.errors import Unavailable
-from orders.outcomes import RefundAnswer, RefundRequest
+from orders.outcomes import RefundAnswer, RefundConfirmed, RefundInDoubt, RefundRequest, RefundUnknown
 from reconciliation.evidence import BillLine
 from reconciliation.ports import NotWhole, OpenBill, PaymentNow
 
@@ -48,6 +48,7 @@ _NO_BILL: Final = "isp.bill_not_exist"
 _NO_TRADE: Final = "ACQ.TRADE_NOT_EXIST"
 _PAID: Final = frozenset({"TRADE_SUCCESS", "TRADE_FINISHED"})
 _CLOSED: Final = "TRADE_CLOSED"
+_NO_NUMBER: Final = "@"
 _SUMS: Final = "汇总"
 _PAYMENT, _REFUND = "交易", "退款"
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -130,8 +131,14 @@ class AlipayBills:
         )
 
     async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
-        """How a refund stands now."""
-        return await self._alipay.query(request, timeout_seconds=timeout_seconds)
+        """How a refund stands now; one without a number can only be asked for by its payment."""
+        if not request.refund_number.startswith(_NO_NUMBER):
+            return await self._alipay.query(request, timeout_seconds=timeout_seconds)
+        try:
+            payment = await self.payment(request.transaction_id)
+        except Unavailable as away:
+            return RefundInDoubt(why=str(away))
+        return RefundConfirmed() if payment is not None and payment.is_refunded else RefundUnknown()
 
     @staticmethod
     def _is_refunded(refund_fee: object) -> bool:
@@ -216,7 +223,7 @@ class _Reader:
             price if is_payment or price is None else -price,
             done,
             # A refund made at the merchant's platform may have no number: it is known by payment and moment.
-            number=values[self._number + shift] or f"@{done.replace(' ', 'T')}",
+            number=values[self._number + shift] or f"{_NO_NUMBER}{done.replace(' ', 'T')}",
             whom=_WHOM,
         )
         self._sums[kind][0] += 1
