@@ -186,7 +186,7 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule, w
     there = (await handle.describe()).schedule
     same_queue = getattr(there.action, "task_queue", None) == getattr(wanted.action, "task_queue", None)
     same_time = (there.spec.intervals, there.spec.time_zone_name) == (wanted.spec.intervals, wanted.spec.time_zone_name)
-    if same_queue and same_time:  # the server keeps a cron expression as the calendar that it means
+    if same_queue and same_time:
         return []
     await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
     return [f"{what} anew"]

@@ -8,8 +8,10 @@ from temporalio import workflow
 from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
 )
 from temporalio.common import RetryPolicy
@@ -20,7 +22,7 @@ SCHEDULE_ID: Final = "topup-reconciliation"
 FIND_DAYS: Final = "find_days_to_reconcile"
 RECONCILE_DAY: Final = "reconcile_day"
 
-EACH_DAY_AT: Final = "0 11 * * *"
+HOUR: Final = 11
 TIME_ZONE: Final = "Asia/Shanghai"
 """Both providers have the bills of the day before from 10:00 on."""
 FIND_SECONDS: Final = 60.0
@@ -85,6 +87,6 @@ def schedule(task_queue: str) -> Schedule:
     """The schedule that `topup setup` creates under `SCHEDULE_ID`; never scaled: it goes by the providers' day."""
     return Schedule(
         action=ScheduleActionStartWorkflow(RECONCILIATION, id=SCHEDULE_ID, task_queue=task_queue),
-        spec=ScheduleSpec(cron_expressions=[EACH_DAY_AT], time_zone_name=TIME_ZONE),
+        spec=ScheduleSpec(calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(HOUR)])], time_zone_name=TIME_ZONE),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     )

@@ -273,12 +273,11 @@ class World:
         self.books_as(name, at, carrier_outcome=outcome, carrier_outcome_at=at, status="refunding")
 
     def refund_confirmed(self, name: str, sent: datetime, at: datetime, sequence: int = 1) -> None:
+        """The intent stands in the book before the refund is sent."""
+        self.books_as(name, sent, refund_sequence=sequence, refund_at=sent, refund_sent_at=sent)
         self.books_as(
             name,
             at,
-            refund_sequence=sequence,
-            refund_at=sent,
-            refund_sent_at=sent,
             refund_confirmed_at=at,
             provider_refund_id="5030",
             outcome="refunded",
