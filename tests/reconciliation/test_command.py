@@ -138,7 +138,7 @@ def test_a_day_is_reconciled_over_the_wire_from_bills_to_a_note(
     outside.tell("wechat", f"/bills/{DAY}", plan)
 
     code, said = reconcile("run", "--day", DAY, "--json")
-    report = json.loads(said[said.index("{") :])
+    report, _ = json.JSONDecoder().raw_decode(said)
     kinds = {one["id"]: one["kind"] for one in report["open"]}
     assert code == 1, said
     assert kinds == {
