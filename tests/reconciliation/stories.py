@@ -206,6 +206,7 @@ def a_closed_number_was_paid_all_the_same(world: World, day: int, provider: str)
 def part_refunded_elsewhere(world: World, day: int, provider: str) -> None:
     name, paid = _order(world, day, provider)
     world.refunds(name, provider, paid + HOUR, f"HAND-{name}", SILENT, 100)
+    world.at(paid + 2 * DAY, lambda: world.providers[provider].ends.update({f"HAND-{name}": DONE}))
     world.expected[f"refund:{provider}:42{name}:HAND-{name}"] = "refund_unknown"
 
 
