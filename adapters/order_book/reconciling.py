@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import Executable, Row, func, select, update
+from sqlalchemy import Executable, Row, bindparam, func, select, update
 
 from adapters.order_book import tables
 from adapters.order_book.evidence import PAGE, Evidence
@@ -61,15 +61,19 @@ class ReconciliationBook(TakingIn):
 
     async def note_ends(self, source: str, ends: Mapping[tuple[str, str], RefundEnd]) -> None:
         """How they ended, by transaction and refund number."""
-        async with self._transaction(write=True) as connection:
-            for (transaction_id, number), ended in ends.items():
-                mine = (
-                    BILL_LINES.c.source == source,
-                    BILL_LINES.c.transaction_id == transaction_id,
-                    BILL_LINES.c.kind == "refund",
-                    BILL_LINES.c.refund_number == number,
-                )
-                await connection.execute(update(BILL_LINES).where(*mine).values(ended=ended))
+        rows = [
+            {"of_payment": transaction_id, "of_number": number, "ended_as": ended}
+            for (transaction_id, number), ended in ends.items()
+        ]
+        mine = (
+            BILL_LINES.c.source == source,
+            BILL_LINES.c.transaction_id == bindparam("of_payment"),
+            BILL_LINES.c.kind == "refund",
+            BILL_LINES.c.refund_number == bindparam("of_number"),
+        )
+        if rows:
+            async with self._transaction(write=True) as connection:
+                await connection.execute(update(BILL_LINES).where(*mine).values(ended=bindparam("ended_as")), rows)
 
     # --- what is judged ----------------------------------------------------------------------------------------------
 
