@@ -189,8 +189,8 @@ class Books(Protocol):
         """Refunds of a day's bill of which it isn't known how they ended, with their transactions."""
         ...
 
-    async def note_ends(self, source: str, ends: Mapping[tuple[str, str], RefundEnd]) -> None:
-        """How they ended, by transaction and refund number."""
+    async def note_ends(self, source: str, day: str, ends: Mapping[tuple[str, str], RefundEnd]) -> None:
+        """How refunds of a day's bill ended, by transaction and refund number."""
         ...
 
     def payments(self, provider: str, day: str, *, only_open: bool = False) -> AsyncIterator[Sequence[PaymentEvidence]]:

@@ -185,7 +185,7 @@ class Reconciliation:
                     else:
                         report.unanswered.append(f"{source} does not say how refund {refund.number} ended")
                 self._beat()
-            await self._books.note_ends(source, ends)
+            await self._books.note_ends(source, day, ends)
 
     async def _ended(self, source: str, transaction_id: str, refund: BilledRefund) -> RefundEnd:
         bills = self._bills[source]

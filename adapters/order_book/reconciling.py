@@ -48,7 +48,7 @@ class ReconciliationBook(TakingIn):
             if last is not None:
                 transaction_id, number = last
                 same = (key[0] == transaction_id) & (key[1] > number)
-                query = query.where((key[0] > transaction_id) | same)
+                query = query.where(key[0] >= transaction_id, (key[0] > transaction_id) | same)
             rows = await self._rows(query)
             if rows:
                 last = (rows[-1].transaction_id, rows[-1].refund_number)
@@ -59,14 +59,15 @@ class ReconciliationBook(TakingIn):
             if len(rows) < PAGE:
                 return
 
-    async def note_ends(self, source: str, ends: Mapping[tuple[str, str], RefundEnd]) -> None:
-        """How they ended, by transaction and refund number."""
+    async def note_ends(self, source: str, day: str, ends: Mapping[tuple[str, str], RefundEnd]) -> None:
+        """How refunds of a day's bill ended, by transaction and refund number."""
         rows = [
             {"of_payment": transaction_id, "of_number": number, "ended_as": ended}
             for (transaction_id, number), ended in ends.items()
         ]
         mine = (
             BILL_LINES.c.source == source,
+            BILL_LINES.c.day == day,  # with it the line is found by its whole key
             BILL_LINES.c.transaction_id == bindparam("of_payment"),
             BILL_LINES.c.kind == "refund",
             BILL_LINES.c.refund_number == bindparam("of_number"),
