@@ -227,7 +227,7 @@ def erase_person(
     from console import erasing  # noqa: PLC0415 - heavy
     from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
 
-    word = _word(operator, note)
+    word = who_and_why(operator, note)
     vin = (typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()).strip().upper()
     work = erasing.erase_vehicle(settings_for(OrdersSettings), vin, **word, dry_run=dry_run, yes=yes, as_json=as_json)
     raise typer.Exit(asyncio.run(work))
