@@ -76,7 +76,7 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission, RecordSigning):
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
@@ -123,10 +123,16 @@ class RunsSettings(OrdersSettings):
     demands: ClassVar[bool] = False
 
 
-class DlqSettings(_Process, Topics):
+class DlqSettings(_Process, Topics, UnmatchedTopic, Database):
     """`topup dlq`."""
 
     process: ClassVar[str] = "dlq"
+
+
+class PaymentsSettings(_Process, OrdersAccess, UnmatchedTopic, RecordSigning, Rules):
+    """`topup payments`."""
+
+    process: ClassVar[str] = "payments"
 
 
 class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
@@ -148,6 +154,7 @@ PROCESSES = (
     SetupSettings,
     OrdersSettings,
     DlqSettings,
+    PaymentsSettings,
     DoctorSettings,
 )
 """As the README lists them."""

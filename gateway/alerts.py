@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final, get_args
 
 from adapters.payments.notifications import GENUINE_AND_REFUSED, NotificationRefused
-from gateway.unmatched import UnmatchedReason
 from orders.paid_order import Provider
+from orders.unmatched import UnmatchedReason
 from runtime.metrics import Metrics
 from runtime.telemetry import get_logger
 

@@ -22,6 +22,7 @@ from adapters.payments.notifications import (
 from gateway.alerts import CallbackAlerts
 from gateway.intake import Record
 from gateway.server import Request, Response
+from orders.arrival import arrival_headers
 from orders.errors import Unavailable
 from orders.identities import is_order_id, order_ids_of_refund
 from orders.paid_order import Provider
@@ -75,7 +76,8 @@ class Callbacks:
     Args:
         readers: of the configured providers.
         record_of: `gateway.intake.Intake.record_of`.
-        store: writes a record; raises `Unavailable` where it isn't known that all in-sync replicas have it.
+        store: writes a record, with headers that tell its order's trail of the callback; raises `Unavailable` where it
+            isn't known that all in-sync replicas have it.
         prompt: makes the waiting run ask for its refund, of the orders it may be about; returns at once.
         is_open: whether Kafka has been there; before that nothing is acknowledged.
         now: wall-clock time.
@@ -87,7 +89,7 @@ class Callbacks:
         *,
         readers: Mapping[Provider, NotificationReader],
         record_of: Callable[[PaymentNotice], Awaitable[Record]],
-        store: Callable[[Record], Awaitable[None]],
+        store: Callable[[Record, Sequence[tuple[str, bytes]]], Awaitable[None]],
         prompt: Callable[[Sequence[str]], None],
         is_open: Callable[[], bool],
         now: Callable[[], datetime],
@@ -174,7 +176,7 @@ class Callbacks:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 record = await self._record_of(notice)
-                await self._store(record)
+                await self._store(record, arrival_headers(notification_id, self._now()))
         except (Unavailable, TimeoutError) as away:  # it may be written all the same: then the resend is a repeat
             return Outcome("refused", False, notification_id, order_id, "unavailable", in_one_line(away))
         if record.unmatched is None:
