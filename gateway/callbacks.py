@@ -24,7 +24,7 @@ from gateway.intake import Record
 from gateway.server import Request, Response
 from orders.arrival import arrival_headers
 from orders.errors import Unavailable
-from orders.identities import is_order_id, order_ids_of_refund
+from orders.identities import is_order_id, is_our_refund, order_ids_of_refund
 from orders.paid_order import Provider
 from runtime.metrics import Metrics
 from runtime.redaction import redacted
@@ -163,13 +163,23 @@ class Callbacks:
         match notice:
             case PaymentNotice():
                 return await self._payment(notice, notification_id)
-            case RefundNotice(refund_number=number):
-                order_ids = order_ids_of_refund(number)
-                self._prompt(order_ids)
-                order_id = order_ids[0] if order_ids else ""
-                return Outcome("refund", stored=True, notification_id=notification_id, order_id=order_id)
+            case RefundNotice():
+                return self._refund(provider, notice, notification_id)
             case OtherNotice():
                 return Outcome("other", stored=True, notification_id=notification_id)
+
+    def _refund(self, provider: Provider, notice: RefundNotice, notification_id: str) -> Outcome:
+        order_ids = order_ids_of_refund(notice.refund_number)
+        self._prompt(order_ids)
+        order_id = order_ids[0] if order_ids else ""
+        if notice.refund_number and notice.out_trade_no and not _is_ours(provider, notice):
+            order_id = notice.out_trade_no if is_order_id(notice.out_trade_no) else ""
+            sentence = (
+                "A refund moved that has none of our numbers: somebody made it elsewhere. See how its order stands "
+                "(`topup orders find`) before anybody pays again."
+            )
+            self._alerts(provider, "foreign_refund", sentence, notification_id=notification_id, order_id=order_id)
+        return Outcome("refund", stored=True, notification_id=notification_id, order_id=order_id)
 
     async def _payment(self, notice: PaymentNotice, notification_id: str) -> Outcome:
         order_id = notice.out_trade_no if is_order_id(notice.out_trade_no) else ""
@@ -184,6 +194,15 @@ class Callbacks:
         sentence = f"A genuine payment can't become an order ({record.unmatched}): `topup payments list` shows it."
         self._alerts(notice.provider, record.unmatched, sentence, notification_id=notification_id, order_id=order_id)
         return Outcome("unmatched", True, notification_id, order_id, record.unmatched, sentence)
+
+
+def _is_ours(provider: Provider, notice: RefundNotice) -> bool:
+    return is_our_refund(
+        notice.refund_number,
+        provider=provider,
+        out_trade_no=notice.out_trade_no,
+        transaction_id=notice.transaction_id,
+    )
 
 
 def _showable(notification_id: str) -> str:

@@ -67,6 +67,12 @@ def order_ids_of_refund(refund_number: str) -> tuple[str, ...]:
     return tuple(candidate for candidate in candidates if is_order_id(candidate))
 
 
+def is_our_refund(refund_number: str, *, provider: str, out_trade_no: str, transaction_id: str) -> bool:
+    """Whether we may have sent this refund of this payment: its number is that of the payment's order, any try."""
+    order_id = adopted_order_id(provider, out_trade_no, transaction_id)
+    return order_id in order_ids_of_refund(refund_number)
+
+
 def notice_id(order_id: str, result: NoticeResult) -> str:
     """The CloudEvents `id` of a notice, by which the head unit drops repeats (contracts §6)."""
     return f"{order_id}:{result}"

@@ -28,7 +28,7 @@ class Letters:
         for letter in letters:
             await connection.execute(self._keep, self._values(letter))
 
-    async def listed(self, *, open_only: bool = False, limit: int = 10_000) -> list[KeptLetter]:
+    async def listed(self, *, open_only: bool = False, limit: int = 1_000_000) -> list[KeptLetter]:
         """The oldest first."""
         query = select(LETTERS).order_by(LETTERS.c.kept_at, LETTERS.c.topic, LETTERS.c.partition, LETTERS.c.offset)
         async with self._transaction(write=False) as connection:

@@ -128,7 +128,7 @@ class UnmatchedPayments:
             },
         )
 
-    async def listed(self, signed: SignedBy, *, open_only: bool = True, limit: int = 1000) -> list[StoredUnmatched]:
+    async def listed(self, signed: SignedBy, *, open_only: bool = True, limit: int = 100_000) -> list[StoredUnmatched]:
         """The oldest first."""
         query = _with_orders().order_by(UNMATCHED.c.kept_at).limit(limit)
         async with self._transaction(write=False) as connection:
