@@ -116,7 +116,7 @@ async def test_dead_letters_are_read_and_sent_again_as_the_originals_were(lane: 
     assert [letter.ours("error") for letter in found] == [f"no. {n}" for n in range(4)]
     assert [letter.ours("reason") for letter in found] == ["invalid"] * 4
 
-    assert await asyncio.to_thread(redrive, settings, found) == 4
+    assert await asyncio.to_thread(lambda: redrive(settings, found, per_second=100, sent=lambda _: None)) == 4
     lane.dlq, dlq = lane.topic, lane.dlq
     again = {(r.key, r.value, tuple(r.headers)) for r in lane.dead_letters()}
     lane.dlq = dlq

@@ -103,7 +103,7 @@ async def test_a_refund_notice_is_acknowledged_and_makes_no_order(number: str):
     assert gate.topic.sent == []
     assert (gate.count("wechat", "refund"), gate.count("alipay", "refund")) == (2, 1)
     assert gate.prompts == [order_ids_of_refund(number)] * 3
-    assert gate.alerts() == {}
+    assert {reason for _, reason in gate.alerts()} <= {"foreign_refund"}
 
 
 @pytest.mark.parametrize(
