@@ -95,7 +95,7 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission, RecordSigning):
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
@@ -142,7 +142,7 @@ class RunsSettings(OrdersSettings):
     demands: ClassVar[bool] = False
 
 
-class DlqSettings(_Process, Topics):
+class DlqSettings(_Process, Topics, UnmatchedTopic, Database):
     """`topup dlq`."""
 
     process: ClassVar[str] = "dlq"
@@ -165,6 +165,12 @@ class DifferencesSettings(_Process, Database):
     process: ClassVar[str] = "reconcile"
 
 
+class PaymentsSettings(_Process, OrdersAccess, UnmatchedTopic, RecordSigning, Rules):
+    """`topup payments`."""
+
+    process: ClassVar[str] = "payments"
+
+
 class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
     """`topup doctor`: whatever it looks at may be set, and nothing needs to be."""
 
@@ -184,6 +190,7 @@ PROCESSES = (
     SetupSettings,
     OrdersSettings,
     DlqSettings,
+    PaymentsSettings,
     ReconcileSettings,
     DoctorSettings,
 )

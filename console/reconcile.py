@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from console.exits import CommandFailed, Exit
-from console.orders import NeededNote, Operator, who_and_why
+from console.operators import NeededNote, Operator, word
 
 app = typer.Typer(
     help="Compare bills, order book and the carrier's statement, and close what differs.",
@@ -71,10 +71,10 @@ def resolve(
     from console import reconciling  # noqa: PLC0415 - heavy
     from console.settings import DifferencesSettings, settings_for  # noqa: PLC0415 - heavy
 
-    word = who_and_why(operator, note)
+    said = word(operator, note)
     settings = settings_for(DifferencesSettings)
     asyncio.run(
-        reconciling.resolve(settings, difference, operator=word["operator"], note=word["note"], as_json=as_json)
+        reconciling.resolve(settings, difference, operator=said["operator"], note=said["note"], as_json=as_json)
     )
 
 

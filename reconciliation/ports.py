@@ -128,21 +128,6 @@ class Known(Protocol):
         ...
 
 
-class NothingElse:
-    """`Known` where only orders are."""
-
-    async def of(self, provider: str, transaction_ids: Sequence[str]) -> Sequence[KnownPayment]:
-        """None."""
-        del provider, transaction_ids
-        return ()
-
-    async def paid_on(self, provider: str, day: str) -> AsyncIterator[Sequence[KnownPayment]]:
-        """None."""
-        del provider, day
-        for nothing in ():
-            yield nothing
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Of a bill or statement that is whole, for auditors."""

@@ -75,6 +75,8 @@ METRICS: Final = (
         ("result",),
         "refund notices, by what came of telling the order's run: prompted, no_run, unavailable",
     ),
+    Metric("topup_unmatched_payments_open", "gauge", (), "unmatched payments that nobody has ended yet"),
+    Metric("topup_dead_letters_open", "gauge", (), "dead letters that nobody has ended yet"),
     Metric(
         "topup_reconcile_differences",
         "gauge",

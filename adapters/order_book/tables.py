@@ -1,7 +1,11 @@
-"""The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform."""
+"""The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform.
+
+Beside them what became no order and needs a person: unmatched payments, dead letters, and how far each topic of them
+was read.
+"""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -46,6 +50,9 @@ class OrderRow(SQLModel, table=True):
         Index("orders_vehicle", "vehicle_hash"),
         Index("orders_paid_on", "provider", "paid_on", "transaction_id"),
         Index("orders_settled_at", "outcome", "settled_at", "order_id"),
+        Index("orders_out_trade_no", "out_trade_no"),
+        Index("orders_iccid", "iccid_hash"),
+        Index("orders_msisdn", "msisdn_hash"),
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
@@ -61,6 +68,8 @@ class OrderRow(SQLModel, table=True):
     paid_on: str = Field(max_length=10)
     vehicle: bytes = Field(sa_type=LargeBinary)
     vehicle_hash: str = Field(max_length=32)
+    iccid_hash: str = Field(max_length=32)
+    msisdn_hash: str = Field(max_length=32)
 
     claimed_at: datetime = Field(sa_type=UtcDateTime)
     status: str = Field(max_length=16)
@@ -220,3 +229,89 @@ class DifferenceRow(SQLModel, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     operator: str
     note: str
+
+
+_OPEN: Final = text("ending = ''")
+
+
+class UnmatchedPaymentRow(SQLModel, table=True):
+    """A genuine payment that became no order by itself: once per payment, for ever, and how a person has ended it."""
+
+    __tablename__: ClassVar[Any] = "unmatched_payments"
+    __table_args__: ClassVar[Any] = (
+        Index(
+            "unmatched_payments_open", "kept_at", sqlite_where=text("ending = ''"), postgresql_where=text("ending = ''")
+        ),
+        Index("unmatched_payments_out_trade_no", "out_trade_no"),
+        Index("unmatched_payments_paid_on", "provider", "paid_on", "transaction_id"),
+    )
+
+    provider: str = Field(primary_key=True, max_length=16)
+    transaction_id: str = Field(primary_key=True, max_length=64)
+    order_id: str = Field(max_length=32)
+    merchant_id: str
+    out_trade_no: str
+    amount_fen: int = Field(sa_type=BigInteger)
+    currency: str
+    paid_at: str = Field(max_length=40)
+    paid_on: str = Field(max_length=10)
+    reason: str = Field(max_length=16)
+    kept_at: datetime = Field(sa_type=UtcDateTime)
+    partition: int
+    offset: int = Field(sa_type=BigInteger)
+    record_value: bytes = Field(sa_type=LargeBinary)
+    record_mac: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+    ending: str = Field(max_length=16)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_by: str
+    ended_note: str
+
+    proposal: str = Field(max_length=16)
+    proposed_by: str
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str
+    confirmed_by: str
+    confirmed_note: str
+
+
+class DeadLetterRow(SQLModel, table=True):
+    """A record that became no order, by where it came from, and how a person has ended it. Its bytes stay in Kafka."""
+
+    __tablename__: ClassVar[Any] = "dead_letters"
+    __table_args__: ClassVar[Any] = (
+        Index("dead_letters_open", "kept_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("dead_letters_payment", "provider", "transaction_id"),
+        Index("dead_letters_paid_on", "provider", "paid_on", "transaction_id"),
+    )
+
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    offset: int = Field(primary_key=True, sa_type=BigInteger)
+    timestamp_ms: int = Field(primary_key=True, sa_type=BigInteger)
+    place: str = Field(max_length=32)
+    reason: str
+    error: str
+    dead_at: str
+    kept_at: datetime = Field(sa_type=UtcDateTime)
+    order_id: str = Field(max_length=32)
+    provider: str = Field(max_length=16)
+    transaction_id: str = Field(max_length=64)
+    amount_fen: int = Field(sa_type=BigInteger)
+    paid_on: str = Field(max_length=10)
+
+    ending: str = Field(max_length=16)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_by: str
+    ended_note: str
+
+
+class ReadPositionRow(SQLModel, table=True):
+    """How far a topic was read into the two tables above; changed with them, so that nothing is missed or skipped."""
+
+    __tablename__: ClassVar[Any] = "read_positions"
+
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    topic_id: str
+    next_offset: int = Field(sa_type=BigInteger)

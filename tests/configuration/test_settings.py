@@ -104,7 +104,7 @@ def test_the_readme_table_shows_who_reads_what_and_no_process_that_is_not_there(
     }
     assert rows["TOPUP_TIME_SCALE"][2:4] == ["`1`", "all"]
     assert rows["TOPUP_HTTP_PORT"][2:4] == ["8081 worker, 8082 bridge, 8083 gateway", "worker, bridge, gateway"]
-    assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders, reconcile"]
+    assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders, dlq, payments, reconcile"]
     assert rows["TOPUP_WECHAT_MCHID"][2:4] == ["", "worker, gateway, reconcile"]
     assert rows["TOPUP_CARRIER_LONGEST_LATENCY_SECONDS"][2:4] == ["`60`", "worker, reconcile"]
     words = {name.strip() for row in rows.values() for name in row[3].split(",")}
@@ -188,8 +188,9 @@ def test_a_process_reads_nothing_that_it_does_not_use():
     assert not {"TOPUP_WECHAT_APPID", "TOPUP_WECHAT_API_V3_KEY"} & names_read_by(WorkerSettings)
     assert "TOPUP_PII_KEY" not in names_read_by(SetupSettings)
     assert {name for name in names_read_by(DlqSettings) if "KAFKA" not in name} == {
-        "TOPUP_TIME_SCALE",
         "TOPUP_ALLOW_CLEARTEXT",
+        "TOPUP_DATABASE_URL",
+        "TOPUP_TIME_SCALE",
     }
 
 

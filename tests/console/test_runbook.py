@@ -13,7 +13,7 @@ from tests.console.runbook import NEVER, Command, commands, mentioned, sections
 from tests.reliability.environment import Environment
 
 AT_ONCE = 16
-KAFKA_SECTIONS = ("The bridge waits", "Dead letters")
+KAFKA_SECTIONS = ("The bridge waits", "Dead letters", "A payment has no order")
 
 
 @pytest.fixture(scope="module")

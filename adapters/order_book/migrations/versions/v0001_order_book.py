@@ -1,7 +1,9 @@
-"""The order book, its events and notices.
+"""The order book, its events and notices, and what became no order.
 
 Revision ID: 0001
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -50,6 +52,8 @@ def upgrade() -> None:
         sa.Column("paid_on", sa.String(length=10), nullable=False),
         sa.Column("vehicle", sa.LargeBinary(), nullable=False),
         sa.Column("vehicle_hash", sa.String(length=32), nullable=False),
+        sa.Column("iccid_hash", sa.String(length=32), nullable=False),
+        sa.Column("msisdn_hash", sa.String(length=32), nullable=False),
         sa.Column("claimed_at", UtcDateTime(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("first_pass", sa.Boolean(), nullable=False),
@@ -116,8 +120,12 @@ def upgrade() -> None:
     op.create_index("orders_vehicle", "orders", ["vehicle_hash"], unique=False)
     op.create_index("orders_paid_on", "orders", ["provider", "paid_on", "transaction_id"], unique=False)
     op.create_index("orders_settled_at", "orders", ["outcome", "settled_at", "order_id"], unique=False)
+    op.create_index("orders_out_trade_no", "orders", ["out_trade_no"], unique=False)
+    op.create_index("orders_iccid", "orders", ["iccid_hash"], unique=False)
+    op.create_index("orders_msisdn", "orders", ["msisdn_hash"], unique=False)
     _append_only()
     _reconciliation()
+    _what_became_no_order()
 
 
 def _reconciliation() -> None:
@@ -192,6 +200,78 @@ def _reconciliation() -> None:
         sqlite_where=sa.text("state = 'open'"),
         postgresql_where=sa.text("state = 'open'"),
     )
+
+
+def _what_became_no_order() -> None:
+    op.create_table(
+        "unmatched_payments",
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("merchant_id", sa.String(), nullable=False),
+        sa.Column("out_trade_no", sa.String(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("paid_at", sa.String(length=40), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("record_value", sa.LargeBinary(), nullable=False),
+        sa.Column("record_mac", sa.LargeBinary(), nullable=True),
+        *_ending(),
+        sa.Column("proposal", sa.String(length=16), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "transaction_id"),
+    )
+    op.create_index("unmatched_payments_out_trade_no", "unmatched_payments", ["out_trade_no"], unique=False)
+    op.create_table(
+        "dead_letters",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("dead_at", sa.String(), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
+        *_ending(),
+        sa.PrimaryKeyConstraint("topic", "partition", "offset", "timestamp_ms"),
+    )
+    op.create_index("dead_letters_payment", "dead_letters", ["provider", "transaction_id"], unique=False)
+    for table in ("unmatched_payments", "dead_letters"):
+        op.create_index(f"{table}_paid_on", table, ["provider", "paid_on", "transaction_id"], unique=False)
+    for table in ("unmatched_payments", "dead_letters"):
+        is_open = sa.text("ending = ''")
+        op.create_index(f"{table}_open", table, ["kept_at"], sqlite_where=is_open, postgresql_where=is_open)
+    op.create_table(
+        "read_positions",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("topic_id", sa.String(), nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition"),
+    )
+
+
+def _ending() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("ending", sa.String(length=16), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=False),
+        sa.Column("ended_note", sa.String(), nullable=False),
+    ]
 
 
 def _append_only() -> None:
