@@ -15,6 +15,7 @@ from activities.ports import Book, Notifier, StoredOrder
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState, compose, reason_code
+from orders.state import UNMATCHED
 from workflows import policies, steps
 from workflows.policies import LOCAL_NOTICE_SECONDS, scaled
 from workflows.steps import NotifyRequest, NotifyResult
@@ -146,9 +147,12 @@ def _state(known: Mapping[str, NoticeState], platform: str) -> str:
 def _compose(stored: StoredOrder, result: NoticeResult) -> Notice | None:
     """The notice, from the book alone, so that each attempt sends the same bytes.
 
-    None: the book was rolled back under this run, and knows nothing (any more) of what the notice tells.
+    None: the book was rolled back under this run, and knows nothing (any more) of what the notice tells; or the order
+    is an unmatched payment to be paid back, which no car waits for.
     """
     order, state = stored.order, stored.state
+    if state.carrier_code == UNMATCHED:
+        return None
     at = state.refund_confirmed_at if result == "refunded" else state.carrier_outcome_at
     if at is None or (result == "failed" and not state.refund_sequence):
         return None

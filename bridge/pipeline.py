@@ -21,6 +21,7 @@ from bridge.outages import Outages, Part
 from bridge.patience import Patience
 from bridge.ports import ClaimBook
 from bridge.record_metrics import RecordMetrics, Result
+from orders.arrival import arrival_of
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from orders.record import PoisonRecord, parse
@@ -191,7 +192,8 @@ class Pipeline:
 
     async def _claimed(self, batch: Sequence[Waiting]) -> Sequence[ClaimResult | None]:
         try:
-            return await self._book.claim([entry.order for entry in batch])
+            arrivals = [arrival_of(one.record.partition, one.record.offset, one.record.headers) for one in batch]
+            return await self._book.claim([entry.order for entry in batch], arrivals)
         except ClaimsHeld as held:
             return held.results
 

@@ -26,6 +26,8 @@ FULL_SECONDS: Final = 2.0
 RETRY_FIRST_PAUSE_SECONDS: Final = 0.2
 RETRY_LONGEST_PAUSE_SECONDS: Final = 5.0
 """What is back is noticed within this."""
+KEEPER_LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Between attempts to read unmatched payments and dead letters: nobody waits for them by the second."""
 BUG_PAUSE_SECONDS: Final = 30.0
 """Between attempts at a record that an error of ours holds back."""
 CALL_PERSON_AFTER_SECONDS: Final = 300.0

@@ -11,11 +11,13 @@ from adapters.kafka.assignments import Record
 from adapters.kafka.broker_watch import BrokerWatch
 from adapters.kafka.consumer_loop import ConsumerLoop
 from adapters.kafka.producer import AcknowledgedProducer
+from adapters.kafka.whole_topics import WholeTopics
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from bridge import policies
 from bridge.admission import AdmissionLimit
 from bridge.dead_letters import DeadLetters
+from bridge.keeper import Keeper
 from bridge.outages import Outages, Part
 from bridge.pipeline import Pipeline
 from bridge.starter import Starter
@@ -71,11 +73,20 @@ class Bridge:
         self._outages = Outages(on_away=self._pause, on_back=self._consumer.resume)
         self._producer = AcknowledgedProducer(settings)
         self._admission = AdmissionLimit(book.first_pass_count, self._limit)
+        dead_letters = DeadLetters(settings, self._producer, SystemClock().now)
+        self._keeper = Keeper(
+            reader=WholeTopics(settings, (settings.kafka_unmatched_topic, settings.kafka_dlq_topic)),
+            book=book.kept,
+            dead_letters=dead_letters,
+            unmatched_topic=settings.kafka_unmatched_topic,
+            record_keys=settings.record_keys,
+            metrics=context.metrics,
+        )
         self._pipeline = Pipeline(
             book=book,
             admission=self._admission,
             start=Starter(client, settings.task_queue, cipher.vehicle_hash, time_scale=settings.time_scale).start,
-            dead_letters=DeadLetters(settings, self._producer, SystemClock().now),
+            dead_letters=dead_letters,
             outages=self._outages,
             metrics=context.metrics,
             record_keys=settings.record_keys,
@@ -89,11 +100,13 @@ class Bridge:
         health.require("database", self._check_database)
         health.require("dead_letters", self._check_dead_letters)
         health.name("gate", self._check_admission)
+        health.name("unmatched and dead", self._keeper.check)
         self._consumer.start()
         working = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._broker.run(), name="broker-watch"),
+            asyncio.create_task(self._keeper.run(), name="keeper"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         health.started()

@@ -40,7 +40,8 @@ def _in_clear(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
         for broker in settings.mqtt_brokers:
             if not (broker.tls or is_loopback(broker.host)):
                 yield "mqtt", f"The broker {broker.name} in TOPUP_MQTT_BROKERS", "give an mqtts:// address"
-    if isinstance(settings, KafkaConnection) and _kafka(settings):
+    kafka = settings if isinstance(settings, KafkaConnection) else getattr(settings, "intake", None)
+    if isinstance(kafka, KafkaConnection) and _kafka(kafka):
         yield "kafka", "TOPUP_KAFKA_BOOTSTRAP_SERVERS", "set TOPUP_KAFKA_SECURITY_PROTOCOL=SASL_SSL (or SSL)"
     if isinstance(settings, Database) and _database(settings):
         cure = "add ?sslmode=verify-full&sslrootcert=FILE (or sslmode=require, which trusts any server)"

@@ -5,6 +5,8 @@ A variable that no process reads isn't known: `runtime.settings.load` warns of i
 
 from typing import ClassVar
 
+from pydantic import InstanceOf, field_validator
+
 from adapters.carriers.registry import Carrier, dialect_groups
 from adapters.mqtt.settings import Vehicles
 from adapters.payments.registry import (
@@ -19,6 +21,7 @@ from runtime import values
 from runtime.settings import Environment, Group, ProcessSettings
 from runtime.settings.groups import (
     Admission,
+    Attachments,
     CallbackServer,
     ConsumerGroup,
     Database,
@@ -54,7 +57,23 @@ class _Process(ProcessSettings):
         return scaled_at_real_providers(environment, time_scale)
 
 
-class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Rules):
+class IntakeAccess(UnmatchedTopic, RecordSigning, Attachments):
+    """What it takes to write to Kafka a payment whose callback never came."""
+
+
+class Reconciling(Group):
+    """Where reconciliation puts payments that are in none of the books (contracts §10)."""
+
+    intake: InstanceOf[IntakeAccess] | None
+    """None where Kafka is not configured: such payments then wait for a process that has it."""
+
+    @field_validator("intake", mode="before")
+    @classmethod
+    def _where_kafka_is_configured(cls, environment: Environment) -> IntakeAccess | None:
+        return environment.load(IntakeAccess) if environment.mentions(IntakeAccess) else None
+
+
+class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Rules, Reconciling):
     """`topup worker`."""
 
     process: ClassVar[str] = "worker"
@@ -62,8 +81,8 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
 
     @classmethod
     def groups(cls) -> tuple[type[Group], ...]:
-        """The carrier's and the providers'."""
-        return (*dialect_groups(), *refund_groups())
+        """The carrier's and the providers', and Kafka's."""
+        return (*dialect_groups(), *refund_groups(), IntakeAccess)
 
     def cautions(self) -> list[str]:
         """Also: that the order book came from a backup."""
@@ -76,7 +95,7 @@ class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, V
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Admission, RecordSigning):
+class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
@@ -123,10 +142,33 @@ class RunsSettings(OrdersSettings):
     demands: ClassVar[bool] = False
 
 
-class DlqSettings(_Process, Topics):
+class DlqSettings(_Process, Topics, UnmatchedTopic, Database):
     """`topup dlq`."""
 
     process: ClassVar[str] = "dlq"
+
+
+class ReconcileSettings(_Process, Database, Carrier, Refunds, Reconciling):
+    """`topup reconcile run`."""
+
+    process: ClassVar[str] = "reconcile"
+
+    @classmethod
+    def groups(cls) -> tuple[type[Group], ...]:
+        """The carrier's and the providers', and Kafka's."""
+        return (*dialect_groups(), *refund_groups(), IntakeAccess)
+
+
+class DifferencesSettings(_Process, Database):
+    """`topup reconcile`, where the order book is enough."""
+
+    process: ClassVar[str] = "reconcile"
+
+
+class PaymentsSettings(_Process, OrdersAccess, UnmatchedTopic, RecordSigning, Rules):
+    """`topup payments`."""
+
+    process: ClassVar[str] = "payments"
 
 
 class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
@@ -148,6 +190,8 @@ PROCESSES = (
     SetupSettings,
     OrdersSettings,
     DlqSettings,
+    PaymentsSettings,
+    ReconcileSettings,
     DoctorSettings,
 )
 """As the README lists them."""

@@ -1,48 +1,67 @@
-"""`topup dlq …`: the records that could not become orders, and sending them again."""
+"""`topup dlq …`: the records that could not become orders, each to be ended once by a person."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from console.exits import CommandFailed
+from console.operators import NeededNote, Note, Operator, word
 
 if TYPE_CHECKING:
-    from adapters.kafka.dead_letters import DeadLetter
-    from configuration.processes import DlqSettings
+    from console.letters import Found
+    from console.settings import DlqSettings
 
-app = typer.Typer(help="See dead letters, and send them again.", epilog="Example: topup dlq list", no_args_is_help=True)
+app = typer.Typer(
+    help="See dead letters, and end each: redrive, settled elsewhere, or discarded.",
+    epilog="Example: topup dlq list --open",
+    no_args_is_help=True,
+)
 
 MOST_OF_A_RECORD = 200_000
 """`show --with-value` shows a record of 64 KiB whole, escapes and all."""
 Reason = Literal["invalid", "oversize", "conflict"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Place in the dead-letter topic.")]
+PlacesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...", help="Which; or give --reason.")
+]
+MANY_PER_SECOND = 10.0
+"""Beside the orders of the day, which must not wait for these."""
 
 
-@app.command("list", epilog="Example: topup dlq list --reason conflict --json")
+@app.command("list", epilog="Example: topup dlq list --open --reason conflict --json")
 def list_letters(
     *,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that somebody must still end.")] = False,
     reason: Annotated[Reason | None, typer.Option(help="Only these.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the dead letters: where each came from and why it could not become an order."""
+    """List the dead letters: where each came from, why it could not become an order, and who has ended it."""
     from rich.table import Table  # noqa: PLC0415 - heavy
 
+    from console import letters  # noqa: PLC0415 - heavy
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
-    letters = [letter for letter in _read(_settings()) if reason in (None, letter.ours("reason"))]
+    found = [
+        one
+        for one in _or_sentence(lambda: asyncio.run(letters.found(_settings())))
+        if reason in (None, one.kept.reason) and (one.is_open or not only_open)
+    ]
     if as_json:
-        print_json([_summary(letter) for letter in letters])
+        print_json([one.summary() for one in found])
         return
-    if not letters:
-        out.print("There is no dead letter.")
+    if not found:
+        out.print("No dead letter is open." if only_open else "There is no dead letter.")
         return
-    table = Table("place", "reason", "source", "at", "why", box=None, pad_edge=False)
-    for letter in letters:
-        source = ":".join(letter.source)
-        cells = (letter.ours("reason"), source, letter.ours("at"), letter.ours("error"))
-        table.add_row(_place(letter), *(shown(cell) for cell in cells))  # whoever may write the topic wrote them
+    table = Table("place", "reason", "source", "at", "why", "ended", box=None, pad_edge=False)
+    for one in found:
+        summary = one.summary()
+        source = ":".join(str(summary[name]) for name in ("topic", "partition", "offset"))
+        ended = f"{one.kept.ending} by {one.kept.ended_by}" if one.kept.ending else ""
+        cells = (one.place, one.kept.reason, source, one.kept.dead_at, one.kept.error, ended)
+        table.add_row(*(shown(cell) for cell in cells))  # whoever may write the topic wrote them
     out.print(table)
 
 
@@ -58,13 +77,13 @@ def show(
     """Show one dead letter."""
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
-    letter = _find(_read(_settings()), place)
-    details = _summary(letter)
-    if with_value:
+    one = _at(place)
+    details = one.summary()
+    if with_value and one.letter is not None:
         details |= {
-            "key": _text(letter.key),
-            "value": _text(letter.value),
-            "headers": [[name, _text(value)] for name, value in letter.headers],
+            "key": _text(one.letter.key),
+            "value": _text(one.letter.value),
+            "headers": [[name, _text(value)] for name, value in one.letter.headers],
         }
     if as_json:
         print_json(details)
@@ -73,38 +92,74 @@ def show(
         out.print(f"{name}: {shown(value, MOST_OF_A_RECORD)}", soft_wrap=True)
 
 
-@app.command(epilog="Example: topup dlq redrive 3:17   or: topup dlq redrive --reason invalid")
+@app.command(epilog="Example: topup dlq redrive 3:17   or: topup dlq redrive --reason invalid --note 'bridge mended'")
 def redrive(
-    places: Annotated[
-        list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...", help="Which; or give --reason.")
-    ] = None,
+    places: PlacesArgument = None,
     *,
     reason: Annotated[
-        Reason | None, typer.Option(help="All of this reason; of those that hold the same record, one.")
+        Reason | None, typer.Option(help="All open ones of this reason; of those that hold the same record, one.")
     ] = None,
+    per_second: Annotated[float, typer.Option(min=0.01, max=1000, help="At most so many.")] = MANY_PER_SECOND,
+    note: Note = "asked by hand",
+    operator: Operator = "",
     as_json: Json = False,
 ) -> None:
-    """Send dead letters to the source topic again, as they were; one that is still wrong becomes a new dead letter."""
-    from adapters.kafka.dead_letters import distinct  # noqa: PLC0415 - heavy
-    from adapters.kafka.dead_letters import redrive as send_again  # noqa: PLC0415 - heavy
+    """Send dead letters to the topic they came from again, as they were; each is ended once Kafka has it.
+
+    One that is still wrong becomes a new dead letter, open again; one whose order was accepted meanwhile is a
+    duplicate.
+    """
+    from console import letters  # noqa: PLC0415 - heavy
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
+    said = word(operator, note)
     if bool(places) == bool(reason):
         raise typer.BadParameter(
             "name dead letters (PARTITION:OFFSET, as `topup dlq list` shows them), or give --reason"
         )
     settings = _settings()
-    letters = _read(settings)
-    chosen = [_find(letters, place) for place in places or ()] or distinct(
-        letter for letter in letters if letter.ours("reason") == reason
-    )
-    count = _or_sentence(lambda: send_again(settings, chosen)) if chosen else 0
+    found = _or_sentence(lambda: asyncio.run(letters.found(settings)))
+    chosen = [_pick(found, place) for place in places or ()] or [
+        one for one in found if one.kept.reason == reason and one.is_open
+    ]
+    count = _or_sentence(lambda: asyncio.run(letters.redrive(settings, chosen, per_second, said)))
     if as_json:
         print_json({"redriven": count})
         return
-    for letter in chosen if places else ():
-        out.print(f"{_place(letter)} was {shown(':'.join(letter.source))}, {shown(letter.ours('reason'))}")
-    out.print(f"{count} dead letters were sent to {settings.kafka_topic} again; they stay in the dead-letter topic.")
+    for one in chosen if places else ():
+        source = one.kept.source
+        says = f"{one.place} was {source.topic}:{source.partition}:{source.offset}, {one.kept.reason}"
+        out.print(shown(says))
+    out.print(f"{count} dead letters were sent again; they stay in the dead-letter topic.")
+
+
+@app.command(epilog="Example: topup dlq settle 3:17 --note 'refunded at the merchant platform, no. 4711'")
+def settle(place: PlaceArgument, *, note: NeededNote = "", operator: Operator = "", as_json: Json = False) -> None:
+    """Note that its payment was ended elsewhere: refunded by hand, or delivered by another order."""
+    _end(place, "settled", word(operator, note), as_json=as_json)
+
+
+@app.command(epilog="Example: topup dlq discard 3:17 --note 'a test of the shop, no payment behind it'")
+def discard(place: PlaceArgument, *, note: NeededNote = "", operator: Operator = "", as_json: Json = False) -> None:
+    """Note that no payment is behind it."""
+    _end(place, "discarded", word(operator, note), as_json=as_json)
+
+
+def _end(place: str, ending: Literal["settled", "discarded"], said: dict[str, str], *, as_json: bool) -> None:
+    from console import letters  # noqa: PLC0415 - heavy
+    from console.display import out, print_json  # noqa: PLC0415 - heavy
+
+    one = _at(place)
+    kept = _or_sentence(lambda: asyncio.run(letters.end(_settings(), one, ending, said)))
+    if (kept.ending, kept.ended_by, kept.ended_note) != (ending, said["operator"], said["note"]):
+        raise CommandFailed(
+            f"{place} was {kept.ending} by {kept.ended_by} ({kept.ended_note}) before: it is ended once. "
+            "Nothing was done."
+        )
+    if as_json:
+        print_json({"place": place, "ended": ending})
+    else:
+        out.print(f"{place} is {ending}; it stays in the dead-letter topic.")
 
 
 def _settings() -> "DlqSettings":
@@ -113,10 +168,17 @@ def _settings() -> "DlqSettings":
     return settings_for(DlqSettings)
 
 
-def _read(settings: "DlqSettings") -> "list[DeadLetter]":
-    from adapters.kafka.dead_letters import read_dead_letters  # noqa: PLC0415 - heavy
+def _at(place: str) -> "Found":
+    from console import letters  # noqa: PLC0415 - heavy
 
-    return _or_sentence(lambda: list(read_dead_letters(settings)))
+    return _pick(_or_sentence(lambda: asyncio.run(letters.found(_settings()))), place)
+
+
+def _pick(found: "list[Found]", place: str) -> "Found":
+    for one in found:
+        if place in one.places:
+            return one
+    raise CommandFailed(f"There is no dead letter at {place}; `topup dlq list` shows the places, such as 3:17.")
 
 
 def _or_sentence(work: Callable[[], Any]) -> Any:
@@ -126,31 +188,6 @@ def _or_sentence(work: Callable[[], Any]) -> Any:
         return work()
     except TopUpError as error:
         raise CommandFailed(str(error)) from error
-
-
-def _find(letters: "list[DeadLetter]", place: str) -> "DeadLetter":
-    for letter in letters:
-        if _place(letter) == place:
-            return letter
-    raise CommandFailed(f"There is no dead letter at {place}; `topup dlq list` shows the places, such as 3:17.")
-
-
-def _place(letter: "DeadLetter") -> str:
-    return f"{letter.partition}:{letter.offset}"
-
-
-def _summary(letter: "DeadLetter") -> dict[str, Any]:
-    topic, partition, offset = letter.source
-    return {
-        "place": _place(letter),
-        "reason": letter.ours("reason"),
-        "error": letter.ours("error"),
-        "topic": topic,
-        "partition": partition,
-        "offset": offset,
-        "at": letter.ours("at"),
-        "bytes": len(letter.value or b""),
-    }
 
 
 def _text(value: bytes | None) -> str | None:

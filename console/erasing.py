@@ -34,7 +34,7 @@ async def erase_vehicle(
 
 async def _orders_of(book: OrderBook, vin: str) -> list[str]:
     try:
-        return await book.of_vehicle(vin)
+        return await book.filed_under("vehicle", vin)
     except TopUpError as error:
         raise CommandFailed(str(error)) from error
 

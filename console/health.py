@@ -67,8 +67,7 @@ async def _kafka_steps(settings: DoctorSettings) -> list[Step]:
     first = await ask("kafka", health_kafka.topics)
     if not first.ok:
         return [first]
-    others = (ask("bridge", health_kafka.group), ask("dead letters", health_kafka.dead_letters))
-    return [first, *await asyncio.gather(*others)]
+    return [first, await ask("bridge", health_kafka.group)]
 
 
 async def _world_steps(settings: DoctorSettings) -> list[Step]:
@@ -108,8 +107,20 @@ async def _book_steps(settings: DoctorSettings) -> list[Step]:
             return Step("database", ok=False, says=skewed("The database", seen.clock_ahead_seconds))
         return f"The order book answers, has schema {seen.version}, and its clock agrees with this machine's."
 
+    async def open_letters() -> Says:
+        count = (await book.kept.open_counts()).dead_letters
+        return _count_step("dead letters", count, "`topup dlq list --open`, each may be a paid order")
+
+    async def open_payments() -> Says:
+        count = (await book.kept.open_counts()).unmatched_payments
+        return _count_step("unmatched payments", count, "`topup payments list`, each is somebody's money")
+
     try:
-        return [await _ask("database", look(), database_away)]
+        first = await _ask("database", look(), database_away)
+        if not first.ok:
+            return [first]
+        letters = await _ask("dead letters", open_letters(), database_away)
+        return [first, letters, await _ask("unmatched payments", open_payments(), database_away)]
     finally:
         await book.close()
 

@@ -1,15 +1,12 @@
-"""What `topup doctor` asks Kafka: are the topics right, does a bridge read, how far behind, which dead letters?"""
+"""What `topup doctor` asks Kafka: are the topics right, does a bridge read, how far behind?"""
 
 import contextlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from kafka.errors import CoordinatorNotAvailableError
 
 from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator, reader
-from adapters.kafka.dead_letters import DeadLetter, read_dead_letters
 from adapters.kafka.protocols import Partition
 from adapters.kafka.topics import dead_letter_limit
 from console.display import Step
@@ -17,8 +14,6 @@ from runtime.settings.groups import ConsumerGroup
 
 READ_MS: Final = 5_000
 _NOBODY: Final[Mapping[str, Any]] = {"group_state": "none", "members": []}
-RECENT: Final = timedelta(days=1)
-"""A dead letter of this age is somebody's work; an older one was looked at, or never will be."""
 
 
 def topics(settings: ConsumerGroup) -> str | Step:
@@ -67,21 +62,6 @@ def group(settings: ConsumerGroup) -> str | Step:
     return f"{len(lag)} partitions of {topic} are read by {who}; {behind} records behind."
 
 
-def dead_letters(settings: ConsumerGroup) -> str | Step:
-    """How many of each reason, and how many of them are new. Blocks."""
-    letters = list(read_dead_letters(settings))
-    if not letters:
-        return "There is none."
-    unique = {letter.source: letter for letter in letters}.values()  # one may have been sent twice
-    counts = Counter(letter.ours("reason") or "unknown" for letter in unique)
-    says = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
-    recent = sum(_at(letter) > datetime.now(UTC) - RECENT for letter in unique)
-    if recent:
-        sentence = f"{says}; {recent} of them since yesterday, each may be a paid order: see `topup dlq list`."
-        return Step("dead letters", ok=False, says=sentence)
-    return f"{says}, none since yesterday."
-
-
 def _owners(described: Mapping[str, Any], topic: str) -> dict[int, str]:
     """Partition → client and host."""
     owners: dict[int, str] = {}
@@ -107,14 +87,6 @@ def _lag(settings: ConsumerGroup, *, ever_read: bool = True) -> dict[int, int]:
             read_to = firsts[partition] if committed is None else max(committed, firsts[partition])
             lag[partition.partition] = max(ends[partition] - read_to, 0)
         return lag
-
-
-def _at(letter: DeadLetter) -> datetime:
-    try:
-        at = datetime.fromisoformat(letter.ours("at"))
-    except ValueError:
-        return datetime.now(UTC)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _numbers(numbers: list[int]) -> str:

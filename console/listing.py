@@ -6,6 +6,7 @@ from enum import Enum, auto
 from temporalio.client import Client
 
 from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import Personal
 from console import runs
 from console.connecting import order_book, temporal_client
 from console.exits import CommandFailed
@@ -64,10 +65,11 @@ async def stranded(client: Client, book: OrderBook, settings: OrdersAccess) -> l
         raise CommandFailed(str(error)) from error
 
 
-async def of_vehicle(settings: OrdersAccess, vin: str) -> tuple[list[Listed], str]:
-    """The orders of a vehicle, and a sentence on those that only the book has (any more).
+async def find(settings: OrdersAccess, kind: Personal | None, value: str) -> tuple[list[Listed], str]:
+    """The orders of a number (`kind` None) or of a personal value, and sentences on what Temporal doesn't have.
 
-    The book finds them under every configured key, so that a rotation hides none; runs are then looked up by order.
+    The book finds personal values under every configured key, so that a rotation hides none; runs are then looked up
+    by order.
 
     Raises:
         CommandFailed: Temporal or the book doesn't answer.
@@ -76,13 +78,41 @@ async def of_vehicle(settings: OrdersAccess, vin: str) -> tuple[list[Listed], st
     async with order_book(settings) as book:
         assert book is not None, "OrdersSettings has checked it"
         try:
-            order_ids = await book.of_vehicle(vin)
+            if kind is not None:
+                order_ids, remarks = await book.filed_under(kind, *_spellings(kind, value)), list[str]()
+            else:
+                order_ids, remarks = await book.referred_to(value), await _not_orders(book, value)
         except TopUpError as error:
             raise CommandFailed(str(error)) from error
     found = await named(client, order_ids)
     forgotten = [one for one in order_ids if one not in {run.order_id for run in found}]
-    remark = f"Temporal has no run (any more) of {', '.join(forgotten)}: `topup orders show` reads the book."
-    return found, remark if forgotten else ""
+    if forgotten:
+        sentence = f"Temporal has no run (any more) of {', '.join(forgotten)}: `topup orders show` reads the book."
+        remarks = [sentence, *remarks]
+    return found, "\n".join(remarks)
+
+
+async def _not_orders(book: OrderBook, number: str) -> list[str]:
+    """Sentences on the unmatched payments and dead letters of this number."""
+    payments = await book.unmatched.of(number)
+    letters = await book.letters.of(number)
+    return [
+        *(f"Unmatched payment {one.state.payment.name}: `topup payments show` says how it stands." for one in payments),
+        *(f"Dead letter {one.place} names it: `topup dlq show {one.place}` says why it died." for one in letters),
+    ]
+
+
+def _spellings(kind: Personal, value: str) -> tuple[str, ...]:
+    """As people write it, and as a record may have it."""
+    match kind:
+        case "vehicle":
+            return (value.upper(),)
+        case "iccid":  # the last of 20 digits is a check digit, which not everybody writes
+            digits = "".join(filter(str.isdigit, value))
+            return (digits, digits[:19])
+        case "msisdn":  # with and without the country's code
+            digits = "".join(filter(str.isdigit, value))
+            return (digits, f"86{digits}", digits.removeprefix("86"))
 
 
 async def named(client: Client, order_ids: Sequence[str]) -> list[Listed]:

@@ -1,19 +1,20 @@
 """`topup orders …`: what an operator sees of orders and does with them."""
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from console.exits import CommandFailed, Exit
+from console.exits import Exit
+from console.operators import NeededNote, Note, Operator, word
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from adapters.order_book.field_cipher import Personal as FiledUnder
     from console.choosing import Choice
 
 app = typer.Typer(
@@ -26,11 +27,6 @@ OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="Order ID, o
 OrdersArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ORDER]...", help="Order IDs, or workflow IDs (topup/…).")
 ]
-Operator = Annotated[
-    str, typer.Option("--operator", help="Who does this; goes into the audit trail. Default: the login name.")
-]
-Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trail.")]
-NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Query = Annotated[
     str,
@@ -50,6 +46,21 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"
     REFUNDED = "refunded"
+
+
+class Personal(StrEnum):
+    """What of a person an order can be found by."""
+
+    VIN = "vin"
+    ICCID = "iccid"
+    PHONE = "phone"
+
+
+_FILED_UNDER: Final["dict[Personal, FiledUnder]"] = {
+    Personal.VIN: "vehicle",
+    Personal.ICCID: "iccid",
+    Personal.PHONE: "msisdn",
+}
 
 
 @app.command("list", epilog="Example: topup orders list --query 'TopUpStatus = \"refunding\"' --json")
@@ -77,12 +88,43 @@ def list_orders(
 @app.command("of-vehicle", epilog="Example: topup orders of-vehicle < vin.txt")
 def of_vehicle(*, as_json: Json = False) -> None:
     """List a vehicle's orders; the VIN comes on standard input, so that no shell history and no process list has it."""
+    _find("", Personal.VIN, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: topup orders find 4200001923202308213518640001   or: topup orders find --by phone < phone"
+)
+def find(
+    number: Annotated[
+        str,
+        typer.Argument(metavar="[NUMBER]", help="The payment's transaction number, or the merchant's order number."),
+    ] = "",
+    *,
+    by: Annotated[
+        Personal | None, typer.Option(help="Instead of NUMBER: a personal value, read from standard input.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find orders by what a complainant knows; personal values come on standard input, so that no history has them.
+
+    By number, unmatched payments and dead letters are looked through too.
+    """
+    if bool(number) == bool(by):
+        raise typer.BadParameter("give a number, or --by vin, iccid or phone with the value on standard input")
+    _find(number, by, as_json=as_json)
+
+
+def _find(number: str, by: Personal | None, *, as_json: bool) -> None:
     from console import listing, tables  # noqa: PLC0415 - heavy
     from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
 
-    vin = typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()
-    found, remark = asyncio.run(listing.of_vehicle(settings_for(OrdersSettings), vin.strip().upper()))
-    tables.print_orders(found, as_json=as_json, none="This vehicle has no order.", remark=remark)
+    value = number
+    if by is not None:
+        value = typer.prompt(by.name) if sys.stdin.isatty() else sys.stdin.readline()
+    kind = None if by is None else _FILED_UNDER[by]
+    found, remark = asyncio.run(listing.find(settings_for(OrdersSettings), kind, value.strip()))
+    none = "This vehicle has no order." if by is Personal.VIN else "There is no such order."
+    tables.print_orders(found, as_json=as_json, none=none, remark=remark)
 
 
 @app.command(epilog="Example: topup orders show T20230821183406000001 --events")
@@ -115,7 +157,7 @@ def retry(
 ) -> None:
     """Do now what the order waits to do again (update `retry_now`)."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "retry_now", _word(operator, note), as_json=as_json)
+    _update(choice, query, "retry_now", word(operator, note), as_json=as_json)
 
 
 @app.command(
@@ -138,7 +180,7 @@ def resolve(
     the serial is burnt first. refunded: the money went back on another way.
     """
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "resolve", _word(operator, note) | {"outcome": outcome.value}, as_json=as_json)
+    _update(choice, query, "resolve", word(operator, note) | {"outcome": outcome.value}, as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders refund T20230821183406000001 --note "the customer called, ticket 4711"')
@@ -154,7 +196,7 @@ def refund(
 ) -> None:
     """Have an order cancelled at the carrier and then refunded (update `refund_now`); refunds nothing in doubt."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "refund_now", _word(operator, note), as_json=as_json)
+    _update(choice, query, "refund_now", word(operator, note), as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders cancel T20230821183406000001 --note "the customer called"')
@@ -172,8 +214,8 @@ def cancel(
     from console import runs  # noqa: PLC0415 - heavy
 
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    word = _word(operator, note)
-    reason = f"{word['operator']}: {word['note']}"
+    said = word(operator, note)
+    reason = f"{said['operator']}: {said['note']}"
     _act(choice, query, "a cancel", lambda client, order_id: runs.cancel(client, order_id, reason), as_json=as_json)
 
 
@@ -190,7 +232,7 @@ def renotify(
 ) -> None:
     """Publish the notices that a platform has not acknowledged again now (update `renotify`)."""
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
-    _update(choice, query, "renotify", _word(operator, note), as_json=as_json)
+    _update(choice, query, "renotify", word(operator, note), as_json=as_json)
 
 
 @app.command(epilog="Example: topup orders reopen T20230821183406000001   or: topup orders reopen --stranded --dry-run")
@@ -227,9 +269,9 @@ def erase_person(
     from console import erasing  # noqa: PLC0415 - heavy
     from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
 
-    word = _word(operator, note)
+    said = word(operator, note)
     vin = (typer.prompt("VIN") if sys.stdin.isatty() else sys.stdin.readline()).strip().upper()
-    work = erasing.erase_vehicle(settings_for(OrdersSettings), vin, **word, dry_run=dry_run, yes=yes, as_json=as_json)
+    work = erasing.erase_vehicle(settings_for(OrdersSettings), vin, **said, dry_run=dry_run, yes=yes, as_json=as_json)
     raise typer.Exit(asyncio.run(work))
 
 
@@ -250,29 +292,6 @@ def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | N
     from console import choosing  # noqa: PLC0415 - heavy
 
     return choosing.checked(orders, by_search=bool(query), dry_run=dry_run, confirmed=yes)
-
-
-def _word(operator: str, note: str) -> dict[str, str]:
-    """Who and why.
-
-    Raises:
-        CommandFailed: one of them is missing; exit code 2.
-    """
-    operator = operator.strip() or _login_name()
-    if not operator:
-        raise CommandFailed("Say who you are, for example --operator li.", code=Exit.WRONG_USAGE)
-    if not note.strip():
-        raise CommandFailed(
-            'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
-        )
-    return {"operator": operator, "note": note.strip()}
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
-        return ""
 
 
 def _update(choice: "Choice", query: str, name: str, message: dict[str, str], *, as_json: bool) -> None:

@@ -23,7 +23,7 @@ from console.display import Step
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.temporal import check, connect
-from workflows import steps, sweep
+from workflows import reconciliation, steps, sweep
 
 RETENTION: Final = timedelta(days=30)
 """How long Temporal keeps closed runs for operators to look at; the order book, not this, guards against repeats."""
@@ -111,9 +111,12 @@ async def _temporal(settings: SetupSettings, made: list[str]) -> str:
     await check(client)
     made += await _ensure_namespace(client)
     made += await _ensure_search_attributes(client)
-    made += await _ensure_schedule(client, settings)
+    wanted = sweep.schedule(settings.task_queue, settings.time_scale)
+    made += await _ensure_schedule(client, sweep.SCHEDULE_ID, wanted, "the sweep's schedule")
+    wanted = reconciliation.schedule(settings.task_queue)
+    made += await _ensure_schedule(client, reconciliation.SCHEDULE_ID, wanted, "reconciliation's schedule")
     what = f"made {', '.join(made)}" if made else "all was there"
-    return f"Namespace {client.namespace} with its search attributes and the sweep's schedule: {what}."
+    return f"Namespace {client.namespace} with its search attributes and schedules: {what}."
 
 
 async def _ensure_namespace(client: Client) -> list[str]:
@@ -171,22 +174,22 @@ async def _ensure_search_attributes(client: Client) -> list[str]:
     return [f"the search attributes {', '.join(missing)}"] if missing else []
 
 
-async def _ensure_schedule(client: Client, settings: SetupSettings) -> list[str]:
-    """The sweep that finds orders whose run is gone (contracts §3); one with another pace or queue is corrected."""
-    wanted = sweep.schedule(settings.task_queue, settings.time_scale)
+async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule, what: str) -> list[str]:
+    """A schedule (contracts §3, §10); one with another pace or queue is corrected."""
     try:
-        await client.create_schedule(sweep.SCHEDULE_ID, wanted)
+        await client.create_schedule(schedule_id, wanted)
     except ScheduleAlreadyRunningError:
         pass
     else:
-        return ["the sweep's schedule"]
-    handle = client.get_schedule_handle(sweep.SCHEDULE_ID)
+        return [what]
+    handle = client.get_schedule_handle(schedule_id)
     there = (await handle.describe()).schedule
-    same_queue = getattr(there.action, "task_queue", None) == settings.task_queue
-    if same_queue and there.spec.intervals == wanted.spec.intervals:
+    same_queue = getattr(there.action, "task_queue", None) == getattr(wanted.action, "task_queue", None)
+    same_time = (there.spec.intervals, there.spec.time_zone_name) == (wanted.spec.intervals, wanted.spec.time_zone_name)
+    if same_queue and same_time:
         return []
     await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
-    return ["the sweep's schedule anew"]
+    return [f"{what} anew"]
 
 
 def _corrected(there: Schedule, wanted: Schedule) -> Schedule:

@@ -4,12 +4,31 @@ import logging
 import os
 from typing import TypeVar
 
-from configuration.processes import DlqSettings, DoctorSettings, OrdersSettings, RunsSettings, SetupSettings
+from configuration.processes import (
+    DifferencesSettings,
+    DlqSettings,
+    DoctorSettings,
+    OrdersSettings,
+    PaymentsSettings,
+    ReconcileSettings,
+    RunsSettings,
+    SetupSettings,
+)
 from console.exits import CommandFailed, Exit
 from runtime.settings import ProcessSettings, SettingsError, load
 from runtime.telemetry import configure_logging
 
-__all__ = ["DlqSettings", "DoctorSettings", "OrdersSettings", "RunsSettings", "SetupSettings", "settings_for"]
+__all__ = [
+    "DifferencesSettings",
+    "DlqSettings",
+    "DoctorSettings",
+    "OrdersSettings",
+    "PaymentsSettings",
+    "ReconcileSettings",
+    "RunsSettings",
+    "SetupSettings",
+    "settings_for",
+]
 
 S = TypeVar("S", bound=ProcessSettings)
 

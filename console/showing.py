@@ -69,7 +69,10 @@ async def _ask_the_run(settings: OrdersAccess, found: Found) -> None:
     found.run = latest.run if latest else "none"
     if latest is None:
         found.remarks.append(f"Temporal has no run for order {found.order_id}: it has forgotten it, or it never was.")
-    elif latest.run in ("running", "completed"):  # what any other run says of itself is no longer true
+        return
+    started = Event(latest.started_at, "run_started", {"run": latest.run, "by": "Temporal, the latest run"})
+    found.timeline = sorted([*found.timeline, started], key=lambda event: event.at) if found.timeline else []
+    if latest.run in ("running", "completed"):  # what any other run says of itself is no longer true
         found.status = await runs.status(client, found.order_id)
         found.do_now = await runs.details(client, found.order_id) if latest.run == "running" else ""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final, get_args
 
 from adapters.payments.notifications import GENUINE_AND_REFUSED, NotificationRefused
-from gateway.unmatched import UnmatchedReason
 from orders.paid_order import Provider
+from orders.unmatched import UnmatchedReason
 from runtime.metrics import Metrics
 from runtime.telemetry import get_logger
 
@@ -17,7 +17,14 @@ MAX_UNKNOWN_KEYS: Final = 64
 UNPROVEN_IN_A_ROW: Final = 20
 """So many without a genuine one between: the configured keys or the clock may be wrong."""
 
-REASONS: Final = (*get_args(UnmatchedReason), *sorted(GENUINE_AND_REFUSED), "unknown_key", "nothing_proven", "bug")
+REASONS: Final = (
+    *get_args(UnmatchedReason),
+    *sorted(GENUINE_AND_REFUSED),
+    "unknown_key",
+    "nothing_proven",
+    "foreign_refund",
+    "bug",
+)
 
 _log = get_logger("topup.alerts")
 

@@ -22,8 +22,9 @@ from adapters.payments.notifications import (
 from gateway.alerts import CallbackAlerts
 from gateway.intake import Record
 from gateway.server import Request, Response
+from orders.arrival import arrival_headers
 from orders.errors import Unavailable
-from orders.identities import is_order_id, order_ids_of_refund
+from orders.identities import is_order_id, is_our_refund, order_ids_of_refund
 from orders.paid_order import Provider
 from runtime.metrics import Metrics
 from runtime.redaction import redacted
@@ -75,7 +76,8 @@ class Callbacks:
     Args:
         readers: of the configured providers.
         record_of: `gateway.intake.Intake.record_of`.
-        store: writes a record; raises `Unavailable` where it isn't known that all in-sync replicas have it.
+        store: writes a record, with headers that tell its order's trail of the callback; raises `Unavailable` where it
+            isn't known that all in-sync replicas have it.
         prompt: makes the waiting run ask for its refund, of the orders it may be about; returns at once.
         is_open: whether Kafka has been there; before that nothing is acknowledged.
         now: wall-clock time.
@@ -87,7 +89,7 @@ class Callbacks:
         *,
         readers: Mapping[Provider, NotificationReader],
         record_of: Callable[[PaymentNotice], Awaitable[Record]],
-        store: Callable[[Record], Awaitable[None]],
+        store: Callable[[Record, Sequence[tuple[str, bytes]]], Awaitable[None]],
         prompt: Callable[[Sequence[str]], None],
         is_open: Callable[[], bool],
         now: Callable[[], datetime],
@@ -161,20 +163,30 @@ class Callbacks:
         match notice:
             case PaymentNotice():
                 return await self._payment(notice, notification_id)
-            case RefundNotice(refund_number=number):
-                order_ids = order_ids_of_refund(number)
-                self._prompt(order_ids)
-                order_id = order_ids[0] if order_ids else ""
-                return Outcome("refund", stored=True, notification_id=notification_id, order_id=order_id)
+            case RefundNotice():
+                return self._refund(provider, notice, notification_id)
             case OtherNotice():
                 return Outcome("other", stored=True, notification_id=notification_id)
+
+    def _refund(self, provider: Provider, notice: RefundNotice, notification_id: str) -> Outcome:
+        order_ids = order_ids_of_refund(notice.refund_number)
+        self._prompt(order_ids)
+        order_id = order_ids[0] if order_ids else ""
+        if notice.refund_number and notice.out_trade_no and not _is_ours(provider, notice):
+            order_id = notice.out_trade_no if is_order_id(notice.out_trade_no) else ""
+            sentence = (
+                "A refund moved that has none of our numbers: somebody made it elsewhere. See how its order stands "
+                "(`topup orders find`) before anybody pays again."
+            )
+            self._alerts(provider, "foreign_refund", sentence, notification_id=notification_id, order_id=order_id)
+        return Outcome("refund", stored=True, notification_id=notification_id, order_id=order_id)
 
     async def _payment(self, notice: PaymentNotice, notification_id: str) -> Outcome:
         order_id = notice.out_trade_no if is_order_id(notice.out_trade_no) else ""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 record = await self._record_of(notice)
-                await self._store(record)
+                await self._store(record, arrival_headers(notification_id, self._now()))
         except (Unavailable, TimeoutError) as away:  # it may be written all the same: then the resend is a repeat
             return Outcome("refused", False, notification_id, order_id, "unavailable", in_one_line(away))
         if record.unmatched is None:
@@ -182,6 +194,15 @@ class Callbacks:
         sentence = f"A genuine payment can't become an order ({record.unmatched}): `topup payments list` shows it."
         self._alerts(notice.provider, record.unmatched, sentence, notification_id=notification_id, order_id=order_id)
         return Outcome("unmatched", True, notification_id, order_id, record.unmatched, sentence)
+
+
+def _is_ours(provider: Provider, notice: RefundNotice) -> bool:
+    return is_our_refund(
+        notice.refund_number,
+        provider=provider,
+        out_trade_no=notice.out_trade_no,
+        transaction_id=notice.transaction_id,
+    )
 
 
 def _showable(notification_id: str) -> str:

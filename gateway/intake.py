@@ -7,11 +7,12 @@ from typing import Protocol
 
 from adapters.payments.notifications import PaymentNotice
 from gateway.lookup import BackendOrder
-from gateway.unmatched import UnmatchedReason, unmatched_payment
 from orders.attachment import Purchase, read_attachment
 from orders.identities import is_order_id
 from orders.paid_order import SCHEMA
 from orders.record import PoisonRecord, parse
+from orders.unmatched import SCHEMA as UNMATCHED_SCHEMA
+from orders.unmatched import UnmatchedReason
 
 
 class Lookup(Protocol):
@@ -100,4 +101,16 @@ def _paid_order(notice: PaymentNotice, purchase: Purchase) -> Record:
 
 
 def _unmatched(notice: PaymentNotice, reason: UnmatchedReason) -> Record:
-    return Record(notice.out_trade_no.encode(), unmatched_payment(notice, reason), reason)
+    members = {
+        "schema": UNMATCHED_SCHEMA,
+        "provider": notice.provider,
+        "merchant_id": notice.merchant_id,
+        "out_trade_no": notice.out_trade_no,
+        "transaction_id": notice.transaction_id,
+        "amount_fen": notice.amount_fen,
+        "currency": notice.currency,
+        "paid_at": notice.paid_at,
+        "reason": reason,
+    }
+    value = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+    return Record(notice.out_trade_no.encode(), value, reason)

@@ -33,12 +33,14 @@ class Records:
         self._unmatched_topic = unmatched_topic
         self._key = key
 
-    async def store(self, record: Record) -> None:
+    async def store(self, record: Record, arrival: Sequence[tuple[str, bytes]] = ()) -> None:
         """Write one; returns once all in-sync replicas have it. Nothing of the request is carried along but its facts.
+
+        `arrival` (`orders.arrival`) says for the order's trail which callback this was; no key signs it.
 
         Raises:
             Unavailable: that isn't known: have the provider send again.
         """
         topic = self._topic if record.unmatched is None else self._unmatched_topic
-        headers = [] if self._key is None else [(HEADER, sign(self._key, record.key, record.value))]
-        await self._producer.send(topic, key=record.key, value=record.value, headers=headers)
+        mac = [] if self._key is None else [(HEADER, sign(self._key, record.key, record.value))]
+        await self._producer.send(topic, key=record.key, value=record.value, headers=[*mac, *arrival])

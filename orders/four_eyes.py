@@ -7,14 +7,56 @@ signs as another.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from orders.state import OrderState
+
+if TYPE_CHECKING:
+    from dataclasses import Field
 
 STANDS_FOR: Final = timedelta(hours=1)
 """How long a proposal waits for its confirmation (contracts §3). Persons are not scaled."""
 REFUND_NOW: Final = "refund_now"
 """What the update `refund_now` wishes; `resolve` wishes its outcome."""
+
+
+class Proposable(Protocol):
+    """What a proposal stands in: an order's state, or that of an unmatched payment."""
+
+    __dataclass_fields__: ClassVar[dict[str, "Field[Any]"]]
+
+    @property
+    def proposal(self) -> str:
+        """What the first of two persons wishes."""
+        ...
+
+    @property
+    def proposed_by(self) -> str:
+        """Who."""
+        ...
+
+    @property
+    def proposed_at(self) -> datetime | None:
+        """When."""
+        ...
+
+    @property
+    def proposed_note(self) -> str:
+        """Why."""
+        ...
+
+    @property
+    def confirmed_by(self) -> str:
+        """The second person."""
+        ...
+
+    @property
+    def confirmed_note(self) -> str:
+        """The second person's reason."""
+        ...
+
+
+P = TypeVar("P", bound=Proposable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +74,7 @@ class Confirmed:
     proposed_by: str = ""
 
 
-def propose(
-    entry: OrderState, now: datetime, wish: str, operator: str, note: str
-) -> tuple[OrderState, Proposed | Confirmed]:
+def propose(entry: P, now: datetime, wish: str, operator: str, note: str) -> tuple[P, Proposed | Confirmed]:
     """Confirm what another operator has proposed within the hour, or propose it.
 
     The same word of the person who confirmed, once more, is the same confirmation: its answer had got lost.
@@ -50,22 +90,23 @@ def propose(
     return proposed, Proposed(replaced=_replaced(entry, now))
 
 
-def withdraw(entry: OrderState) -> OrderState:
+def withdraw(entry: P) -> P:
     """No proposal any more."""
     return replace(
         entry, proposal="", proposed_by="", proposed_at=None, proposed_note="", confirmed_by="", confirmed_note=""
     )
 
 
-def open_proposal(entry: OrderState, now: datetime) -> str:
+def open_proposal(entry: Proposable, now: datetime) -> str:
     """The open proposal as a clause for people, or `""`: "Ann proposes not_delivered until 2026-11-23 14:05 UTC"."""
-    if entry.proposed_at is None or entry.confirmed_by or entry.outcome is not None:
+    settled = isinstance(entry, OrderState) and entry.outcome is not None
+    if entry.proposed_at is None or entry.confirmed_by or settled:
         return ""
     until = entry.proposed_at + STANDS_FOR
     return "" if now > until else f"{entry.proposed_by} proposes {entry.proposal} until {_to_the_minute(until)}"
 
 
-def _replaced(entry: OrderState, now: datetime) -> str:
+def _replaced(entry: Proposable, now: datetime) -> str:
     if entry.proposed_at is None or entry.confirmed_by:
         return ""
     expired = ", expired" if now > entry.proposed_at + STANDS_FOR else ""

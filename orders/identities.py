@@ -34,6 +34,13 @@ def is_order_id(text: str) -> bool:
     return _ORDER_ID.fullmatch(text) is not None
 
 
+def adopted_order_id(provider: str, out_trade_no: str, transaction_id: str) -> str:
+    """The order ID of an unmatched payment that a person adopts or has refunded (contracts §7)."""
+    if is_order_id(out_trade_no):
+        return out_trade_no
+    return "U" + hashlib.sha256(f"{provider}:{transaction_id}".encode()).hexdigest()[:24]
+
+
 def carrier_serial(order_id: str) -> str:
     """The `externalId` at the carrier, the same on every attempt (contracts §4)."""
     return order_id
@@ -60,11 +67,17 @@ def order_ids_of_refund(refund_number: str) -> tuple[str, ...]:
     return tuple(candidate for candidate in candidates if is_order_id(candidate))
 
 
+def is_our_refund(refund_number: str, *, provider: str, out_trade_no: str, transaction_id: str) -> bool:
+    """Whether we may have sent this refund of this payment: its number is that of the payment's order, any try."""
+    order_id = adopted_order_id(provider, out_trade_no, transaction_id)
+    return order_id in order_ids_of_refund(refund_number)
+
+
 def notice_id(order_id: str, result: NoticeResult) -> str:
     """The CloudEvents `id` of a notice, by which the head unit drops repeats (contracts §6)."""
     return f"{order_id}:{result}"
 
 
-def vehicle_hash(key: bytes, vin: str) -> str:
-    """The keyed hash that stands for a vehicle wherever the VIN must not stand (contracts §3, `TopUpVehicle`)."""
-    return hmac.new(key, vin.encode(), hashlib.sha256).hexdigest()[:32]
+def keyed_hash(key: bytes, value: str) -> str:
+    """The keyed hash that stands for a VIN, ICCID or phone number wherever it must not stand (contracts §3)."""
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32]

@@ -6,12 +6,14 @@
 import hashlib
 import json
 import re
-from datetime import date
+from datetime import date, timedelta, timezone
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMA = "topup.paid-order/1"
+CHINA = timezone(timedelta(hours=8))
+"""The providers' clock; China has had no other offset since 1991."""
 
 OrderId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{6,32}$")]
 Vin = Annotated[str, Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$")]
@@ -25,6 +27,8 @@ Provider = Literal["wechat", "alipay"]
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
+_DAY_NS = 86_400 * 1_000_000_000
+_EAST_OF_GREENWICH_NS = 8 * 3600 * 1_000_000_000
 _MEMBER = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
@@ -51,6 +55,16 @@ def instant_ns(text: str) -> int:
         offset = (int(offset_hours) * 60 + int(offset_minutes)) * 60 * (-1 if sign == "-" else 1)
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - offset
     return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def day_in_china(paid_at: str) -> str:
+    """The day of a `payment.paid_at` on the providers' clock, `YYYY-MM-DD`; the last there is where it is beyond.
+
+    Raises:
+        ValueError: it breaks a rule of `payment.paid_at`.
+    """
+    days = (instant_ns(paid_at) + _EAST_OF_GREENWICH_NS) // _DAY_NS
+    return date.fromordinal(min(max(days + 1, 1), date.max.toordinal())).isoformat()
 
 
 class Vehicle(BaseModel):

@@ -25,7 +25,11 @@ def verify(
     headers: Iterable[tuple[str, bytes | None]],
 ) -> bool:
     """Whether the record has exactly one `topup-mac`, and one of `keys` made it."""
+    mac = mac_of(headers)
+    return mac is not None and any(hmac.compare_digest(mac, sign(key, record_key, value)) for key in keys)
+
+
+def mac_of(headers: Iterable[tuple[str, bytes | None]]) -> bytes | None:
+    """The record's `topup-mac`; None where it has none, or several."""
     macs = [mac or b"" for name, mac in headers if name == HEADER]
-    if len(macs) != 1:
-        return False
-    return any(hmac.compare_digest(macs[0], sign(key, record_key, value)) for key in keys)
+    return macs[0] if len(macs) == 1 else None

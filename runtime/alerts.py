@@ -55,6 +55,11 @@ ALERTS: Final = (
         "Kafka's retention deleted records before they were read: raise it, and find their orders in the provider's"
         " bill",
     ),
+    Alert(
+        "money_differs",
+        "reconciliation found money that left twice, to nobody, or for what was refused",
+        "Money differs",
+    ),
     Alert("log_truncated", "Kafka's log ends before what was read last; it is read anew, nothing starts twice"),
     Alert("bug", "a record can't be brought on its way and is tried again: report the line"),
 )

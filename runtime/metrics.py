@@ -75,6 +75,21 @@ METRICS: Final = (
         ("result",),
         "refund notices, by what came of telling the order's run: prompted, no_run, unavailable",
     ),
+    Metric("topup_unmatched_payments_open", "gauge", (), "unmatched payments that nobody has ended yet"),
+    Metric("topup_dead_letters_open", "gauge", (), "dead letters that nobody has ended yet"),
+    Metric(
+        "topup_reconcile_differences",
+        "gauge",
+        ("kind",),
+        "differences of money that are open, by kind; each worker says the same, looked at each minute",
+    ),
+    Metric(
+        "topup_reconcile_alerts_total",
+        "counter",
+        ("kind",),
+        "differences that called a person at once, by kind",
+        ("sold_after_refusal", "delivered_and_refunded", "refunded_twice", "refund_missing"),
+    ),
     Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulators import alipay_notices
+from simulators.alipay_bills import AlipayBills
 from simulators.alipay_wire import (
     REFUND,
     AlipayError,
@@ -73,6 +74,9 @@ class Alipay:
         self._notices = NoticeSender(
             self._desk, pace, self._refunds.note, alipay_notices.is_stored, alipay_notices.RESEND_AFTER_SECONDS
         )
+        self._attached: dict[str, str] = {}
+        """What payments carry, by transaction: personal data, so in no book."""
+        self._bills = AlipayBills(keys, self._refunds, self._attached)
         self._told: dict[str, tuple[str, dict[str, str]]] = {}
         """Address and content of each payment's notice; refunds are told to the same address."""
 
@@ -80,6 +84,7 @@ class Alipay:
         """The gateway and the control API."""
         return [
             Route("/gateway.do", self._gateway, methods=["POST"]),
+            *self._bills.routes(),
             *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
             *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
         ]
@@ -96,6 +101,8 @@ class Alipay:
 
     def _tell_of_payment(self, payment: Payment, asked: PayRequest) -> None:
         paid_at = asked.paid_at or rfc3339(now_utc())
+        if asked.attach is not None:
+            self._attached[payment.transaction_id] = asked.attach
         members = alipay_notices.payment_members(payment, self._keys, paid_at=paid_at, attach=asked.attach)
         self._told[payment.transaction_id] = asked.notify_url, members
         self._send(payment, asked.notify_url, members, [payment.out_trade_no])
@@ -124,6 +131,8 @@ class Alipay:
             form = read_form(body, request.scope["query_string"])
             method = form.get("method", "")
             verify_form(self._keys, form)
+            if method in self._bills.methods:
+                return signed_answer(self._keys, method, inner_text(self._bills.answer(request, method, form)))
             asked = read_request(form)
             payment = self._payment(asked)
         except AlipayError as error:

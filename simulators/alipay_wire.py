@@ -23,6 +23,8 @@ from simulators.wire import Json, parse_json
 REFUND = "alipay.trade.refund"
 REFUND_QUERY = "alipay.trade.fastpay.refund.query"
 METHODS = (REFUND, REFUND_QUERY)
+BILL_URL = "alipay.data.dataservice.bill.downloadurl.query"
+TRADE_QUERY = "alipay.trade.query"
 
 CHINA = timezone(timedelta(hours=8))
 YUAN = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
@@ -188,5 +190,5 @@ def inner_text(content: object) -> str:
 
 
 def _answer(method: str, inner: str, sign_member: str) -> Response:
-    name = method.replace(".", "_") + "_response" if method in METHODS else "error_response"
+    name = method.replace(".", "_") + "_response" if method in (*METHODS, BILL_URL, TRADE_QUERY) else "error_response"
     return Response(f'{{"{name}":{inner}{sign_member}}}'.encode(), media_type="application/json;charset=utf-8")

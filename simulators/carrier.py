@@ -21,6 +21,7 @@ from simulators.carrier_orders import (
     Order,
     Proposal,
 )
+from simulators.carrier_statement import Statements
 from simulators.carrier_wire import (
     BASE_PATH,
     EXTERNAL_ID,
@@ -52,6 +53,7 @@ class Carrier:
         self._desk = carrier_fault_desk()
         self._timers = Timers(book)
         self._orders = CarrierOrders(book, pace.time_scale, self._set_timer)
+        self._statements = Statements(self._orders)
         self._flat = FlatInterface(book, pace, self._desk, self._is_authorized)
 
     def routes(self) -> list[Route]:
@@ -62,6 +64,7 @@ class Carrier:
             Route(f"{BASE_PATH}/productOrder/{{id}}", self._get_by_id, methods=["GET"]),
             Route(f"{BASE_PATH}/cancelProductOrder", self._cancel, methods=["POST"]),
             *self._flat.routes(),
+            *self._statements.routes(),
             *ControlApi(self.book, self._desk, lambda: {**self._orders.summary(), **self._flat.summary()}).routes(),
         ]
 
@@ -112,6 +115,8 @@ class Carrier:
         external_id = request.query_params.get("externalId", "")
         if (refusal := self._unauthorized(request)) is not None:
             return await self._said(refusal)
+        if "completionDate.gte" in request.query_params:
+            return self._statements.page(request)
         if not external_id:
             return await self._said(tmf_error(HTTPStatus.BAD_REQUEST, "NO_EXTERNAL_ID", "ask with ?externalId=…"))
 

@@ -113,6 +113,10 @@ class CarrierOrders:
         """Orders that will change by themselves."""
         return [order for order in self._orders.values() if order.next_change]
 
+    def ended(self) -> list[Order]:
+        """Every order in a final state: what a statement is made of."""
+        return [order for order in self._orders.values() if order.ended_at is not None]
+
     def note(self, kind: str, external_id: str | None, **data: Any) -> int:
         """Book a request or an answer; returns the entry's number."""
         return self._record(kind, external_id=external_id, **data).seq

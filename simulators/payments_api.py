@@ -27,6 +27,7 @@ class PaymentSpec(BaseModel):
     amount_fen: int = Field(ge=1, le=100_000_000)
     out_trade_no: Identifier
     merchant_id: Identifier | None = None
+    paid_at: str | None = None
 
 
 class PayRequest(BaseModel):
@@ -74,7 +75,7 @@ class PaymentsApi:
         transaction_id = asked.transaction_id or f"42{now_utc():%Y%m%d%H%M%S}{secrets.randbelow(10**12):012d}"
         payment = Payment(transaction_id, asked.out_trade_no, asked.amount_fen)
         try:
-            self._refunds.register(payment)
+            self._refunds.register(payment, asked.paid_at)
         except PaymentConflictError as error:
             return problem(HTTPStatus.CONFLICT, str(error))
         await self._book.durable()
@@ -98,7 +99,8 @@ class PaymentsApi:
     async def _register(self, specs: dict[str, PaymentSpec]) -> Response:
         try:
             for transaction_id, spec in specs.items():
-                self._refunds.register(Payment(transaction_id, spec.out_trade_no, spec.amount_fen, spec.merchant_id))
+                payment = Payment(transaction_id, spec.out_trade_no, spec.amount_fen, spec.merchant_id)
+                self._refunds.register(payment, spec.paid_at)
         except PaymentConflictError as error:
             return problem(HTTPStatus.CONFLICT, str(error))
         finally:

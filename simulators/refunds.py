@@ -85,6 +85,7 @@ class Account:
     """One payment with all that was asked and moved."""
 
     payment: Payment
+    paid_at: str
     requests: int = 0
     queries: int = 0
     refund_keys: list[str] = field(default_factory=list[str])
@@ -122,8 +123,8 @@ class Refunds:
         for entry in book.replay():
             self._apply(entry)
 
-    def register(self, payment: Payment) -> None:
-        """Know a payment.
+    def register(self, payment: Payment, paid_at: str | None = None) -> None:
+        """Know a payment; it was made now, if nothing else is said (RFC 3339).
 
         Raises:
             PaymentConflictError: the transaction or the out_trade_no is known with other facts.
@@ -141,6 +142,7 @@ class Refunds:
             out_trade_no=payment.out_trade_no,
             amount_fen=payment.amount_fen,
             merchant_id=payment.merchant_id,
+            **({} if paid_at is None else {"paid_at": paid_at}),
         )
 
     def find_payment(self, transaction_id: str | None, out_trade_no: str | None) -> Payment | None:
@@ -235,6 +237,14 @@ class Refunds:
         self._end(refund, SUCCESS)
         return True
 
+    def accounts(self) -> list[tuple[Account, list[Refund]]]:
+        """Every payment with its refunds: what a bill is made of."""
+        return [(account, self._of(account.refund_keys)) for account in self._accounts.values()]
+
+    def account(self, transaction_id: str) -> Account | None:
+        """A payment with all that was asked."""
+        return self._accounts.get(transaction_id)
+
     def summary(self) -> dict[str, dict[str, object]]:
         """Per transaction: what was paid, asked and refunded."""
         return {
@@ -280,7 +290,7 @@ class Refunds:
         account = self._accounts.get(data.get("transaction_id", ""))
         if entry.kind == "paid":
             payment = Payment(data["transaction_id"], data["out_trade_no"], data["amount_fen"], data["merchant_id"])
-            self._accounts[payment.transaction_id] = Account(payment)
+            self._accounts[payment.transaction_id] = Account(payment, data.get("paid_at") or entry.at)
             self._by_out_trade_no[payment.out_trade_no] = payment.transaction_id
         elif account is None:
             return

@@ -25,6 +25,7 @@ from simulators.payment_faults import (
 from simulators.payments_api import PaymentsApi, PayRequest
 from simulators.refunds import Payment, Refund, RefundRefusedError, RefundRequest, Refunds
 from simulators.timers import Timers
+from simulators.wechat_bills import WechatBills
 from simulators.wechat_signing import SignError, signature_headers, verify_request
 from simulators.wechat_wire import (
     REFUSED,
@@ -64,15 +65,18 @@ class Wechat:
             on_change_due=self._set_timer,
             on_end=self._on_end,
         )
+        self._attached: dict[str, str] = {}
+        """What payments carry, by transaction: personal data, so in no book."""
         self._notices = NoticeSender(
             self._desk, pace, self._refunds.note, wechat_notices.is_stored, wechat_notices.RESEND_AFTER_SECONDS
         )
 
     def routes(self) -> list[Route]:
-        """Refund, refund query and the control API."""
+        """Refund, refund query, bill, payment query and the control API."""
         return [
             Route(REFUNDS_PATH, self._refund, methods=["POST"]),
             Route(f"{REFUNDS_PATH}/{{refund_no}}", self._query, methods=["GET"]),
+            *WechatBills(self._keys, self._refunds, self._attached).routes(),
             *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
             *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
         ]
@@ -106,6 +110,8 @@ class Wechat:
 
     def _tell_of_payment(self, payment: Payment, asked: PayRequest) -> None:
         paid_at = asked.paid_at or china_time(rfc3339(now_utc()))
+        if asked.attach is not None:
+            self._attached[payment.transaction_id] = asked.attach
         content = wechat_notices.payment_content(payment, self._keys, paid_at=paid_at, attach=asked.attach)
         make = wechat_notices.notice(self._keys, content, event_type="TRANSACTION.SUCCESS", original_type="transaction")
         names = [payment.out_trade_no]

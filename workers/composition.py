@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities.context import Alert
 from activities.notifying import NotifyingActivities
 from activities.order_desk import OrderDesk
+from activities.reconciling import ReconcilingActivities
 from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
@@ -20,15 +21,18 @@ from adapters.mqtt.broker import MqttLimits
 from adapters.mqtt.notifier import MqttNotifier
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.reconciling import ReconciliationBook
 from configuration.processes import WorkerSettings
 from orders.state import CarrierTimes
 from runtime.clock import SystemClock
+from workers.reconciling import open_reconciliation
 from workflows import policies
 from workflows.policies import scaled
+from workflows.reconciliation import TopUpReconciliation
 from workflows.sweep import TopUpSweep
 from workflows.top_up_order import TopUpOrder
 
-WORKFLOWS: tuple[type, ...] = (TopUpOrder, TopUpSweep)
+WORKFLOWS: tuple[type, ...] = (TopUpOrder, TopUpSweep, TopUpReconciliation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Dependencies:
     activities: Sequence[Callable[..., Any]]
     notices: Sequence[Callable[..., Any]]
     """What runs on the notices' own queue as well."""
+    differences: ReconciliationBook
+    """The differences of money that are open."""
 
 
 @asynccontextmanager
@@ -80,13 +86,22 @@ async def open_dependencies(
         refunding = RefundingActivities(providers, desk)
         notifying = NotifyingActivities(notifier, book, alert, scale, waiting_most=waiting_most(settings))
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
+        differences = book.reconciliation()
+        reconciling = ReconcilingActivities(
+            lambda: open_reconciliation(settings, book, clock, alert), differences, clock
+        )
         yield Dependencies(
             book=book,
+            differences=differences,
             notifier=notifier,
             telecom=telecom,
             endpoints={"carrier": Endpoint(settings.carrier.url, carrier.health)}
             | {name: Endpoint(settings.payments[name].url, one.health) for name, one in providers.items()},
-            activities=activities_of(telecom, recording, refunding, notifying, reopening),
+            activities=(
+                *activities_of(telecom, recording, refunding, notifying, reopening),
+                reconciling.find_days_to_reconcile,
+                reconciling.reconcile_day,
+            ),
             notices=(notifying.notify_vehicle,),
         )
 

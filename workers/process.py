@@ -11,10 +11,10 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from configuration.processes import WorkerSettings
-from runtime.alerts import Alerts
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
 from workers.composition import WORKFLOWS, Dependencies, open_dependencies
+from workers.differences import CountingDifferences, count_differences
 from workers.measuring import MeasuringInterceptor, is_unexpected
 from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
@@ -34,10 +34,11 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
     async with open_dependencies(
-        context.settings, lambda: client, Alerts(context.metrics.counter("topup_alerts_total"))
+        context.settings, lambda: client, CountingDifferences(context.metrics)
     ) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         watch(context, client, dependencies)
+        counting = asyncio.create_task(count_differences(dependencies.differences, context.metrics))
         workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
         running = [asyncio.create_task(worker.run()) for worker in workers]
         context.health.started()
@@ -46,6 +47,7 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
         for task in running:
             if task.done():
                 task.result()  # a worker ends by itself only by raising
+        counting.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await dependencies.telecom.drain()
     return 0

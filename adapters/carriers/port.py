@@ -1,12 +1,13 @@
 """A dialect's client as the composition root holds it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from adapters.http import EndpointHealth
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
+from reconciliation.evidence import Sale
 
 
 class CarrierClient(Protocol):
@@ -31,4 +32,12 @@ class CarrierClient(Protocol):
 
     async def cancel(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt:
         """Burn the serial."""
+        ...
+
+
+class StatementClient(Protocol):
+    """What can be asked for the carrier's statement (`reconciliation.ports.Statements`)."""
+
+    def read(self, day: str) -> AsyncIterator[Sequence[Sale]]:
+        """The final states of a day, some at a time."""
         ...

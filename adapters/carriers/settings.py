@@ -8,7 +8,7 @@ from runtime import values
 from runtime.settings import Group, parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
-    from adapters.carriers.port import CarrierClient
+    from adapters.carriers.port import CarrierClient, StatementClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +52,11 @@ class CarrierAccess(Group):
             ValueError: the address or the token can't be one.
         """
         raise NotImplementedError(f"{type(self).__name__} opens no client")
+
+    def open_statements(self) -> "AbstractAsyncContextManager[StatementClient] | None":
+        """Who reads its statement, closed at the end; None where the dialect has none that can be matched by order.
+
+        Raises:
+            ValueError: the address or the token can't be one.
+        """
+        return None

@@ -1,7 +1,9 @@
 """The dead-letter topic as operators see it (contracts §2): reading it, and sending records again as they were."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -10,12 +12,15 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from adapters.kafka import limits
 from adapters.kafka.clients import as_sent, reader, writer
 from adapters.kafka.protocols import Consumer, Headers, Message, Partition, Producer
+from orders.dead_letter import KeptLetter, Source, names_in
 from orders.errors import Unavailable
-from runtime.settings.groups import KafkaConnection, Topics
+from runtime.settings.groups import KafkaConnection, Topics, UnmatchedTopic
 from runtime.waiting import in_one_line
 
 PREFIX: Final = "topup-dlq-"
 """Of the names of a dead letter's own headers."""
+
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 T = TypeVar("T")
 
@@ -51,9 +56,22 @@ class DeadLetter:
         return self.key, self.value, tuple(original_headers(self.headers))
 
 
-def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """One of each record: one that was sent again and is still wrong has a second dead letter by now."""
-    return list({letter.record: letter for letter in letters}.values())
+def kept_letter(letter: DeadLetter) -> KeptLetter:
+    """What the order book keeps of it. One without a readable source counts as its own."""
+    numbers = [letter.ours(name) for name in ("partition", "offset", "timestamp")]
+    place = f"{letter.partition}:{letter.offset}"
+    if all(_NUMBER.fullmatch(number) for number in numbers):
+        source = Source(letter.ours("topic").replace("\x00", ""), *(int(number) for number in numbers))
+    else:
+        source = Source("", letter.partition, letter.offset, 0)
+    return KeptLetter(
+        source=source,
+        place=place,
+        reason=letter.ours("reason") or "unknown",
+        error=letter.ours("error"),
+        dead_at=letter.ours("at"),
+        names=names_in(letter.value),
+    )
 
 
 def read_dead_letters(
@@ -102,42 +120,53 @@ def _letter(message: Message) -> DeadLetter:
 
 
 def redrive(
-    settings: Topics,
+    settings: UnmatchedTopic,
     letters: Sequence[DeadLetter],
     *,
+    per_second: float,
+    sent: Callable[[DeadLetter], None],
     make_producer: Callable[[KafkaConnection], Producer] = writer,
+    pause: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Send dead letters to the source topic again, as the originals were; how many. Blocks until acknowledged.
+    """Send dead letters to the topic that they came from again, as the originals were; how many. Blocks.
 
     A letter that is still poison becomes a new dead letter; one whose order was accepted meanwhile is a duplicate.
 
+    Args:
+        settings: Kafka and its topics; a letter of another topic goes to that of the paid orders.
+        letters: are sent in this order.
+        per_second: at most so many.
+        sent: told of each once all in-sync replicas have it.
+        make_producer: connects; tests pass their own.
+        pause: waits; tests pass their own.
+
     Raises:
-        Unavailable: some were not acknowledged; sending all of them again does no harm.
+        Unavailable: one was not acknowledged; sending all of them again does no harm.
     """
     producer = _or_unavailable(settings, lambda: make_producer(settings))
-
-    def send_all() -> int:
-        sent = [
-            producer.send(
-                settings.kafka_topic,
-                value=as_sent(letter.value),
-                key=as_sent(letter.key),
-                headers=original_headers(letter.headers),
-            )
-            for letter in letters
-        ]
-        for future in sent:
-            future.get(limits.ACKNOWLEDGED_SECONDS)
-        return len(sent)
-
     try:
-        return _or_unavailable(settings, send_all)
+        for number, letter in enumerate(letters):
+            if number:
+                pause(1 / per_second)
+            _or_unavailable(settings, lambda one=letter: _send_again(settings, producer, one))
+            sent(letter)
     finally:
         with contextlib.suppress(KafkaError):
             producer.close(limits.PRODUCER_CLOSE_SECONDS)
+    return len(letters)
 
 
-def _or_unavailable(settings: Topics, work: Callable[[], T]) -> T:
+def _send_again(settings: UnmatchedTopic, producer: Producer, letter: DeadLetter) -> None:
+    theirs = letter.ours("topic") == settings.kafka_unmatched_topic
+    producer.send(
+        settings.kafka_unmatched_topic if theirs else settings.kafka_topic,
+        value=as_sent(letter.value),
+        key=as_sent(letter.key),
+        headers=original_headers(letter.headers),
+    ).get(limits.ACKNOWLEDGED_SECONDS)
+
+
+def _or_unavailable(settings: KafkaConnection, work: Callable[[], T]) -> T:
     try:
         return work()
     except KafkaError as error:

@@ -13,17 +13,24 @@ from adapters.order_book.claims import Claim, ClaimResult, Claims, ClaimsHeld
 from adapters.order_book.decisions import Decision, Decisions
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from adapters.order_book.erasure import Erasure
-from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.field_cipher import FieldCipher, Personal
+from adapters.order_book.kept import Kept
 from adapters.order_book.key_rotation import KeyRotation
+from adapters.order_book.known_payments import KnownPayments
+from adapters.order_book.letters import Letters
 from adapters.order_book.queries import Look, Queries, TrailsRead
 from adapters.order_book.reads import Reads
+from adapters.order_book.reconciling import ReconciliationBook
 from adapters.order_book.rows import ORDERS, Event, StoredOrder, UnknownOrder, Unreadable, Unstorable
 from adapters.order_book.transactions import Transactions
+from adapters.order_book.unmatched import UnmatchedPayments
+from orders.arrival import Arrival
 from orders.clock import Clock
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from orders.paid_order import PaidOrder
 from orders.state import OrderState
+from reconciliation.ports import Known
 
 __all__ = [
     "TRANSACTION_SECONDS",
@@ -59,6 +66,10 @@ class OrderBook:
     Changes and reads that wait while others are under way share a transaction with each other, and none waits for an
     order that somebody else has locked, but that order's own.
 
+    Attributes:
+        unmatched, letters: what became no order and needs a person.
+        kept: how it comes into the book.
+
     Raises (every method):
         Unavailable: the database can't be reached or doesn't answer in time; ask again later. A change may have been
             committed all the same: rules go on from what they find.
@@ -72,6 +83,9 @@ class OrderBook:
         self._decisions = Decisions(self._transaction, cipher, clock)
         self._reads = Reads(self._transaction, cipher)
         self._queries = Queries(self._transaction, cipher, clock)
+        self.unmatched = UnmatchedPayments(self._transaction, cipher, clock)
+        self.letters = Letters(self._transaction, clock)
+        self.kept = Kept(self._transaction, self.unmatched, self.letters)
 
     @classmethod
     def open(cls, database_url: str, cipher: FieldCipher, clock: Clock) -> "OrderBook":
@@ -114,13 +128,15 @@ class OrderBook:
 
     # --- the bridge's questions ---------------------------------------------------------------------------------
 
-    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+    async def claim(self, orders: Sequence[PaidOrder], arrivals: Sequence[Arrival] = ()) -> list[ClaimResult]:
         """Insert or compare, in the given order: of two that conflict the first stands (contracts §1).
+
+        With `arrivals`, one for each, the orders' trails tell of every record.
 
         Raises:
             ClaimsHeld: some are held by another process; the others were claimed.
         """
-        return await self._claims.claim(orders)
+        return await self._claims.claim(orders, arrivals)
 
     async def first_pass_count(self) -> int:
         """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
@@ -204,9 +220,16 @@ class OrderBook:
         """The database's clock and the schema's version, for `topup doctor`."""
         return await self._queries.look()
 
-    async def of_vehicle(self, vin: str) -> list[str]:
-        """The IDs of a vehicle's orders, newest first, whichever key they are filed under."""
-        return await self._queries.of_vehicle(vin)
+    async def filed_under(self, kind: Personal, *values: str) -> list[str]:
+        """The IDs of the orders of a VIN, ICCID or phone number (in any of these spellings), newest first.
+
+        They are found whichever key they are filed under.
+        """
+        return await self._queries.filed_under(kind, *values)
+
+    async def referred_to(self, reference: str) -> list[str]:
+        """The IDs of the orders with this transaction, merchant's order number or order ID, newest first."""
+        return await self._queries.referred_to(reference)
 
     def key_rotation(self) -> KeyRotation:
         """Which keys its columns are encrypted under, and their re-encryption."""
@@ -215,6 +238,10 @@ class OrderBook:
     def erasure(self) -> Erasure:
         """Takes persons out of settled orders."""
         return Erasure(self._transaction, self._clock)
+
+    def reconciliation(self, known: Known | None = None) -> ReconciliationBook:
+        """Bills, statements and differences (contracts §10); `known`: tests pass their own."""
+        return ReconciliationBook(self._transaction, self._clock, known or KnownPayments(self._transaction))
 
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""

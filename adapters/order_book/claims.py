@@ -4,7 +4,7 @@ An order that another process is just claiming, and is slow or frozen over, hold
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,14 +15,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import audit_trail
-from adapters.order_book.decisions import EVENT
+from adapters.order_book.decisions import EVENT, HEAD
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.rows import ORDERS, STATE_COLUMNS
 from adapters.order_book.transactions import RowLocked, Transactions
+from orders.arrival import Arrival, repeated
 from orders.clock import Clock
 from orders.errors import Unavailable
-from orders.paid_order import PaidOrder
+from orders.paid_order import PaidOrder, day_in_china
 from orders.state import OrderState
 
 NO_KEY: Final = (
@@ -44,11 +45,17 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """The claim of one record. `conflict` is a sentence without personal data, else empty."""
+    """The claim of one record.
+
+    Attributes:
+        conflict: a sentence without personal data, else empty.
+        stands: the order that it conflicts with.
+    """
 
     order_id: str
     outcome: Claim
     conflict: str = ""
+    stands: str = ""
 
 
 class ClaimsHeld(Unavailable):
@@ -82,10 +89,11 @@ class Known:
             digest, settled = there
             if digest == order.content_digest():
                 return ClaimResult(order.order_id, Claim.SETTLED if settled else Claim.UNSETTLED)
-            other = "An order with this order_id and other content was accepted before."
-            return ClaimResult(order.order_id, Claim.CONFLICT, NO_KEY if digest is None else other)
-        other = self.payments.get(_payment(order), "another order")
-        return ClaimResult(order.order_id, Claim.CONFLICT, f"This payment was accepted before, for order {other}.")
+            why = NO_KEY if digest is None else "An order with this order_id and other content was accepted before."
+            return ClaimResult(order.order_id, Claim.CONFLICT, why, order.order_id)
+        other = self.payments.get(_payment(order), "")
+        why = f"This payment was accepted before, for order {other or 'another order'}."
+        return ClaimResult(order.order_id, Claim.CONFLICT, why, other)
 
 
 class Claims:
@@ -98,17 +106,20 @@ class Claims:
         dialect = sqlite if transactions.sqlite else postgresql
         self._statement = dialect.insert(ORDERS).on_conflict_do_nothing().returning(ORDERS.c.order_id)
 
-    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+    async def claim(self, orders: Sequence[PaidOrder], arrivals: Sequence[Arrival] = ()) -> list[ClaimResult]:
         """Insert or compare, in the given order: of two that conflict the first stands (contracts §1).
+
+        With `arrivals`, one for each, the orders' trails tell of every record, in the same transaction: a batch makes
+        at most one line of each kind for each order.
 
         Raises:
             ClaimsHeld: some are held by another process; the others were claimed.
         """
         ends_at = asyncio.get_running_loop().time() + TRANSACTION_SECONDS - LOCK_SECONDS
         try:
-            return await self._claim(orders)
+            return await self._claim(orders, arrivals)
         except RowLocked:
-            return await self._claim_apart(orders, ends_at)
+            return await self._claim_apart(orders, arrivals, ends_at)
 
     async def first_pass_count(self) -> int:
         """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
@@ -124,7 +135,9 @@ class Claims:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    async def _claim_apart(self, orders: Sequence[PaidOrder], ends_at: float) -> list[ClaimResult]:
+    async def _claim_apart(
+        self, orders: Sequence[PaidOrder], arrivals: Sequence[Arrival], ends_at: float
+    ) -> list[ClaimResult]:
         """Each in a transaction of its own, but for those that may conflict with each other: they keep their order."""
         results: list[ClaimResult | None] = [None] * len(orders)
         places = asyncio.Semaphore(AT_ONCE)
@@ -134,7 +147,8 @@ class Claims:
                 if asyncio.get_running_loop().time() >= ends_at:
                     return
                 try:
-                    claimed = await self._claim([orders[number] for number in numbers])
+                    theirs = [arrivals[number] for number in numbers] if arrivals else ()
+                    claimed = await self._claim([orders[number] for number in numbers], theirs)
                 except RowLocked:
                     return
             for number, result in zip(numbers, claimed, strict=True):
@@ -149,27 +163,24 @@ class Claims:
             raise ClaimsHeld(results, orders[results.index(None)].order_id)
         return whole
 
-    async def _claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+    async def _claim(self, orders: Sequence[PaidOrder], arrivals: Sequence[Arrival]) -> list[ClaimResult]:
         if not orders:
             return []
+        came: dict[int, Arrival] = {}
+        for order, arrival in zip(orders, arrivals, strict=bool(arrivals)):
+            came.setdefault(id(order), arrival)
         async with self._transaction(write=True) as connection:
             known = await self._already_there(connection, orders)
             new: set[int] = set()
             while fresh := _first_of_each(orders, known):
-                inserted = await self._insert(connection, fresh)
+                inserted = await self._insert(connection, fresh, came)
                 new |= {id(order) for order in fresh if order.order_id in inserted}
                 if len(inserted) == len(fresh):
                     break
                 # Another bridge was faster with some: what waited behind those in this batch may be free now.
                 known = await self._already_there(connection, orders)
-        results: list[ClaimResult] = []
-        for order in orders:
-            if id(order) in new:
-                new.discard(id(order))  # the same record once more is a duplicate
-                results.append(ClaimResult(order.order_id, Claim.NEW))
-                known.add(order, settled=False)
-            else:
-                results.append(known.compare(order))
+            results = _compared(orders, known, new)
+            await self._note_repeats(connection, results, arrivals)
         return results
 
     async def _already_there(self, connection: AsyncConnection, orders: Sequence[PaidOrder]) -> Known:
@@ -201,40 +212,94 @@ class Claims:
         except WrongKey:
             return None
 
-    async def _insert(self, connection: AsyncConnection, fresh: Sequence[PaidOrder]) -> set[str]:
+    async def _insert(
+        self, connection: AsyncConnection, fresh: Sequence[PaidOrder], came: Mapping[int, Arrival]
+    ) -> set[str]:
         now = self._clock.now()
-        rows = [self.values(order, now) for order in sorted(fresh, key=lambda order: order.order_id)]
+        rows = [
+            order_values(order, _new(order, now), self._cipher, _arrived(order, came))
+            for order in sorted(fresh, key=lambda order: order.order_id)
+        ]
         result: CursorResult[Any] = await connection.execute(self._statement, rows)
         inserted = {str(row[0]) for row in result}
         if inserted:
             events: list[dict[str, Any]] = [
-                audit_trail.line(audit_trail.BEGINNING, name, now, "claimed", {}) for name in inserted
+                audit_trail.line(audit_trail.BEGINNING, order.order_id, now, "claimed", _arrived(order, came))
+                for order in fresh
+                if order.order_id in inserted
             ]
             await connection.execute(EVENT, events)
         return inserted
 
-    def values(self, order: PaidOrder, now: datetime) -> dict[str, Any]:
-        """A new order's row."""
-        payment = order.payment
-        vehicle = order.vehicle.model_dump_json(exclude_none=True).encode()
-        state = OrderState(order_id=order.order_id, claimed_at=now)
-        return {
-            **{name: getattr(state, name) for name in STATE_COLUMNS},
-            "content_digest": self._cipher.encrypt(
-                bytes.fromhex(order.content_digest()), bound_to=(order.order_id, "content_digest")
-            ),
-            "package_id": order.package_id,
-            "amount_fen": order.amount_fen,
-            "currency": order.currency,
-            "provider": payment.provider,
-            "merchant_id": payment.merchant_id,
-            "out_trade_no": payment.out_trade_no,
-            "transaction_id": payment.transaction_id,
-            "paid_at": payment.paid_at,
-            "vehicle": self._cipher.encrypt(vehicle, bound_to=(order.order_id, "vehicle")),
-            "vehicle_hash": self._cipher.vehicle_hash(order.vehicle.vin),
-            "trail": audit_trail.link(audit_trail.BEGINNING, order.order_id, now, "claimed", {}),
-        }
+    async def _note_repeats(
+        self, connection: AsyncConnection, results: Sequence[ClaimResult], arrivals: Sequence[Arrival]
+    ) -> None:
+        """A line for each order that came again or was contradicted, however often it was in this batch."""
+        of: dict[str, dict[str, list[Arrival]]] = {}
+        for result, arrival in zip(results, arrivals, strict=bool(arrivals)):
+            if result.outcome is Claim.CONFLICT and result.stands:
+                of.setdefault(result.stands, {}).setdefault("conflict", []).append(arrival)
+            elif result.outcome in (Claim.UNSETTLED, Claim.SETTLED):
+                of.setdefault(result.order_id, {}).setdefault("duplicate", []).append(arrival)
+        if not of:
+            return
+        heads = select(ORDERS.c.order_id, ORDERS.c.trail).where(ORDERS.c.order_id.in_(sorted(of)))
+        rows = (await connection.execute(heads.order_by(ORDERS.c.order_id).with_for_update())).all()
+        now, lines = self._clock.now(), list[dict[str, Any]]()
+        for row in rows:
+            head: str = row.trail
+            for kind, came in of[row.order_id].items():
+                line = audit_trail.line(head, row.order_id, now, kind, repeated(came))
+                head = line["hash"]
+                lines.append(line)
+            await connection.execute(HEAD, {"of_order": row.order_id, "head": head})
+        await connection.execute(EVENT, lines)
+
+
+def _new(order: PaidOrder, now: datetime) -> OrderState:
+    return OrderState(order_id=order.order_id, claimed_at=now)
+
+
+def _arrived(order: PaidOrder, came: Mapping[int, Arrival]) -> dict[str, Any]:
+    return came[id(order)].detail() if came else {}
+
+
+def order_values(
+    order: PaidOrder, state: OrderState, cipher: FieldCipher, claimed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """An order's row as it is inserted, with the head of its trail, whose first line says `claimed`."""
+    name = order.order_id
+    payment = order.payment
+    vehicle = order.vehicle.model_dump(exclude_none=True)
+    encoded = order.vehicle.model_dump_json(exclude_none=True).encode()
+    return {
+        **{name: getattr(state, name) for name in STATE_COLUMNS},
+        "content_digest": cipher.encrypt(bytes.fromhex(order.content_digest()), bound_to=(name, "content_digest")),
+        "package_id": order.package_id,
+        "amount_fen": order.amount_fen,
+        "currency": order.currency,
+        "provider": payment.provider,
+        "merchant_id": payment.merchant_id,
+        "out_trade_no": payment.out_trade_no,
+        "transaction_id": payment.transaction_id,
+        "paid_at": payment.paid_at,
+        "paid_on": day_in_china(payment.paid_at),
+        "vehicle": cipher.encrypt(encoded, bound_to=(name, "vehicle")),
+        **cipher.file_under(vehicle),
+        "trail": audit_trail.link(audit_trail.BEGINNING, name, state.claimed_at, "claimed", claimed),
+    }
+
+
+def _compared(orders: Sequence[PaidOrder], known: Known, new: set[int]) -> list[ClaimResult]:
+    results: list[ClaimResult] = []
+    for order in orders:
+        if id(order) in new:
+            new.discard(id(order))  # the same record once more is a duplicate
+            results.append(ClaimResult(order.order_id, Claim.NEW))
+            known.add(order, settled=False)
+        else:
+            results.append(known.compare(order))
+    return results
 
 
 def _payment(order: PaidOrder) -> tuple[str, str]:

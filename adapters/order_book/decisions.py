@@ -38,7 +38,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.1
 # prepared, and PostgreSQL itself sees which indexes need nothing.
 EVENT = insert(EVENTS).inline()
 _CHANGE = update(ORDERS).where(ORDERS.c.order_id == bindparam("of_order"))
-_HEAD = _CHANGE.values(trail=bindparam("head"))
+HEAD = _CHANGE.values(trail=bindparam("head"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Decisions:
             if changes := kept.changes():
                 await connection.execute(_CHANGE, changes)
             if heads := kept.new_heads():
-                await connection.execute(_HEAD, heads)
+                await connection.execute(HEAD, heads)
             if kept.notices:
                 await connection.execute(self._notice, kept.notices)
             if kept.lines:

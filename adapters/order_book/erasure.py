@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import bindparam, insert, select, update
 
 from adapters.order_book import audit_trail
-from adapters.order_book.rows import ERASED, EVENTS, NOTICES, ORDERS
+from adapters.order_book.rows import ERASED, EVENTS, NO_HASHES, NOTICES, ORDERS
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
 
@@ -45,7 +45,7 @@ class Erasure:
             line = audit_trail.line(
                 row.trail, order_id, self._clock.now(), "person_erased", {"operator": operator, "note": note}
             )
-            erased = {"of_order": order_id, "vehicle": ERASED, "vehicle_hash": "", "body": None, "trail": line["hash"]}
+            erased = {"of_order": order_id, "vehicle": ERASED, **NO_HASHES, "body": None, "trail": line["hash"]}
             await connection.execute(_ERASE, erased)
             await connection.execute(insert(EVENTS), line)
         return ""

@@ -4,9 +4,9 @@ Each value carries the ID of its key, so that keys can be rotated while orders r
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal, get_args
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,15 +22,19 @@ KEY_ID_BYTES: Final = 4
 _NONCE_BYTES = 12
 
 
+Personal = Literal["vehicle", "iccid", "msisdn"]
+"""What is filed under a keyed hash: the VIN, the SIM card's number, the phone number."""
+
+
 class WrongKey(TopUpError):
     """A stored value was encrypted under a key that isn't configured."""
 
 
 class FieldCipher:
-    """Encrypts and decrypts columns, and makes the keyed hash of a VIN.
+    """Encrypts and decrypts columns, and makes keyed hashes of what people are looked up by.
 
     Args:
-        pii_keys: 32 bytes each; the first encrypts, every one decrypts. The keyed hash uses the first.
+        pii_keys: 32 bytes each; the first encrypts, every one decrypts. New hashes use the first.
 
     Attributes:
         current_key_id: of the key that encrypts.
@@ -42,7 +46,9 @@ class FieldCipher:
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self.key_ids = tuple(self._ciphers)
         self.current_key_id = self.key_ids[0]
-        self._hash_keys = [_derive(key, b"topup/vehicle-hash/1") for key in pii_keys]
+        self._hash_keys = {
+            kind: [_derive(key, f"topup/{kind}-hash/1".encode()) for key in pii_keys] for kind in get_args(Personal)
+        }
 
     def encrypt(self, plain: bytes, *, bound_to: Sequence[str]) -> bytes:
         """Encrypt; the value decrypts only where it is bound to (order ID, column)."""
@@ -72,11 +78,24 @@ class FieldCipher:
 
     def vehicle_hash(self, vin: str) -> str:
         """What stands for the vehicle in search attributes and logs (contracts §3)."""
-        return identities.vehicle_hash(self._hash_keys[0], vin)
+        return self.keyed_hash("vehicle", vin)
 
-    def vehicle_hashes(self, vin: str) -> tuple[str, ...]:
-        """The hash under every key: what an order of this vehicle may be filed under, before and after a rotation."""
-        return tuple(identities.vehicle_hash(key, vin) for key in self._hash_keys)
+    def keyed_hash(self, kind: Personal, value: str) -> str:
+        """What a value is filed under: by the current key, and by a key of its own for each kind."""
+        return identities.keyed_hash(self._hash_keys[kind][0], value)
+
+    def keyed_hashes(self, kind: Personal, value: str) -> tuple[str, ...]:
+        """The hash under every key: what an order may be filed under, before and after a rotation."""
+        return tuple(identities.keyed_hash(key, value) for key in self._hash_keys[kind])
+
+    def file_under(self, vehicle: Mapping[str, str]) -> dict[str, str]:
+        """The columns by which an order is found again, of its `vin`, `iccid` and (where there is one) `msisdn`."""
+        msisdn = vehicle.get("msisdn")
+        return {
+            "vehicle_hash": self.keyed_hash("vehicle", vehicle["vin"]),
+            "iccid_hash": self.keyed_hash("iccid", vehicle["iccid"]),
+            "msisdn_hash": "" if msisdn is None else self.keyed_hash("msisdn", msisdn),
+        }
 
 
 def key_id_of(stored: bytes) -> bytes:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import tables
 from adapters.order_book.field_cipher import KEY_ID_AT, KEY_ID_BYTES, FieldCipher, WrongKey, key_id_of
-from adapters.order_book.rows import ERASED
+from adapters.order_book.rows import ERASED, NO_HASHES
 
 BATCH_ROWS: Final = 100
 """In one transaction: some 20 ms in which a saga's own change of one of them waits."""
@@ -120,7 +120,7 @@ class KeyRotation:
         return missed
 
     def _change(self, row: Any) -> dict[str, Any]:
-        """Values anew, with their compare; the hash goes with the vehicle's key.
+        """Values anew, with their compare; the hashes go with the vehicle's key.
 
         Raises:
             WrongKey: no configured key opens one of them.
@@ -138,7 +138,7 @@ class KeyRotation:
             "read_vehicle": row.vehicle,
             "read_body": row.body,
             "vehicle": ERASED if erased else self._cipher.encrypt(vehicle, bound_to=bound_vehicle),
-            "vehicle_hash": "" if erased else self._cipher.vehicle_hash(json.loads(vehicle)["vin"]),
+            **(NO_HASHES if erased else self._cipher.file_under(json.loads(vehicle))),
             "body": body,
             "content_digest": self._cipher.encrypt(digest, bound_to=bound_digest),
         }

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 
 from adapters.order_book import audit_trail, migrations
-from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.field_cipher import FieldCipher, Personal
 from adapters.order_book.rows import EVENTS, ORDERS, Event, StoredOrder
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
+from orders.paid_order import Provider
 
 MOST_ORPHANS: Final = 100
 
@@ -96,11 +97,23 @@ class Queries:
         ahead = at - (asked_at + (answered_at - asked_at) / 2)
         return Look(version=found, newest_version=newest, clock_ahead_seconds=ahead.total_seconds())
 
-    async def of_vehicle(self, vin: str) -> list[str]:
-        """The IDs of a vehicle's orders, newest first, whichever key they are filed under."""
-        query = select(ORDERS.c.order_id).where(ORDERS.c.vehicle_hash.in_(self._cipher.vehicle_hashes(vin)))
+    async def filed_under(self, kind: Personal, *values: str) -> list[str]:
+        """The IDs of the orders of a VIN, ICCID or phone number (in any of these spellings), newest first.
+
+        They are found whichever key they are filed under.
+        """
+        hashes = [one for value in values for one in self._cipher.keyed_hashes(kind, value)]
+        return await self._ids(ORDERS.c[f"{kind}_hash"].in_(hashes))
+
+    async def referred_to(self, reference: str) -> list[str]:
+        """The IDs of the orders with this transaction, merchant's order number or order ID, newest first."""
+        by_transaction = and_(ORDERS.c.provider.in_(get_args(Provider)), ORDERS.c.transaction_id == reference)
+        return await self._ids(or_(ORDERS.c.order_id == reference, ORDERS.c.out_trade_no == reference, by_transaction))
+
+    async def _ids(self, where: ColumnElement[bool]) -> list[str]:
+        query = select(ORDERS.c.order_id).where(where).order_by(ORDERS.c.claimed_at.desc())
         async with self._transaction(write=False) as connection:
-            return list((await connection.execute(query.order_by(ORDERS.c.claimed_at.desc()))).scalars())
+            return list((await connection.execute(query)).scalars())
 
     async def counts(self) -> dict[str, int]:
         """How many orders stand where, by status."""

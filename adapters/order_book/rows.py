@@ -15,13 +15,18 @@ from orders.errors import TopUpError
 from orders.paid_order import SCHEMA, PaidOrder
 from orders.state import DERIVED, OrderState
 
-ORDERS, EVENTS, NOTICES = (tables.SQLModel.metadata.tables[name] for name in ("orders", "order_events", "notices"))
+ORDERS, EVENTS, NOTICES, UNMATCHED, LETTERS, POSITIONS = (
+    tables.SQLModel.metadata.tables[name]
+    for name in ("orders", "order_events", "notices", "unmatched_payments", "dead_letters", "read_positions")
+)
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
 STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
 
 
 ERASED: Final = b""
 """A vehicle whose person was erased (`adapters.order_book.erasure`)."""
+NO_HASHES: Final = {"vehicle_hash": "", "iccid_hash": "", "msisdn_hash": ""}
+"""What such an order is filed under: it is found by nothing that is of its person."""
 
 
 class UnknownOrder(TopUpError):

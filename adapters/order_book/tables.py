@@ -1,7 +1,11 @@
-"""The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform."""
+"""The order book's tables: one row per order ID for ever, its events (append-only), its notices per platform.
+
+Beside them what became no order and needs a person: unmatched payments, dead letters, and how far each topic of them
+was read.
+"""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -44,6 +48,11 @@ class OrderRow(SQLModel, table=True):
             postgresql_where=text("outcome IS NULL"),
         ),
         Index("orders_vehicle", "vehicle_hash"),
+        Index("orders_paid_on", "provider", "paid_on", "transaction_id"),
+        Index("orders_settled_at", "outcome", "settled_at", "order_id"),
+        Index("orders_out_trade_no", "out_trade_no"),
+        Index("orders_iccid", "iccid_hash"),
+        Index("orders_msisdn", "msisdn_hash"),
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
@@ -56,8 +65,11 @@ class OrderRow(SQLModel, table=True):
     out_trade_no: str = Field(max_length=64)
     transaction_id: str = Field(max_length=64)
     paid_at: str = Field(max_length=40)
+    paid_on: str = Field(max_length=10)
     vehicle: bytes = Field(sa_type=LargeBinary)
     vehicle_hash: str = Field(max_length=32)
+    iccid_hash: str = Field(max_length=32)
+    msisdn_hash: str = Field(max_length=32)
 
     claimed_at: datetime = Field(sa_type=UtcDateTime)
     status: str = Field(max_length=16)
@@ -138,3 +150,168 @@ class NoticeRow(SQLModel, table=True):
     state: str = Field(max_length=16)
     remark: str
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+class BillRow(SQLModel, table=True):
+    """A provider's bill or the carrier's statement (source `carrier`) of one day in China; whole once, and for ever."""
+
+    __tablename__: ClassVar[Any] = "bills"
+
+    source: str = Field(primary_key=True, max_length=16)
+    day: str = Field(primary_key=True, max_length=10)
+    state: str = Field(max_length=16)
+    token: str = Field(max_length=32)
+    why: str
+    sha256: str = Field(max_length=64)
+    size_bytes: int = Field(sa_type=BigInteger)
+    lines: int
+    payments_fen: int = Field(sa_type=BigInteger)
+    refunds_fen: int = Field(sa_type=BigInteger)
+    judged: bool
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class BillLineRow(SQLModel, table=True):
+    """A line of a bill; counts once the bill is whole. `ended`: how a refund ended, asked of the provider."""
+
+    __tablename__: ClassVar[Any] = "bill_lines"
+    __table_args__: ClassVar[Any] = (
+        Index("bill_lines_payment", "source", "transaction_id"),
+        Index("bill_lines_out_trade_no", "source", "out_trade_no"),
+    )
+
+    source: str = Field(primary_key=True, max_length=16)
+    day: str = Field(primary_key=True, max_length=10)
+    transaction_id: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=8)
+    refund_number: str = Field(primary_key=True, max_length=96)
+    out_trade_no: str = Field(max_length=64)
+    amount_fen: int = Field(sa_type=BigInteger)
+    at: str = Field(max_length=19)
+    ended: str = Field(max_length=8)
+
+
+class StatementLineRow(SQLModel, table=True):
+    """An order in a final state at the carrier; counts once the day's statement is whole."""
+
+    __tablename__: ClassVar[Any] = "statement_lines"
+    __table_args__: ClassVar[Any] = (Index("statement_lines_order", "order_id"),)
+
+    day: str = Field(primary_key=True, max_length=10)
+    order_id: str = Field(primary_key=True, max_length=64)
+    carrier_order_id: str = Field(primary_key=True, max_length=128)
+    state: str = Field(max_length=16)
+
+
+class DifferenceRow(SQLModel, table=True):
+    """A difference of money, by its subject, and how it was closed (contracts §10)."""
+
+    __tablename__: ClassVar[Any] = "differences"
+    __table_args__: ClassVar[Any] = (
+        Index("differences_day", "day", "source"),
+        Index("differences_payment", "source", "transaction_id"),
+        Index("differences_open", "day", sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+    )
+
+    id: str = Field(primary_key=True, max_length=256)
+    kind: str = Field(max_length=32)
+    source: str = Field(max_length=16)
+    day: str = Field(max_length=10)
+    why: str
+    transaction_id: str = Field(max_length=64)
+    order_id: str = Field(max_length=64)
+    book_fen: int | None = Field(default=None, sa_type=BigInteger)
+    outside_fen: int | None = Field(default=None, sa_type=BigInteger)
+    state: str = Field(max_length=16)
+    put_as: str = Field(max_length=16)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    operator: str
+    note: str
+
+
+_OPEN: Final = text("ending = ''")
+
+
+class UnmatchedPaymentRow(SQLModel, table=True):
+    """A genuine payment that became no order by itself: once per payment, for ever, and how a person has ended it."""
+
+    __tablename__: ClassVar[Any] = "unmatched_payments"
+    __table_args__: ClassVar[Any] = (
+        Index(
+            "unmatched_payments_open", "kept_at", sqlite_where=text("ending = ''"), postgresql_where=text("ending = ''")
+        ),
+        Index("unmatched_payments_out_trade_no", "out_trade_no"),
+        Index("unmatched_payments_paid_on", "provider", "paid_on", "transaction_id"),
+    )
+
+    provider: str = Field(primary_key=True, max_length=16)
+    transaction_id: str = Field(primary_key=True, max_length=64)
+    order_id: str = Field(max_length=32)
+    merchant_id: str
+    out_trade_no: str
+    amount_fen: int = Field(sa_type=BigInteger)
+    currency: str
+    paid_at: str = Field(max_length=40)
+    paid_on: str = Field(max_length=10)
+    reason: str = Field(max_length=16)
+    kept_at: datetime = Field(sa_type=UtcDateTime)
+    partition: int
+    offset: int = Field(sa_type=BigInteger)
+    record_value: bytes = Field(sa_type=LargeBinary)
+    record_mac: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+    ending: str = Field(max_length=16)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_by: str
+    ended_note: str
+
+    proposal: str = Field(max_length=16)
+    proposed_by: str
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str
+    confirmed_by: str
+    confirmed_note: str
+
+
+class DeadLetterRow(SQLModel, table=True):
+    """A record that became no order, by where it came from, and how a person has ended it. Its bytes stay in Kafka."""
+
+    __tablename__: ClassVar[Any] = "dead_letters"
+    __table_args__: ClassVar[Any] = (
+        Index("dead_letters_open", "kept_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("dead_letters_payment", "provider", "transaction_id"),
+        Index("dead_letters_paid_on", "provider", "paid_on", "transaction_id"),
+    )
+
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    offset: int = Field(primary_key=True, sa_type=BigInteger)
+    timestamp_ms: int = Field(primary_key=True, sa_type=BigInteger)
+    place: str = Field(max_length=32)
+    reason: str
+    error: str
+    dead_at: str
+    kept_at: datetime = Field(sa_type=UtcDateTime)
+    order_id: str = Field(max_length=32)
+    provider: str = Field(max_length=16)
+    transaction_id: str = Field(max_length=64)
+    amount_fen: int = Field(sa_type=BigInteger)
+    paid_on: str = Field(max_length=10)
+
+    ending: str = Field(max_length=16)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_by: str
+    ended_note: str
+
+
+class ReadPositionRow(SQLModel, table=True):
+    """How far a topic was read into the two tables above; changed with them, so that nothing is missed or skipped."""
+
+    __tablename__: ClassVar[Any] = "read_positions"
+
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    topic_id: str
+    next_offset: int = Field(sa_type=BigInteger)

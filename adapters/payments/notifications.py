@@ -81,10 +81,13 @@ class RefundNotice:
 
     Attributes:
         refund_number: ours where we sent the refund; "" where the notice names none.
+        out_trade_no, transaction_id: of the payment; "" where the notice names none.
     """
 
     notification_id: str
     refund_number: str
+    out_trade_no: str = ""
+    transaction_id: str = ""
     unknown_names: int = 0
 
 

@@ -12,6 +12,7 @@ from runtime.settings import Group, fault_of
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
     from adapters.payments.port import RefundClient
+    from reconciliation.ports import Bills
 
 
 def another_than_ours(private_key: str, info: ValidationInfo) -> str:
@@ -64,3 +65,11 @@ class RefundSettings(ProviderGroup):
             ValueError: an address or a key can't be one.
         """
         raise NotImplementedError(f"{type(self).__name__} opens no client")
+
+    def open_bills(self) -> "AbstractAsyncContextManager[Bills] | None":
+        """Who fetches its bills and asks it for payments, closed at the end; None: it is not reconciled.
+
+        Raises:
+            ValueError: an address or a key can't be one.
+        """
+        return None

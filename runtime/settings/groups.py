@@ -179,8 +179,8 @@ class CallbackServer(Group):
     ] = setting("127.0.0.1", meaning="address that port is opened on", example="127.0.0.1")
 
 
-class Purchases(Group):
-    """How a payment tells what it bought: by the order backend's signed attachment, by asking the backend, or both."""
+class Attachments(Group):
+    """The keys by which the order backend's signed attachments prove what a payment bought."""
 
     attach_key: Annotated[bytes | None, parsed(values.pii_key)] = setting(
         None,
@@ -194,6 +194,16 @@ class Purchases(Group):
         example='"$OLD_ATTACH_KEY"',
         secret=True,
     )
+
+    @property
+    def attach_keys(self) -> tuple[bytes, ...]:
+        """All keys that may have made an attachment."""
+        return (*((self.attach_key,) if self.attach_key is not None else ()), *self.attach_old_keys)
+
+
+class Purchases(Attachments):
+    """How a payment tells what it bought: by the order backend's signed attachment, by asking the backend, or both."""
+
     order_lookup_token: Annotated[str, parsed(values.token)] = setting(
         "", meaning="bearer token at the order backend", example="'the token of the order backend'", secret=True
     )
@@ -202,11 +212,6 @@ class Purchases(Group):
         meaning="order backend, before `/{out_trade_no}`: asked what a payment without an attachment bought",
         example="https://orders.example/paid",
     )
-
-    @property
-    def attach_keys(self) -> tuple[bytes, ...]:
-        """All keys that may have made an attachment."""
-        return (*((self.attach_key,) if self.attach_key is not None else ()), *self.attach_old_keys)
 
     @field_validator("order_lookup_url", mode="after")
     @classmethod

@@ -13,12 +13,12 @@ from sqlalchemy import text
 
 from adapters.order_book import key_rotation
 from adapters.order_book.book import Claim, OrderBook, StoredOrder
-from adapters.order_book.field_cipher import FieldCipher, WrongKey
+from adapters.order_book.field_cipher import FieldCipher, Personal, WrongKey
 from adapters.order_book.key_rotation import Batch
 from orders.errors import Unavailable
 from orders.state import OrderState
 from runtime.clock import SystemClock
-from tests.adapters.book_process import KEY, VIN, open_book, paid_order
+from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, open_book, paid_order
 
 NEW = bytes(range(32, 64))
 ENDS_WITHIN_SECONDS = 60.0
@@ -222,16 +222,21 @@ async def test_without_the_first_step_an_old_process_cannot_read_what_a_new_one_
         _ = (await old.read("T00001")).order
 
 
-async def test_a_vehicles_orders_are_found_before_during_and_after(url: str, old: OrderBook):
+@pytest.mark.parametrize(
+    ("kind", "value", "other"), [("vehicle", VIN, ICCID), ("iccid", ICCID, VIN), ("msisdn", PHONE, ICCID)]
+)
+async def test_orders_are_found_by_what_a_person_knows_before_during_and_after(
+    url: str, old: OrderBook, kind: Personal, value: str, other: str
+):
     await old.claim([paid_order("T00001")])
     async with opened(url, NEW, KEY) as book:
         await book.claim([paid_order("T00002")])
-        assert await book.of_vehicle(VIN) == ["T00002", "T00001"]
+        assert await book.filed_under(kind, value) == ["T00002", "T00001"]
         await rotate(book)
-        assert await book.of_vehicle(VIN) == ["T00002", "T00001"]
-        assert await book.of_vehicle("LSGBC5342AG000002") == []
+        assert await book.filed_under(kind, value) == ["T00002", "T00001"]
+        assert await book.filed_under(kind, other) == []
     async with opened(url, NEW) as book:
-        assert await book.of_vehicle(VIN) == ["T00002", "T00001"]
+        assert await book.filed_under(kind, "", value) == ["T00002", "T00001"]
 
 
 async def test_a_book_of_an_older_version_names_the_command_that_upgrades_it(url: str, old: OrderBook):

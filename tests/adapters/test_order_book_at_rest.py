@@ -156,7 +156,7 @@ async def test_a_person_is_erased_and_the_moneys_trail_and_the_duplicates_stay(u
     )
     assert tuple(row) == (b"", "", None, order.amount_fen, order.payment.transaction_id)
     assert [line.kind for line in await book.events("T00001")][-1] == "person_erased"
-    assert "T00001" not in await book.of_vehicle(VIN)
+    assert "T00001" not in await book.filed_under("vehicle", VIN)
     stored = await book.read("T00001")
     assert stored.state.outcome == "delivered"
     with pytest.raises(PersonErased):

@@ -7,6 +7,7 @@ from adapters.kafka.assignments import Record
 from adapters.kafka.watermark import PartitionAssignment
 from adapters.order_book.book import Claim, ClaimResult
 from adapters.order_book.claims import ClaimsHeld
+from orders.arrival import Arrival
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 
@@ -28,7 +29,8 @@ class FakeBook:
         if self.away:
             raise Unavailable("The order book's database doesn't answer.")
 
-    async def claim(self, orders: Sequence[PaidOrder]) -> list[ClaimResult]:
+    async def claim(self, orders: Sequence[PaidOrder], arrivals: Sequence[Arrival] = ()) -> list[ClaimResult]:
+        assert len(arrivals) == len(orders), "each record has its place in the trail"
         self.calls += 1
         await asyncio.sleep(0)
         self._here()

@@ -104,9 +104,9 @@ def test_the_readme_table_shows_who_reads_what_and_no_process_that_is_not_there(
     }
     assert rows["TOPUP_TIME_SCALE"][2:4] == ["`1`", "all"]
     assert rows["TOPUP_HTTP_PORT"][2:4] == ["8081 worker, 8082 bridge, 8083 gateway", "worker, bridge, gateway"]
-    assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders"]
-    assert rows["TOPUP_WECHAT_MCHID"][2:4] == ["", "worker, gateway"]
-    assert rows["TOPUP_CARRIER_LONGEST_LATENCY_SECONDS"][2:4] == ["`60`", "worker"]
+    assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders, dlq, payments, reconcile"]
+    assert rows["TOPUP_WECHAT_MCHID"][2:4] == ["", "worker, gateway, reconcile"]
+    assert rows["TOPUP_CARRIER_LONGEST_LATENCY_SECONDS"][2:4] == ["`60`", "worker, reconcile"]
     words = {name.strip() for row in rows.values() for name in row[3].split(",")}
     assert words <= {"all"} | {process.process for process in PROCESSES}
 
@@ -184,13 +184,25 @@ def test_a_worker_says_what_it_lacks(name):
 
 def test_a_process_reads_nothing_that_it_does_not_use():
     assert not {name for name in names_read_by(BridgeSettings) if re.search("CARRIER|MQTT|WECHAT|ALIPAY", name)}
-    assert not {name for name in names_read_by(WorkerSettings) if "KAFKA" in name}
+    assert not {"TOPUP_KAFKA_GROUP", "TOPUP_KAFKA_DLQ_TOPIC"} & names_read_by(WorkerSettings)
     assert not {"TOPUP_WECHAT_APPID", "TOPUP_WECHAT_API_V3_KEY"} & names_read_by(WorkerSettings)
     assert "TOPUP_PII_KEY" not in names_read_by(SetupSettings)
     assert {name for name in names_read_by(DlqSettings) if "KAFKA" not in name} == {
-        "TOPUP_TIME_SCALE",
         "TOPUP_ALLOW_CLEARTEXT",
+        "TOPUP_DATABASE_URL",
+        "TOPUP_TIME_SCALE",
     }
+
+
+def test_a_worker_reads_how_kafka_is_reached_only_where_it_is_and_then_all_of_it():
+    kafka = {"TOPUP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "TOPUP_ATTACH_KEY": environments.PII_KEY}
+
+    assert load(environments.worker(), WorkerSettings).intake is None
+    with_kafka = load(environments.worker() | kafka, WorkerSettings).intake
+    assert with_kafka is not None
+    assert (len(with_kafka.attach_keys), with_kafka.kafka_unmatched_topic) == (1, "topup.payments.unmatched")
+    broken = environments.worker() | kafka | {"TOPUP_KAFKA_TOPIC": "paid orders"}
+    assert only_fault(broken, WorkerSettings).startswith("TOPUP_KAFKA_TOPIC")
 
 
 def test_a_worker_needs_no_app_id_and_no_api_v3_key_and_may_have_them():

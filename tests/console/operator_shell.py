@@ -118,7 +118,7 @@ class OperatorShell:
         """End a fault."""
         await self.env.control.lift_faults(simulator, key)
 
-    async def entry(self, deployed: Deployment, order: PaidOrder) -> OrderState:
+    async def state(self, deployed: Deployment, order: PaidOrder) -> OrderState:
         return (await deployed.book.read(order.order_id)).state
 
     async def events(self, deployed: Deployment, order: PaidOrder, kind: str) -> list[Event]:

@@ -26,6 +26,7 @@ async def kafka_lane(shell: OperatorShell, name: str, **changes: str) -> Deploym
         "TOPUP_KAFKA_BOOTSTRAP_SERVERS": shell.kafka.bootstrap_servers,
         "TOPUP_KAFKA_TOPIC": topic,
         "TOPUP_KAFKA_DLQ_TOPIC": f"{topic}.dlq",
+        "TOPUP_KAFKA_UNMATCHED_TOPIC": f"{topic}.unmatched",
         "TOPUP_KAFKA_GROUP": topic,
     }
     deployed = await shell.deployed(name, scale=0.1, workers=0, **kafka, **changes)
@@ -116,6 +117,11 @@ async def letters(shell: OperatorShell, command: str) -> None:
     await asyncio.to_thread(send, deployed, deployed.settings["TOPUP_KAFKA_TOPIC"], order.order_id.encode(), value, [])
     place = await place_of(shell, deployed, order)
     said = (await shell.run(command.replace("PARTITION:OFFSET", place), deployed)).out
+    if "settle" in command or "discard" in command:
+        still = json.loads((await shell.run("topup dlq list --open --json", deployed)).out)
+        assert place not in [letter["place"] for letter in still]
+        assert "ended once" in (await shell.run(command.replace("PARTITION:OFFSET", place) + "!", deployed, code=1)).err
+        return
     assert "invalid" in said
     assert "amount_fen" in said
     assert (order.vehicle.vin in said) == ("--with-value" in command)
@@ -140,6 +146,8 @@ async def redriven(shell: OperatorShell, deployed: Deployment, name: str, order:
     await until(delivered, f"{order.order_id} is delivered", 60)
     sent = await asyncio.to_thread(last_record, deployed)
     assert (sent.key, sent.value, sent.headers) == (order.order_id.encode(), value, originals)
+    [ended] = json.loads((await shell.run("topup dlq list --json", deployed)).out)
+    assert (ended["ending"], ended["ended_note"]) == ("redriven", "the bridge was too old")
 
 
 async def place_of(shell: OperatorShell, deployed: Deployment, order: PaidOrder) -> str:
@@ -154,3 +162,64 @@ async def place_of(shell: OperatorShell, deployed: Deployment, order: PaidOrder)
         return None
 
     return await until(found, f"the dead letter of {order.order_id}", 60)
+
+
+@story("A payment has no order")
+async def payment_without_order(shell: OperatorShell, command: str) -> None:
+    """Each command on a payment of its own, from the topic by the bridge into the book."""
+    deployed = await kafka_lane(shell, "unmatched")
+    await with_worker(shell, deployed, "unmatched")
+    order = await shell.order(deployed, start=False)
+    payment = order.payment
+    members = {
+        "schema": "topup.unmatched-payment/1",
+        **{name: getattr(payment, name) for name in ("provider", "merchant_id", "out_trade_no", "transaction_id")},
+        "amount_fen": order.amount_fen,
+        "currency": "CNY",
+        "paid_at": payment.paid_at,
+        "reason": "lookup",
+    }
+    topic = deployed.settings["TOPUP_KAFKA_UNMATCHED_TOPIC"]
+    key = payment.out_trade_no.encode()
+    await asyncio.to_thread(send, deployed, topic, key, json.dumps(members).encode(), [])
+    named = f"{payment.provider}:{payment.transaction_id}"
+
+    async def kept() -> bool:
+        found = json.loads((await shell.run("topup payments list --json", deployed)).out)
+        return named in [one["payment"] for one in found]
+
+    await until(kept, f"{named} is kept", 60)
+    vehicle = shell.env.folder / f"{order.order_id}.json"
+    await asyncio.to_thread(vehicle.write_text, order.vehicle.model_dump_json(exclude_none=True))
+    pasted = command.replace("$PAYMENT", named).replace("vehicle.json", str(vehicle))
+    said = (await shell.run(pasted, deployed)).out
+    if "list" in command or "show" in command:
+        assert named in said
+        assert "lookup" in said
+        return
+    still = json.loads((await shell.run("topup payments list --json", deployed)).out)
+    assert "adopt" in command or named not in [one["payment"] for one in still]
+    if "settle" in command:
+        assert "ended once" in (await shell.run(pasted, deployed, code=1)).err
+        return
+
+    async def claimed() -> bool:
+        return bool(await deployed.book.known([order.order_id]))
+
+    await until(claimed, f"{order.order_id} is in the book", 60)
+    await shell.ended(deployed, order, "delivered" if "adopt" in command else "refunded")
+
+
+@story("Which order is it")
+async def which_order(shell: OperatorShell, command: str) -> None:
+    deployed = await shell.deployed("which order")
+    order = await shell.order(deployed)
+    values = {"phone": order.vehicle.msisdn or "", "iccid": order.vehicle.iccid, "vin": order.vehicle.vin}
+    pasted = command.replace("4200001923202308213518640001", order.payment.transaction_id)
+    for name, value in values.items():
+        file = shell.env.folder / f"{order.order_id}-{name}.txt"
+        await asyncio.to_thread(file.write_text, value)
+        pasted = pasted.replace(f"{name}.txt", str(file))
+    said = (await shell.run(pasted, deployed)).said
+    assert order.order_id in said
+    assert order.vehicle.vin not in said

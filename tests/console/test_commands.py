@@ -20,8 +20,10 @@ COMMANDS = (
     (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
     ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
     ("orders", "refund"), ("orders", "cancel"), ("orders", "renotify"), ("orders", "reopen"),
-    ("orders", "of-vehicle"), ("keys",), ("keys", "status"), ("keys", "rotate"),
-    ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"),
+    ("orders", "of-vehicle"), ("orders", "find"), ("keys",), ("keys", "status"), ("keys", "rotate"),
+    ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "settle"), ("dlq", "discard"),
+    ("payments",), ("payments", "list"), ("payments", "show"), ("payments", "adopt"), ("payments", "refund"),
+    ("payments", "settle"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
 
@@ -99,6 +101,11 @@ print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx
         ("dlq", "redrive"),
         ("dlq", "redrive", "--reason", "conflicts"),
         ("dlq", "list", "--reason", "nonsense"),
+        ("dlq", "settle", "0:1"),
+        ("orders", "find"),
+        ("orders", "find", "4200", "--by", "phone"),
+        ("payments", "refund", "wechat:4200"),
+        ("payments", "settle", "4200", "--note", "x"),
         ("demo", "--time-scale", "2"),
         ("demo", "--kafka", "nonsense"),
         ("dev", "--mqtt", "http://127.0.0.1:1883"),
@@ -113,7 +120,8 @@ def test_wrong_usage_ends_with_2(arguments, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [("worker",), ("bridge",), ("setup",), ("orders", "reopen", ORDER), ("dlq", "list")]
+    "command",
+    [("worker",), ("bridge",), ("setup",), ("orders", "reopen", ORDER), ("dlq", "list"), ("payments", "list")],
 )
 def test_missing_settings_end_with_2_and_name_the_variable_and_an_example(command):
     done = topup(*command)
@@ -141,7 +149,8 @@ def test_a_temporal_that_is_away_is_one_sentence_and_1(command, nowhere):
 
 
 def test_a_kafka_that_is_away_is_one_sentence_and_1(nowhere):
-    done = topup("dlq", "list", environment={"TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere})
+    environment = {"TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere, "TOPUP_DATABASE_URL": "sqlite:///none.db"}
+    done = topup("dlq", "list", environment=environment)
     assert done.returncode == 1
     assert nowhere in said(done)
     assert done.stderr.count("\n") == 1

@@ -18,14 +18,13 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from adapters.kafka.clients import as_sent, writer
-from adapters.kafka.dead_letters import PREFIX
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from configuration.processes import DoctorSettings, SetupSettings
 from console import health, health_temporal, preparation
 from console.display import Step
 from devkit.servers.process import unique
+from orders.dead_letter import KeptLetter, Names, Source
 from runtime.clock import SystemClock
 from runtime.settings import load
 from tests.console.test_commands import said, topup
@@ -74,7 +73,17 @@ async def connected(environment: dict[str, str]) -> Client:
 
 async def test_a_deployment_whose_processes_are_missing_is_told_to_start_them(prepared):
     steps = await found(prepared)
-    well = ("database", "temporal", "search attributes", "schedule", "clock", "kafka", "dead letters", "orders")
+    well = (
+        "database",
+        "temporal",
+        "search attributes",
+        "schedule",
+        "clock",
+        "kafka",
+        "dead letters",
+        "orders",
+        "unmatched payments",
+    )
     assert {part: steps[part].says for part in well if not steps[part].ok} == {}
     assert "agree" in steps["clock"].says
     queue = prepared["TOPUP_TASK_QUEUE"]
@@ -220,27 +229,21 @@ async def test_topics_that_are_missing_or_too_small_are_named_with_what_to_set(p
     assert "max.message.bytes=1114124" in step.says, "Kafka's default and 64 KiB"
 
 
-async def test_dead_letters_are_counted_by_reason_and_only_new_ones_call_a_person(prepared, kafka):
-    dlq = unique("letters")
-    kafka.create_topic(dlq, 1, {"max.message.bytes": str(2 * 2**20)})
-    environment = prepared | {"TOPUP_KAFKA_DLQ_TOPIC": dlq}
-    producer = writer(settings(environment))
-
-    def write(reason: str, offset: int, at: datetime) -> None:
-        ours = {"reason": reason, "topic": "t", "partition": "0", "offset": str(offset), "at": at.isoformat()}
-        headers = [(PREFIX + name, text.encode()) for name, text in ours.items()]
-        producer.send(dlq, key=as_sent(b"k"), value=as_sent(b"v"), headers=headers).get(20)
-
-    old = datetime.now(UTC) - timedelta(days=3)
-    for offset in (1, 2, 2):  # the last was sent twice
-        write("invalid", offset, old)
-    step = (await found(environment))["dead letters"]
-    assert (step.ok, step.says) == (True, "2 invalid, none since yesterday.")
-    write("conflict", 3, datetime.now(UTC))
-    step = (await found(environment))["dead letters"]
-    assert not step.ok
-    assert step.says.startswith("1 conflict, 2 invalid; 1 of them since yesterday")
-    producer.close(5)
+async def test_dead_letters_and_unmatched_payments_call_a_person_until_the_last_is_ended(prepared):
+    environment = prepared | {"TOPUP_DATABASE_URL": prepared["TOPUP_DATABASE_URL"].replace("topup.db", "letters.db")}
+    book = OrderBook.open(environment["TOPUP_DATABASE_URL"], FieldCipher(KEY), SystemClock())
+    await book.migrate()
+    letters = [KeptLetter(Source("t", 0, offset, 0), f"0:{offset}", "invalid", "", "", Names()) for offset in (1, 2)]
+    await book.kept.keep([], letters, {})
+    steps = await found(environment)
+    assert steps["unmatched payments"].ok
+    for letter, left in zip(letters, (2, 1), strict=True):
+        step = (await found(environment))["dead letters"]
+        assert not step.ok
+        assert step.says.startswith(f"There are {left}: see `topup dlq list --open`")
+        await book.letters.end(letter, "discarded", "li", "a test")
+    assert (await found(environment))["dead letters"].ok
+    await book.close()
 
 
 async def test_paid_orders_that_nobody_works_on_and_those_that_need_a_person_are_counted(prepared):

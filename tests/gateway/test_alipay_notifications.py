@@ -83,7 +83,9 @@ def test_finished_is_paid_too():
     ],
 )
 def test_a_refund_is_never_an_order(changes: dict[str, str | None]):
-    assert notice(out_biz_no=f"R{ORDER_ID}", **changes) == RefundNotice(NOTIFY_ID, f"R{ORDER_ID}")
+    assert notice(out_biz_no=f"R{ORDER_ID}", **changes) == RefundNotice(
+        NOTIFY_ID, f"R{ORDER_ID}", ORDER_ID, trade()["trade_no"]
+    )
 
 
 @pytest.mark.parametrize(

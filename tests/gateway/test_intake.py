@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from gateway.lookup import OrderLookup
+from orders.arrival import NOTIFICATION_ID_HEADER, NOTIFIED_AT_HEADER, arrival_of
 from orders.errors import Unavailable
 from orders.record import parse
 from orders.record_mac import HEADER, sign
@@ -70,7 +71,10 @@ async def test_a_payment_of_wechat_becomes_the_paid_order_of_the_contract():
         assert await pay(gate) == 204
 
     [(topic, key, value, headers)] = gate.topic.sent
-    assert (topic, key, headers) == (TOPIC, ORDER_ID.encode(), [])
+    assert (topic, key) == (TOPIC, ORDER_ID.encode())
+    assert [name for name, _ in headers] == [NOTIFICATION_ID_HEADER, NOTIFIED_AT_HEADER]
+    assert arrival_of(0, 0, headers).notification_id == "EV-2018022511223320873"
+    assert "EV-2018022511223320873" in gate.logs.getvalue()
     assert json.loads(value or b"") == {
         "schema": "topup.paid-order/1",
         "order_id": ORDER_ID,
@@ -115,7 +119,7 @@ async def test_records_are_signed_where_the_key_is_set(provider: str):
 
     assert [topic for topic, *_ in gate.topic.sent] == [TOPIC, UNMATCHED]
     for _, record_key, value, headers in gate.topic.sent:
-        assert headers == [(HEADER, sign(key, record_key, value))]
+        assert headers[0] == (HEADER, sign(key, record_key, value))
         assert len(base64.urlsafe_b64decode(headers[0][1] + b"=")) == 32
 
 
@@ -206,7 +210,8 @@ async def test_an_unmatched_payment_is_kept_as_the_contract_has_it():
         assert await pay(gate, attach=None) == 204
 
     [(topic, key, value, headers)] = gate.topic.sent
-    assert (topic, key, headers) == (UNMATCHED, ORDER_ID.encode(), [])
+    assert (topic, key) == (UNMATCHED, ORDER_ID.encode())
+    assert arrival_of(0, 0, headers).notified_at
     assert json.loads(value or b"") == {
         "schema": "topup.unmatched-payment/1",
         **PAYMENT,

@@ -7,7 +7,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.refund_prompts import RefundPrompts
-from orders.identities import order_ids_of_refund, refund_number
+from orders.identities import is_our_refund, order_ids_of_refund, refund_number
 from runtime.metrics import Metrics
 from tests.gateway.providers import ORDER_ID, alipay, alipay_form, refund, refund_event, trade, wechat
 from tests.gateway.serving import gateway as gateway_process
@@ -103,4 +103,27 @@ async def test_a_refund_notice_is_acknowledged_and_makes_no_order(number: str):
     assert gate.topic.sent == []
     assert (gate.count("wechat", "refund"), gate.count("alipay", "refund")) == (2, 1)
     assert gate.prompts == [order_ids_of_refund(number)] * 3
-    assert gate.alerts() == {}
+    assert {reason for _, reason in gate.alerts()} <= {"foreign_refund"}
+
+
+@pytest.mark.parametrize(
+    ("number", "foreign"),
+    [
+        (f"R{ORDER_ID}", False),
+        (f"R{ORDER_ID}-2", False),
+        ("made-by-hand", True),
+        ("RT20230821183406000009", True),
+    ],
+)
+async def test_a_refund_under_a_number_of_nobody_here_calls_a_person(number: str, foreign: bool):  # noqa: FBT001 - a parameter
+    async with gateway_process() as gate:
+        answer = await gate.post("wechat", wechat(refund_event(refund(out_refund_no=number))))
+
+    assert answer.status == 204
+    assert gate.alerts() == ({("wechat", "foreign_refund"): 1} if foreign else {})
+
+
+def test_the_refund_of_an_unmatched_payment_is_ours():
+    payment = {"provider": "wechat", "out_trade_no": "a*b", "transaction_id": "4200001923202308213518640001"}
+    assert is_our_refund("RUa00988adcea7e687d37e158c", **payment)
+    assert not is_our_refund("Ra*b", **payment)

@@ -70,7 +70,9 @@ def test_a_payment_without_an_attachment_has_none():
 def test_a_refund_is_a_reason_to_ask(status: str, original_type: str | None):
     body = refund_event(refund(refund_status=status), status, original_type=original_type)
 
-    assert read(WECHAT_READER, wechat(body)) == RefundNotice("EV-2018022511223320873", f"R{ORDER_ID}")
+    assert read(WECHAT_READER, wechat(body)) == RefundNotice(
+        "EV-2018022511223320873", f"R{ORDER_ID}", ORDER_ID, "4200001923202308213518640001"
+    )
 
 
 @pytest.mark.parametrize(

@@ -193,11 +193,11 @@ def _around_book(trap: Trap) -> None:
     async def write_notices(original: _Method, order_id: str, result: str, states: Mapping[str, Any]) -> Any:
         return await transaction(f"book:notice_{result}", lambda: original(order_id, result, states))
 
-    async def claim(original: _Method, orders: Any) -> Any:
-        return await transaction("book:claim", lambda: original(orders))
+    async def claim(original: _Method, orders: Any, arrivals: Any = ()) -> Any:
+        return await transaction("book:claim", lambda: original(orders, arrivals))
 
-    async def insert(original: _Method, connection: Any, fresh: Any) -> Any:
-        inserted = await original(connection, fresh)
+    async def insert(original: _Method, connection: Any, fresh: Any, came: Any) -> Any:
+        inserted = await original(connection, fresh, came)
         trap.reach("book:claim", "middle")
         return inserted
 

@@ -1,10 +1,14 @@
 """The refund: confirmed by a query, once, whatever the provider does; an operator only where no program may decide."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
+from adapters.order_book.unmatched import UnmatchedRecord
+from orders import unmatched
+from orders.unmatched import parse_unmatched
 from tests.workflows.fakes import Post, account_gone, acts_then_silent, lost, not_enough, unsigned
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
@@ -278,3 +282,47 @@ async def test_an_order_of_a_merchant_that_is_not_configured_waits_for_an_operat
     result = await world.result(handle, within=timedelta(hours=2))
 
     assert result.outcome == "refunded"
+
+
+@scenario
+async def test_an_unmatched_payment_is_paid_back_once_and_no_carrier_or_car_hears_of_it(world: World):
+    """Also where the process dies between the book's word and the run: the sweep's second run goes on with it."""
+    value = json.dumps(
+        {
+            "schema": "topup.unmatched-payment/1",
+            "provider": "wechat",
+            "merchant_id": world.order.payment.merchant_id,
+            "out_trade_no": "another*number",
+            "transaction_id": f"4200009{world.order.order_id}",
+            "amount_fen": 4200,
+            "currency": "CNY",
+            "paid_at": "2023-08-21T18:33:55+08:00",
+            "reason": "order_id",
+        }
+    ).encode()
+    payment = parse_unmatched(None, value)
+    await world.book.kept.keep([UnmatchedRecord(payment, value, None, 0, 0)], [], {})
+    await world.book.unmatched.decide(
+        "wechat",
+        payment.transaction_id,
+        lambda _payment, _value, _mac: True,
+        lambda state, now: unmatched.refund(state, now, "li", "unknown to the shop"),
+        kind="unmatched_refund",
+        detail=lambda _: {},
+    )
+    world.order = (await world.book.read(payment.order_id)).order
+    world.wechat.plan = [acts_then_silent]
+    handle = await world.start(reopened=True)
+
+    result = await world.result(handle, within=timedelta(minutes=30))
+
+    assert result.outcome == "refunded"
+    assert world.wechat.calls.count("REFUND") == 1
+    assert [one.refund_number for one in world.wechat.requests] == [f"R{payment.order_id}"]
+    assert (world.wechat.requests[0].amount_fen, world.wechat.requests[0].transaction_id) == (
+        4200,
+        payment.transaction_id,
+    )
+    assert not world.carrier.calls
+    assert set(result.notices["refunded"].values()) == {"not_due"}
+    assert not world.notifier.tries

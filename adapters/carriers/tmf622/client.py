@@ -5,7 +5,7 @@ One mapping point: only a 2xx body with a state of the map settles anything; eve
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, cast
@@ -63,7 +63,7 @@ class Tmf622Carrier:
         if not _TOKEN.fullmatch(token):
             raise ValueError("the carrier's token must be printable ASCII without spaces")
         self.health = EndpointHealth()
-        self._http = http
+        self.http = http
         self._base = origin(url) + _BASE_PATH
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -120,10 +120,7 @@ class Tmf622Carrier:
 
     async def query(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt | NotFound:
         """GET by our serial."""
-        request = httpx.Request(
-            "GET", f"{self._base}/productOrder", params={"externalId": serial}, headers=self._headers
-        )
-        reply = await self._ask(request, timeout_seconds)
+        reply = await self._ask(self.get("/productOrder", {"externalId": serial}), timeout_seconds)
         return _found(reply, serial) if isinstance(reply, Reply) else reply
 
     async def cancel(self, serial: str, *, timeout_seconds: float) -> Completed | Refused | InDoubt:
@@ -131,6 +128,10 @@ class Tmf622Carrier:
         body = json.dumps({"externalId": serial}, separators=(",", ":")).encode()
         reply = await self._ask(self._post("/cancelProductOrder", body), timeout_seconds)
         return _order(reply, serial) if isinstance(reply, Reply) else reply
+
+    def get(self, path: str, parameters: Mapping[str, str]) -> httpx.Request:
+        """A question to the carrier."""
+        return httpx.Request("GET", self._base + path, params=dict(parameters), headers=self._headers)
 
     def _post(self, path: str, body: bytes) -> httpx.Request:
         headers = self._headers | {"Content-Type": "application/json"}
@@ -141,7 +142,7 @@ class Tmf622Carrier:
     ) -> Reply | InDoubt:
         """A 2xx answer; whatever else is doubt."""
         reply = await send(
-            self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, health=self.health, in_time=in_time
+            self.http, request, whom=_WHOM, timeout_seconds=timeout_seconds, health=self.health, in_time=in_time
         )
         if isinstance(reply, NoResponse):
             return InDoubt(cause=reply.cause, why=reply.why)

@@ -1,12 +1,14 @@
 """The TMF622 dialect's variables and capabilities, and the client that they open."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from adapters.carriers.settings import CarrierAccess, CarrierPace
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.carriers.tmf622.client import Tmf622Carrier
+    from adapters.carriers.tmf622.statement import Tmf622Statements
 
 
 class Tmf622Access(CarrierAccess):
@@ -22,3 +24,11 @@ class Tmf622Access(CarrierAccess):
         from adapters.carriers.tmf622.client import Tmf622Carrier  # noqa: PLC0415 - heavy
 
         return Tmf622Carrier.open(url=self.url, token=self.token)
+
+    @asynccontextmanager
+    async def open_statements(self) -> "AsyncGenerator[Tmf622Statements, None]":
+        """Who reads its statement."""
+        from adapters.carriers.tmf622.statement import Tmf622Statements  # noqa: PLC0415 - heavy
+
+        async with self.open() as carrier:
+            yield Tmf622Statements(carrier)

@@ -20,6 +20,7 @@ from adapters.http import EndpointHealth, NoResponse, Reply, always, client, ori
 from adapters.payments.alipay.signing import Answer, fen, signed_parameters, split_answer, verify, yuan
 from adapters.payments.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.wording import for_operator, quoted, text_of
+from orders.errors import Unavailable
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -63,7 +64,7 @@ class AlipayAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """An answer whose members may be believed."""
 
     reply: Reply
@@ -71,10 +72,12 @@ class _Said:
 
     @property
     def code(self) -> str | None:
+        """`10000` where the call succeeded, which says nothing else."""
         return self.text("code")
 
     @property
     def sub_code(self) -> str:
+        """The error's; "" where there is none."""
         return self.text("sub_code") or ""
 
     def text(self, member: str) -> str | None:
@@ -115,9 +118,9 @@ class Alipay:
         """
         self.merchant_id = account.seller_id
         self.health = EndpointHealth()
-        self._http = http
+        self.http = http
+        self.url = origin(url)
         self._account = account
-        self._url = origin(url)
 
     @classmethod
     @asynccontextmanager
@@ -152,7 +155,7 @@ class Alipay:
         if request.reason:
             content["refund_reason"] = request.reason[:_MAX_REASON_CHARACTERS]
         said = await self._ask(_REFUND, content, timeout_seconds, in_time)
-        if not isinstance(said, _Said):
+        if not isinstance(said, Said):
             return said
         return _taken_in(said, request) if said.code == _SUCCESS else _refused(said)
 
@@ -162,7 +165,7 @@ class Alipay:
             return held
         content = {"trade_no": request.transaction_id, "out_request_no": request.refund_number}
         said = await self._ask(_QUERY, content, timeout_seconds)
-        if not isinstance(said, _Said):
+        if not isinstance(said, Said):
             return said
         return _found(said, request) if said.code == _SUCCESS else _query_refused(said)
 
@@ -174,12 +177,23 @@ class Alipay:
             return RefundHeld(code="OTHER_CURRENCY", why="Alipay refunds in yuan; refund this payment by hand.")
         return None
 
+    async def ask(self, method: str, content: Mapping[str, str], *, timeout_seconds: float) -> Said:
+        """Call any other method.
+
+        Raises:
+            Unavailable: Alipay gave no answer that is believed.
+        """
+        said = await self._ask(method, content, timeout_seconds)
+        if not isinstance(said, Said):
+            raise Unavailable(getattr(said, "why", "Alipay does not say."))
+        return said
+
     async def _ask(
         self, method: str, content: Mapping[str, str], timeout_seconds: float, in_time: Callable[[], bool] = always
-    ) -> _Said | RefundAnswer:
+    ) -> Said | RefundAnswer:
         request = self._signed(method, content)
         reply = await send(
-            self._http, request, whom=_WHOM, timeout_seconds=timeout_seconds, health=self.health, in_time=in_time
+            self.http, request, whom=_WHOM, timeout_seconds=timeout_seconds, health=self.health, in_time=in_time
         )
         if isinstance(reply, NoResponse):
             return RefundInDoubt(why=reply.why)
@@ -193,7 +207,7 @@ class Alipay:
             verify(answer, self._account.public_key)
         except NotGenuine as flaw:
             return _unbelieved(reply, answer, flaw)
-        return _Said(reply, answer.members)
+        return Said(reply, answer.members)
 
     def _signed(self, method: str, content: Mapping[str, str]) -> httpx.Request:
         """A request with all its parameters in the form body (contracts §5), ASCII throughout.
@@ -217,10 +231,10 @@ class Alipay:
             "User-Agent": "topup",
         }
         form = urlencode(signed_parameters(self._account.private_key, parameters)).encode()
-        return httpx.Request("POST", self._url, content=form, headers=headers)
+        return httpx.Request("POST", self.url, content=form, headers=headers)
 
 
-def _taken_in(said: _Said, request: RefundRequest) -> RefundAnswer:
+def _taken_in(said: Said, request: RefundRequest) -> RefundAnswer:
     """10000 to a refund: taken in. `fund_change` says whether money moved by this call; the query confirms."""
     if said.text("trade_no") not in (None, request.transaction_id):
         return _contradiction(said, "trade_no")
@@ -228,7 +242,7 @@ def _taken_in(said: _Said, request: RefundRequest) -> RefundAnswer:
     return RefundAccepted(why=f"Alipay says fund_change={'Y' if moved == 'Y' else 'N'}.")
 
 
-def _found(said: _Said, request: RefundRequest) -> RefundAnswer:
+def _found(said: Said, request: RefundRequest) -> RefundAnswer:
     """10000 to a query: the query succeeded, which says nothing of the refund by itself.
 
     A refund that is done is shown by its data: our number and our amount. Its `refund_status` is optional (Alipay's
@@ -250,7 +264,7 @@ def _found(said: _Said, request: RefundRequest) -> RefundAnswer:
     return RefundConfirmed(amount_fen=request.amount_fen)
 
 
-def _refused(said: _Said) -> RefundAnswer:
+def _refused(said: Said) -> RefundAnswer:
     """Another code than 10000 to a refund."""
     sub_code = said.sub_code
     if sub_code == _NO_BALANCE:
@@ -261,7 +275,7 @@ def _refused(said: _Said) -> RefundAnswer:
     return _unclear(said)
 
 
-def _query_refused(said: _Said) -> RefundAnswer:
+def _query_refused(said: Said) -> RefundAnswer:
     """Another code than 10000 to a query: it refuses the question, so it can't refuse the refund.
 
     `TRADE_NOT_EXIST` means that there is no refund of this number either. It is no denial (only the refund itself can
@@ -271,7 +285,7 @@ def _query_refused(said: _Said) -> RefundAnswer:
     return RefundUnknown() if said.sub_code == _NO_TRADE else _unclear(said)
 
 
-def _unclear(said: _Said) -> RefundAnswer:
+def _unclear(said: Said) -> RefundAnswer:
     if said.sub_code in _NOT_NOW or said.is_busy:
         return _doubt(said.reply, f"Alipay says {said.what}: it can't say now.")
     if said.blames_us:
@@ -280,7 +294,7 @@ def _unclear(said: _Said) -> RefundAnswer:
     return _doubt(said.reply, why, alert=True)
 
 
-def _misconfigured(said: _Said) -> RefundHeld:
+def _misconfigured(said: Said) -> RefundHeld:
     why = (
         f"ALERT: Alipay refuses our requests ({said.what}), no refund can be sent: check TOPUP_ALIPAY_APP_ID, "
         "TOPUP_ALIPAY_PRIVATE_KEY and the app's permissions at Alipay."
@@ -289,14 +303,14 @@ def _misconfigured(said: _Said) -> RefundHeld:
 
 
 def _unbelieved(reply: Reply, answer: Answer, flaw: NotGenuine) -> RefundAnswer:
-    said = _Said(reply, answer.members)
+    said = Said(reply, answer.members)
     passing = flaw.flaw == "unsigned" and said.is_busy
     if flaw.flaw == "unsigned" and said.blames_us and not passing:
         return _misconfigured(said)
     return _doubt(reply, f"Alipay's answer ({said.what}) is not believed: {flaw}.", alert=not passing)
 
 
-def _contradiction(said: _Said, member: str) -> RefundInDoubt:
+def _contradiction(said: Said, member: str) -> RefundInDoubt:
     why = f"Alipay answered about another refund than ours ({member} differs): look it up at Alipay."
     return _doubt(said.reply, why, alert=True)
 

@@ -95,7 +95,13 @@ class AlipayNotifications:
         if kind != NOTIFY_TYPE:
             return OtherNotice(notification_id, unknown)
         if "gmt_refund" in notice or _amount_fen(notice.get("refund_fee", "0"), "refund_fee") > 0:
-            return RefundNotice(notification_id, notice.get("out_biz_no", ""), unknown)
+            return RefundNotice(
+                notification_id,
+                notice.get("out_biz_no", ""),
+                out_trade_no=notice.get("out_trade_no", ""),
+                transaction_id=notice.get("trade_no", ""),
+                unknown_names=unknown,
+            )
         if _needed(notice, "trade_status") not in PAID:
             return OtherNotice(notification_id, unknown)
         return self._payment(notification_id, notice, unknown)

@@ -1,7 +1,7 @@
 """Alipay's variables, and the client that they open."""
 
-from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import field_validator
@@ -11,6 +11,7 @@ from runtime import values
 from runtime.settings import parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
+    from adapters.payments.alipay.bills import AlipayBills
     from adapters.payments.alipay.client import Alipay
     from adapters.payments.notifications import NotificationReader
 
@@ -45,6 +46,16 @@ class AlipayRefunds(AlipayIdentity, RefundSettings):
     private_key: Annotated[str, parsed(values.private_key)] = setting(
         meaning="our private key for Alipay (PEM)", example="'-----BEGIN PRIVATE KEY-----\\n…'", secret=True
     )
+    bill_host: Annotated[str, parsed(values.matching(r"[0-9A-Za-z.-]{1,253}", "must be a host name"))] = setting(
+        "dwbillcenter.alipay.com",
+        meaning="the only host, beside the gateway's, from which a bill is fetched",
+        example="dwbillcenter.alipay.com",
+    )
+    bill_cleartext: Annotated[bool, parsed(values.boolean)] = setting(
+        False,
+        meaning="fetch the bill over http where Alipay's link says so; `false`: over https, whatever it says",
+        example="true",
+    )
 
     _another_than_ours = field_validator("private_key", mode="after")(another_than_ours)
 
@@ -59,6 +70,14 @@ class AlipayRefunds(AlipayIdentity, RefundSettings):
             private_key=self.private_key,
             public_key=self.public_key,
         )
+
+    @asynccontextmanager
+    async def open_bills(self) -> "AsyncGenerator[AlipayBills, None]":
+        """Who fetches its bills."""
+        from adapters.payments.alipay.bills import AlipayBills  # noqa: PLC0415 - heavy
+
+        async with self.open() as alipay:
+            yield AlipayBills(alipay, host=self.bill_host, cleartext=self.bill_cleartext)
 
 
 class AlipayNotifications(AlipayIdentity, NotificationSettings):

@@ -20,6 +20,7 @@ from adapters.http import EndpointHealth, NoResponse, Reply, always, as_object, 
 from adapters.payments.rsa import NotGenuine, load_private_key, load_public_key
 from adapters.payments.wechat.signing import authorization, verify
 from adapters.wording import for_operator, quoted, reference, text_of
+from orders.errors import Unavailable
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -65,7 +66,7 @@ class WeChatPayAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """A verified answer below 500 with a JSON object."""
 
     reply: Reply
@@ -73,10 +74,12 @@ class _Said:
 
     @property
     def code(self) -> str:
+        """The error's; "" where there is none."""
         return text_of(self.members.get("code")) or ""
 
     @property
     def words(self) -> str:
+        """What it says, as an insertion into a sentence."""
         return quoted(self.members.get("message"))
 
 
@@ -98,7 +101,7 @@ class WeChatPay:
         """
         self.merchant_id = account.merchant_id
         self.health = EndpointHealth()
-        self._http = http
+        self.http = http
         self._account = account
         self._url = origin(url)
         self._notify_url = notify_url
@@ -148,7 +151,7 @@ class WeChatPay:
         if request.merchant_id != self.merchant_id:
             return _foreign()
         said = await self._ask("POST", _REFUNDS, self.refund_body(request), timeout_seconds, in_time)
-        if not isinstance(said, _Said):
+        if not isinstance(said, Said):
             return said
         return _refund_state(said, request, queried=False) if said.reply.is_success else _refused(said)
 
@@ -157,16 +160,27 @@ class WeChatPay:
         if request.merchant_id != self.merchant_id:
             return _foreign()
         said = await self._ask("GET", f"{_REFUNDS}/{request.refund_number}", b"", timeout_seconds)
-        if not isinstance(said, _Said):
+        if not isinstance(said, Said):
             return said
         return _refund_state(said, request, queried=True) if said.reply.is_success else _query_refused(said)
 
+    async def get(self, path: str, *, timeout_seconds: float) -> Said:
+        """Ask for anything else; `path` with its query.
+
+        Raises:
+            Unavailable: WeChat Pay gave no answer that is believed and says something.
+        """
+        said = await self._ask("GET", path, b"", timeout_seconds)
+        if not isinstance(said, Said):
+            raise Unavailable(getattr(said, "why", "WeChat Pay does not say."))
+        return said
+
     async def _ask(
         self, method: str, path: str, body: bytes, timeout_seconds: float, in_time: Callable[[], bool] = always
-    ) -> _Said | RefundAnswer:
+    ) -> Said | RefundAnswer:
         reply = await send(
-            self._http,
-            self._signed(method, path, body),
+            self.http,
+            self.signed(method, path, body),
             whom=_WHOM,
             timeout_seconds=timeout_seconds,
             health=self.health,
@@ -191,9 +205,9 @@ class WeChatPay:
             return _doubt(reply, f"WeChat Pay answered HTTP {reply.status} {_code_in(reply)}: it can't say now.")
         if members is None:
             return _doubt(reply, f"WeChat Pay answered HTTP {reply.status} with what is no JSON object.", alert=True)
-        return _Said(reply, members)
+        return Said(reply, members)
 
-    def _signed(self, method: str, path: str, body: bytes) -> httpx.Request:
+    def signed(self, method: str, path: str, body: bytes) -> httpx.Request:
         """A request whose signature covers the target and the bytes that go out."""
         url = httpx.URL(self._url + path)
         headers = {
@@ -217,7 +231,7 @@ class WeChatPay:
         return httpx.Request(method, url, content=body or None, headers=headers)
 
 
-def _refund_state(said: _Said, request: RefundRequest, *, queried: bool) -> RefundAnswer:
+def _refund_state(said: Said, request: RefundRequest, *, queried: bool) -> RefundAnswer:
     """The state map; only an answer about exactly our refund counts."""
     if mismatch := _mismatch(said.members, request):
         why = f"WeChat Pay answered about another refund than ours ({mismatch} differs): look it up at WeChat Pay."
@@ -253,7 +267,7 @@ def _mismatch(members: dict[str, object], request: RefundRequest) -> str:
     return ""
 
 
-def _refused(said: _Said) -> RefundAnswer:
+def _refused(said: Said) -> RefundAnswer:
     """A 3xx or 4xx to the POST."""
     code = said.code
     if code == "NOT_ENOUGH":
@@ -266,7 +280,7 @@ def _refused(said: _Said) -> RefundAnswer:
     return _unclear(said)
 
 
-def _query_refused(said: _Said) -> RefundAnswer:
+def _query_refused(said: Said) -> RefundAnswer:
     """A 3xx or 4xx to the query: it refuses the question, so it can't refuse the refund."""
     code = said.code
     if code == "RESOURCE_NOT_EXISTS" and said.reply.status == httpx.codes.NOT_FOUND.value:
@@ -276,7 +290,7 @@ def _query_refused(said: _Said) -> RefundAnswer:
     return _unclear(said)
 
 
-def _unclear(said: _Said) -> RefundInDoubt:
+def _unclear(said: Said) -> RefundInDoubt:
     why = f"WeChat Pay answered HTTP {said.reply.status} {_code_in(said.reply)}{said.words}"
     if said.code in _NOT_NOW:
         return _doubt(said.reply, f"{why}: it can't say now.")

@@ -156,7 +156,12 @@ class WechatNotifications:
 
     def _refund(self, notification_id: str, members: Mapping[str, object]) -> Notice:
         self._is_ours(members, mchid=self.merchant_id)  # a refund's notice has no appid
-        return RefundNotice(notification_id, _text(members, "out_refund_no"))
+        return RefundNotice(
+            notification_id,
+            _text(members, "out_refund_no"),
+            out_trade_no=str(members.get("out_trade_no", "")),
+            transaction_id=str(members.get("transaction_id", "")),
+        )
 
     def _other(self, notification_id: str, content: bytes) -> Notice:
         """Of a kind that we don't know: another merchant's is refused where it can be seen."""

@@ -1,7 +1,7 @@
 """WeChat Pay's variables, and the client that they open."""
 
-from collections.abc import Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import field_validator
@@ -12,6 +12,7 @@ from runtime.settings import parsed, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
+    from adapters.payments.wechat.bills import WeChatBills
     from adapters.payments.wechat.client import WeChatPay
 
 
@@ -66,6 +67,14 @@ class WeChatPayRefunds(WeChatPayIdentity, RefundSettings):
             public_key=self.public_key,
             notify_url=self.refund_notify_url or "",
         )
+
+    @asynccontextmanager
+    async def open_bills(self) -> "AsyncGenerator[WeChatBills, None]":
+        """Who fetches its bills."""
+        from adapters.payments.wechat.bills import WeChatBills  # noqa: PLC0415 - heavy
+
+        async with self.open() as pay:
+            yield WeChatBills(pay)
 
 
 class WeChatPayNotifications(WeChatPayIdentity, NotificationSettings):

@@ -1,7 +1,9 @@
-"""The order book, its events and notices.
+"""The order book, its events and notices, and what became no order.
 
 Revision ID: 0001
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,8 +49,11 @@ def upgrade() -> None:
         sa.Column("out_trade_no", sa.String(length=64), nullable=False),
         sa.Column("transaction_id", sa.String(length=64), nullable=False),
         sa.Column("paid_at", sa.String(length=40), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
         sa.Column("vehicle", sa.LargeBinary(), nullable=False),
         sa.Column("vehicle_hash", sa.String(length=32), nullable=False),
+        sa.Column("iccid_hash", sa.String(length=32), nullable=False),
+        sa.Column("msisdn_hash", sa.String(length=32), nullable=False),
         sa.Column("claimed_at", UtcDateTime(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("first_pass", sa.Boolean(), nullable=False),
@@ -113,7 +118,160 @@ def upgrade() -> None:
         postgresql_where=sa.text("outcome IS NULL"),
     )
     op.create_index("orders_vehicle", "orders", ["vehicle_hash"], unique=False)
+    op.create_index("orders_paid_on", "orders", ["provider", "paid_on", "transaction_id"], unique=False)
+    op.create_index("orders_settled_at", "orders", ["outcome", "settled_at", "order_id"], unique=False)
+    op.create_index("orders_out_trade_no", "orders", ["out_trade_no"], unique=False)
+    op.create_index("orders_iccid", "orders", ["iccid_hash"], unique=False)
+    op.create_index("orders_msisdn", "orders", ["msisdn_hash"], unique=False)
     _append_only()
+    _reconciliation()
+    _what_became_no_order()
+
+
+def _reconciliation() -> None:
+    """Bills and statements taken in, and the differences found (contracts §10)."""
+    op.create_table(
+        "bills",
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("token", sa.String(length=32), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("payments_fen", sa.BigInteger(), nullable=False),
+        sa.Column("refunds_fen", sa.BigInteger(), nullable=False),
+        sa.Column("judged", sa.Boolean(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "day"),
+    )
+    op.create_table(
+        "bill_lines",
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("refund_number", sa.String(length=96), nullable=False),
+        sa.Column("out_trade_no", sa.String(length=64), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.String(length=19), nullable=False),
+        sa.Column("ended", sa.String(length=8), nullable=False),
+        sa.PrimaryKeyConstraint("source", "day", "transaction_id", "kind", "refund_number"),
+    )
+    op.create_index("bill_lines_payment", "bill_lines", ["source", "transaction_id"], unique=False)
+    op.create_index("bill_lines_out_trade_no", "bill_lines", ["source", "out_trade_no"], unique=False)
+    op.create_table(
+        "statement_lines",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("order_id", sa.String(length=64), nullable=False),
+        sa.Column("carrier_order_id", sa.String(length=128), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("day", "order_id", "carrier_order_id"),
+    )
+    op.create_index("statement_lines_order", "statement_lines", ["order_id"], unique=False)
+    op.create_table(
+        "differences",
+        sa.Column("id", sa.String(length=256), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("order_id", sa.String(length=64), nullable=False),
+        sa.Column("book_fen", sa.BigInteger(), nullable=True),
+        sa.Column("outside_fen", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("put_as", sa.String(length=16), nullable=False),
+        sa.Column("first_seen", UtcDateTime(), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("operator", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("differences_day", "differences", ["day", "source"], unique=False)
+    op.create_index("differences_payment", "differences", ["source", "transaction_id"], unique=False)
+    op.create_index(
+        "differences_open",
+        "differences",
+        ["day"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+
+
+def _what_became_no_order() -> None:
+    op.create_table(
+        "unmatched_payments",
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("merchant_id", sa.String(), nullable=False),
+        sa.Column("out_trade_no", sa.String(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("paid_at", sa.String(length=40), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("record_value", sa.LargeBinary(), nullable=False),
+        sa.Column("record_mac", sa.LargeBinary(), nullable=True),
+        *_ending(),
+        sa.Column("proposal", sa.String(length=16), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "transaction_id"),
+    )
+    op.create_index("unmatched_payments_out_trade_no", "unmatched_payments", ["out_trade_no"], unique=False)
+    op.create_table(
+        "dead_letters",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("dead_at", sa.String(), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("transaction_id", sa.String(length=64), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
+        *_ending(),
+        sa.PrimaryKeyConstraint("topic", "partition", "offset", "timestamp_ms"),
+    )
+    op.create_index("dead_letters_payment", "dead_letters", ["provider", "transaction_id"], unique=False)
+    for table in ("unmatched_payments", "dead_letters"):
+        op.create_index(f"{table}_paid_on", table, ["provider", "paid_on", "transaction_id"], unique=False)
+    for table in ("unmatched_payments", "dead_letters"):
+        is_open = sa.text("ending = ''")
+        op.create_index(f"{table}_open", table, ["kept_at"], sqlite_where=is_open, postgresql_where=is_open)
+    op.create_table(
+        "read_positions",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("topic_id", sa.String(), nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition"),
+    )
+
+
+def _ending() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("ending", sa.String(length=16), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=False),
+        sa.Column("ended_note", sa.String(), nullable=False),
+    ]
 
 
 def _append_only() -> None:

@@ -1,0 +1,125 @@
+"""What `topup dlq` does: dead letters as Kafka has them, and how they were ended as the order book has it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from adapters.kafka.dead_letters import DeadLetter, kept_letter, read_dead_letters
+from adapters.kafka.dead_letters import redrive as send_again
+from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
+from console.settings import DlqSettings
+from orders.dead_letter import Ending, KeptLetter
+from orders.errors import TopUpError
+from runtime.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One dead letter.
+
+    Attributes:
+        kept: what the book says of it, or is going to.
+        letter: its bytes; None where Kafka has them no more.
+        places: where it lies in the dead-letter topic; one that was sent twice has two.
+    """
+
+    kept: KeptLetter
+    letter: DeadLetter | None
+    places: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """The newest."""
+        return self.places[-1]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody must still end it."""
+        return not self.kept.ending
+
+    def summary(self) -> dict[str, Any]:
+        """Without personal data."""
+        kept, source = self.kept, self.kept.source
+        return {
+            "place": self.place,
+            "reason": kept.reason,
+            "error": kept.error,
+            "topic": source.topic,
+            "partition": str(source.partition),
+            "offset": str(source.offset),
+            "at": kept.dead_at,
+            "bytes": None if self.letter is None else len(self.letter.value or b""),
+            "order_id": kept.names.order_id,
+            "payment": f"{kept.names.provider}:{kept.names.transaction_id}" if kept.names.provider else "",
+            "amount_fen": kept.names.amount_fen,
+            "ending": kept.ending,
+            "ended_by": kept.ended_by,
+            "ended_at": kept.ended_at.astimezone(UTC).isoformat() if kept.ended_at else "",
+            "ended_note": kept.ended_note,
+        }
+
+
+async def found(settings: DlqSettings) -> list[Found]:
+    """All that Kafka has, and those that only the book has (any more).
+
+    Raises:
+        TopUpError: Kafka or the book doesn't answer.
+    """
+    letters = await asyncio.to_thread(lambda: list(read_dead_letters(settings)))
+    async with _book(settings) as book:
+        kept = {one.source: one for one in await book.letters.listed()}
+    in_kafka: dict[Any, Found] = {}
+    for letter in letters:
+        read = kept_letter(letter)
+        before = in_kafka[read.source].places if read.source in in_kafka else ()
+        in_kafka[read.source] = Found(kept.get(read.source, read), letter, (*before, read.place))
+    gone = [Found(one, None, (one.place,)) for source, one in kept.items() if source not in in_kafka]
+    return [*in_kafka.values(), *gone]
+
+
+async def redrive(settings: DlqSettings, chosen: Sequence[Found], per_second: float, said: Mapping[str, str]) -> int:
+    """Send them again, of those that hold the same record one, and note each as ended once Kafka has it; how many.
+
+    Raises:
+        TopUpError: Kafka or the book doesn't answer, or has the record no more; what was sent is noted.
+    """
+    by_record: dict[Any, list[Found]] = {}
+    for one in chosen:
+        if one.letter is None:
+            raise TopUpError(f"Kafka has {one.place} no more: end it with `topup dlq settle` or `topup dlq discard`.")
+        by_record.setdefault(one.letter.record, []).append(one)
+    if not by_record:
+        return 0
+    loop = asyncio.get_running_loop()
+    async with _book(settings) as book:
+
+        async def note(letter: DeadLetter) -> None:
+            for one in by_record[letter.record]:
+                await book.letters.end(one.kept, "redriven", said["operator"], said["note"])
+
+        def sent(letter: DeadLetter) -> None:  # on the sending thread
+            asyncio.run_coroutine_threadsafe(note(letter), loop).result()
+
+        letters = [same[-1].letter for same in by_record.values()]
+        wanted = [letter for letter in letters if letter is not None]
+        return await asyncio.to_thread(lambda: send_again(settings, wanted, per_second=per_second, sent=sent))
+
+
+async def end(settings: DlqSettings, one: Found, ending: Ending, said: Mapping[str, str]) -> KeptLetter:
+    """Note how it was ended; how it stands then, which is how somebody else has ended it before."""
+    async with _book(settings) as book:
+        return await book.letters.end(one.kept, ending, said["operator"], said["note"])
+
+
+@asynccontextmanager
+async def _book(settings: DlqSettings) -> AsyncGenerator[OrderBook, None]:
+    # Letters are no vehicle's data: this needs no key.
+    book = OrderBook.open(settings.database_url, FieldCipher(bytes(32)), SystemClock())
+    try:
+        yield book
+    finally:
+        await book.close()

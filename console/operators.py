@@ -1,0 +1,37 @@
+"""Who gives a command, and why: options that every command shares which a person answers for."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from console.exits import CommandFailed, Exit
+
+Operator = Annotated[
+    str, typer.Option("--operator", help="Who does this; goes into the audit trail. Default: the login name.")
+]
+Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trail.")]
+NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
+
+
+def word(operator: str, note: str) -> dict[str, str]:
+    """Who and why.
+
+    Raises:
+        CommandFailed: one of them is missing; exit code 2.
+    """
+    operator = operator.strip() or _login_name()
+    if not operator:
+        raise CommandFailed("Say who you are, for example --operator li.", code=Exit.WRONG_USAGE)
+    if not note.strip():
+        raise CommandFailed(
+            'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
+        )
+    return {"operator": operator, "note": note.strip()}
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in a container
+        return ""

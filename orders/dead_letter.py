@@ -1,0 +1,91 @@
+"""A record that became no order: what it may be a payment of, and how a person ends it, once. Pure."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, cast, get_args
+
+from orders.identities import is_order_id
+from orders.paid_order import Provider, day_in_china
+
+Ending = Literal["", "redriven", "settled", "discarded"]
+"""`redriven`: sent to its topic again; what is still wrong is another dead letter. `discarded`: it was no payment."""
+MOST_FEN: Final = 10**15
+_REFERENCE: Final = re.compile(r"[!-~]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a dead letter says of itself, as far as it can be read; proven is none of it. `""` and 0: nothing."""
+
+    order_id: str = ""
+    provider: str = ""
+    transaction_id: str = ""
+    amount_fen: int = 0
+    paid_on: str = ""
+    """The day in China."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the original was: what tells dead letters apart (contracts §2).
+
+    `timestamp_ms` too, because a topic that is made anew under its name begins with offset 0 again.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLetter:
+    """A dead letter in the book. `place`: where it lies in the dead-letter topic, `partition:offset`."""
+
+    source: Source
+    place: str
+    reason: str
+    error: str
+    dead_at: str
+    names: Names
+    ending: Ending = ""
+    ended_at: datetime | None = None
+    ended_by: str = ""
+    ended_note: str = ""
+
+
+def names_in(value: bytes | None) -> Names:
+    """What payment a record may be of. Raises nothing, whatever the bytes are."""
+    try:
+        root: object = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return Names()
+    members = _members(root)
+    payment = _members(members.get("payment"))
+    order_id, provider, transaction_id = members.get("order_id"), payment.get("provider"), payment.get("transaction_id")
+    if provider is None:  # an unmatched payment's record
+        provider, transaction_id = members.get("provider"), members.get("transaction_id")
+    amount_fen = members.get("amount_fen")
+    paid_at = payment.get("paid_at", members.get("paid_at"))
+    known = isinstance(provider, str) and provider in get_args(Provider)
+    named = isinstance(transaction_id, str) and _REFERENCE.fullmatch(transaction_id) is not None
+    return Names(
+        order_id=order_id if isinstance(order_id, str) and is_order_id(order_id) else "",
+        provider=str(provider) if known and named else "",
+        transaction_id=str(transaction_id) if known and named else "",
+        amount_fen=amount_fen if type(amount_fen) is int and 0 <= amount_fen <= MOST_FEN else 0,
+        paid_on=_day(paid_at),
+    )
+
+
+def _day(paid_at: object) -> str:
+    try:
+        return day_in_china(paid_at) if isinstance(paid_at, str) else ""
+    except ValueError:
+        return ""
+
+
+def _members(node: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", node) if isinstance(node, dict) else {}
