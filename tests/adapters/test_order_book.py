@@ -17,12 +17,13 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book import tables
+from adapters.order_book import migrations, tables
 from adapters.order_book.book import Claim, OrderBook, StoredOrder, UnknownOrder, Unreadable
 from adapters.order_book.engine import open_engine
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
@@ -500,6 +501,11 @@ async def test_migrations_make_exactly_the_tables_and_can_be_repeated(url: str, 
     async with connected(url) as connection:
         assert await connection.run_sync(differences) == []
     assert (await book.read("T00001")).order == paid_order("T00001")
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds():
+    folder = Path(migrations.__file__).parent
+    assert ScriptDirectory(str(folder)).get_current_head() == migrations.NEWEST
 
 
 async def test_two_set_ups_at_once_make_the_schema_once(url: str):
