@@ -8,16 +8,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from rich.markup import escape
 from rich.table import Table
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.reconciling import ReconciliationBook
 from configuration.processes import DifferencesSettings, ReconcileSettings
-from console.display import out, print_json
+from console.display import out, print_json, shown
 from console.exits import CommandFailed, Exit, say
 from orders.errors import TopUpError
+from orders.shown_text import one_line
 from reconciliation.days import is_over
 from reconciliation.differences import Difference
 from reconciliation.run import Report
@@ -163,7 +163,7 @@ def _table(differences: Sequence[Difference]) -> Table:
         why = f"{one.operator}: {one.note}" if one.state == "resolved" else one.why
         amounts = ["" if fen is None else str(fen) for fen in (one.book_fen, one.outside_fen)]
         cells = [one.id, one.kind, one.state, one.day, str(one.age_days(now)), *amounts, why]
-        table.add_row(*(escape(_plain(cell)) for cell in cells))
+        table.add_row(*(shown(cell) for cell in cells))
     return table
 
 
@@ -208,13 +208,8 @@ def _cell(value: object) -> object:
     """A text from outside is no formula of a spreadsheet."""
     if not isinstance(value, str):
         return value
-    plain = _plain(value)
+    plain = one_line(value)
     return f"'{plain}" if plain.startswith(_FORMULA) else plain
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 # --- the book ----------------------------------------------------------------------------------------------------

@@ -4,16 +4,18 @@ Each field that somebody outside fills gets the worst of each kind, and each sur
 shell's by a shell, Markdown by a parser, the terminal's and the log's letter by letter.
 """
 
+import asyncio
 import io
 import json
 import logging
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -23,13 +25,17 @@ from markdown_it.token import Token
 
 from adapters.kafka.dead_letters import DeadLetter
 from adapters.order_book.book import Event, NoticeState
-from console import dead_letters, display, exits, showing, tables
+from adapters.order_book.unmatched import StoredUnmatched
+from console import dead_letters, display, exits, letters, reconciling, showing, tables, unmatched
 from console.display import Step
 from console.exits import CommandFailed
 from console.runs import Listed
 from console.showing import Found
 from orders import shown_text
+from orders.dead_letter import KeptLetter, Names, Source
 from orders.next_step import AskPerson, QueryCarrier
+from orders.unmatched import UnmatchedPayment, UnmatchedState
+from reconciliation.differences import Difference
 from runtime.telemetry import configure_logging, get_logger
 from workflows import requests, view
 from workflows.durable import StepRunner
@@ -210,6 +216,55 @@ def letter(text: str) -> DeadLetter:
     return DeadLetter(0, 17, value, value, (*headers, (text.encode(errors="replace").decode(), value)))
 
 
+def found_letter(text: str) -> letters.Found:
+    kept = KeptLetter(Source(text, 1, 2, 3), "0:17", text, text, text, Names(order_id=text), "settled", AT, text, text)
+    return letters.Found(kept, letter(text), ("0:17",))
+
+
+def difference(text: str) -> Difference:
+    return Difference(
+        text, "unsettled", text, text, text, text, text, 1, 2, "resolved", "", AT, AT, AT, operator=text, note=text
+    )
+
+
+def unmatched_payment(text: str) -> StoredUnmatched:
+    payment = UnmatchedPayment.model_construct(
+        provider=text, merchant_id=text, out_trade_no=text, transaction_id=text, amount_fen=1, currency=text,
+        paid_at=text, reason=text,
+    )  # fmt: skip
+    state = UnmatchedState(payment, signed=False, ended_at=AT, ended_by=text, ended_note=text, order_id=text)
+    return StoredUnmatched(state, AT, 0, 17)
+
+
+def letters_are(patch: pytest.MonkeyPatch, found: letters.Found) -> None:
+    async def all_found(_: object) -> list[letters.Found]:
+        return [found]
+
+    patch.setattr(letters, "found", all_found)
+    patch.setattr(dead_letters, "_settings", lambda: None)
+
+
+class Books:
+    """The order book, of which each reading is this."""
+
+    def __init__(self, text: str) -> None:
+        self.unmatched = self
+        self.text = text
+
+    @asynccontextmanager
+    async def __call__(self, _: object) -> AsyncIterator["Books"]:
+        yield self
+
+    async def listed(self, *_: object, **__: object) -> list[StoredUnmatched]:
+        return [unmatched_payment(self.text)]
+
+    async def read(self, *_: object) -> StoredUnmatched:
+        return unmatched_payment(self.text)
+
+    async def differences(self, **_: object) -> list[Difference]:
+        return [difference(self.text)]
+
+
 def surfaces(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each command that shows what somebody outside has said."""
     listed = Listed(text, text, needs_operator=True, run=text, package=text, provider=text, started_at=AT, reason=text)
@@ -220,8 +275,11 @@ def surfaces(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     found.timeline = [Event(AT, "resolve", {"operator": text, "note": text, text: text})]
     found.notices = [NoticeState("delivered", "cars", "pending", text)]
     found.remarks = [text]
-    monkeypatch.setattr(dead_letters, "_read", lambda _: [letter(text)])
-    monkeypatch.setattr(dead_letters, "_settings", lambda: None)
+    letters_are(monkeypatch, found_letter(text))
+    monkeypatch.setattr(unmatched, "_book", Books(text))
+    monkeypatch.setattr(unmatched, "signed_by", lambda _: None)
+    monkeypatch.setattr(reconciling, "_books", Books(text))
+    settings = cast("Any", None)
     for as_json in (False, True):
         yield tables.print_orders([listed], as_json=as_json, none="", remark=text)
         yield showing.print_order(found, all_events=True, as_json=as_json)
@@ -229,6 +287,11 @@ def surfaces(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield dead_letters.list_letters(as_json=as_json)
         yield dead_letters.show("0:17", with_value=True, as_json=as_json)
         yield exits.say(*CommandFailed(text).sentences)
+        yield asyncio.run(unmatched.show_list(settings, open_only=False, as_json=as_json))
+        yield asyncio.run(unmatched.show_one(settings, ("wechat", "1"), as_json=as_json))
+        shape = "json" if as_json else "table"
+        yield asyncio.run(reconciling.show(settings, "2026-11-28", open_only=False, shape=shape))
+    yield asyncio.run(reconciling.show(settings, "2026-11-28", open_only=False, shape="csv"))
 
 
 @every_worst
@@ -251,8 +314,7 @@ def test_what_looks_like_richs_markup_is_shown_as_it_stands(capsys: pytest.Captu
 
 def test_a_listing_stays_a_page_whatever_a_dead_letter_says(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dead_letters, "_read", lambda _: [letter("x" * 1_000_000)])
-        patch.setattr(dead_letters, "_settings", lambda: None)
+        letters_are(patch, found_letter("x" * 1_000_000))
         dead_letters.list_letters()
 
     assert len(capsys.readouterr().out) < 60_000

@@ -60,7 +60,7 @@ def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, depe
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=dependencies.activities,
-        workflow_runner=UnsandboxedWorkflowRunner(),  # 40 % less CPU (measured); tests run the sandbox
+        workflow_runner=UnsandboxedWorkflowRunner(),  # 40 % less CPU (measured); tests replay in the sandbox
         interceptors=[MeasuringInterceptor(context.metrics)],
         deployment_config=_deployment(settings),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,

@@ -70,7 +70,7 @@ def test_the_alerts_table_is_what_the_code_raises_kind_by_kind():
     root = Path(__file__).parents[2]
     raised = {
         kind
-        for package in ("activities", "adapters", "bridge", "workers")
+        for package in ("activities", "adapters", "bridge", "reconciliation", "workers")
         for file in (root / package).rglob("*.py")
         for call in re.findall(r"\b_?alert\(\s*([^,]+),", file.read_text())
         for kind in re.findall(r"\"(\w+)\"", call)

@@ -7,11 +7,12 @@ import re
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from runtime.temporal import DATA_CONVERTER
 from tests.histories import FOLDER, FORGOTTEN
+from tests.workflows.world import SANDBOX
 from workers.composition import WORKFLOWS
 from workflows.steps import TOP_UP_ORDER, TopUpInput, TopUpResult
 from workflows.top_up_order import TopUpOrder
@@ -23,8 +24,8 @@ def history(name: str) -> WorkflowHistory:
     return WorkflowHistory.from_json("topup/TRECORDED", (FOLDER / name).read_text())
 
 
-def replayer(*workflows: type) -> Replayer:
-    return Replayer(workflows=workflows, workflow_runner=UnsandboxedWorkflowRunner(), data_converter=DATA_CONVERTER)
+def replayer(*workflows: type, runner: WorkflowRunner = SANDBOX) -> Replayer:
+    return Replayer(workflows=workflows, workflow_runner=runner, data_converter=DATA_CONVERTER)
 
 
 def test_there_is_a_history_of_every_end_in_both_ways_of_running_steps():
@@ -55,7 +56,9 @@ class ChangedWithoutAPatch(TopUpOrder):
 
 async def test_a_saga_that_was_changed_without_a_patch_fails_the_replay():
     with pytest.raises(NondeterminismError):
-        await replayer(ChangedWithoutAPatch).replay_workflow(history("refunded_after_refusal-local_first.json"))
+        await replayer(ChangedWithoutAPatch, runner=UnsandboxedWorkflowRunner()).replay_workflow(
+            history("refunded_after_refusal-local_first.json")
+        )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

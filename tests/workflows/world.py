@@ -46,6 +46,13 @@ BUSY_SECONDS = 0.5
 """So long a run that has a workflow task open is not moved on in time: a worker without a core is no slow carrier."""
 
 
+# As production runs it. In the sandbox, which loads the saga anew for each run, are the replays of all committed
+# histories (test_replays.py), and the scenarios with every step regular, at length.
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("pydantic", "tests.workflows.virtual_time")
+)
+
+
 class World:
     """One order's world; `run` starts its workflow."""
 
@@ -86,17 +93,12 @@ class World:
         telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
         refunding = RefundingActivities({"wechat": self.wechat}, desk)
         notifying = NotifyingActivities(self.notifier, self.book, self.alert, 1.0)
-        sandbox = SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(
-                "pydantic", "tests.workflows.virtual_time"
-            )
-        )
         orders = Worker(
             self.env.client,
             task_queue=self.task_queue,
             workflows=WORKFLOWS,
             activities=activities_of(telecom, recording, refunding, notifying, None),
-            workflow_runner=sandbox,
+            workflow_runner=UnsandboxedWorkflowRunner() if self.local_first else SANDBOX,
             interceptors=[VirtualTime()],
             max_cached_workflows=self.cached,
         )
