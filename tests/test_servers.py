@@ -28,11 +28,10 @@ from devkit.servers.parent_watchdog import started_at
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import PartFailedError, PartNotOursError, Program, free_port, unique
 from devkit.servers.temporal import Temporal
+from tests.limits import WAIT_SECONDS
 from tests.sleeper import Sleeper
 
 pytestmark = pytest.mark.real
-
-WAIT_SECONDS = 30
 
 
 def test_postgres_keeps_an_acknowledged_commit_over_sigkill(postgres: Postgres):

@@ -19,9 +19,9 @@ from orders.errors import Unavailable
 from orders.state import OrderState
 from runtime.clock import SystemClock
 from tests.adapters.book_process import ICCID, KEY, PHONE, VIN, open_book, paid_order
+from tests.limits import WAIT_SECONDS
 
 NEW = bytes(range(32, 64))
-ENDS_WITHIN_SECONDS = 60.0
 BODY = b'{"externalId": "T"}'
 
 
@@ -176,7 +176,7 @@ async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_
             asyncio.create_task(one)
             for one in (repeat(first), repeat(second), work(first, 1), work(second, 2), rotate_for_ever())
         ]
-        async with asyncio.timeout(ENDS_WITHIN_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while len([rows for rows in rounds if rows]) < 3 or len(seen) < 100 or sum(posts.values()) < 100:
                 done, _ = await asyncio.wait(at_work, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
                 assert [task.result() for task in done] == []

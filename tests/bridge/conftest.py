@@ -129,12 +129,12 @@ class Lane(KafkaLane):
         finally:
             await book.close()
 
-    async def until_started(self, count: int, seconds: float = 60) -> None:
+    async def until_started(self, count: int) -> None:
         async def enough() -> bool:
             answer = await self.client.count_workflows(f"TaskQueue = '{self.task_queue}'")
             return answer.count >= count
 
-        await self.until(enough, f"{count} runs are started", seconds)
+        await self.until(enough, f"{count} runs are started")
 
     # --- the end ---
 

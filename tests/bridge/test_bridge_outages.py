@@ -47,7 +47,7 @@ async def nothing_committed_is_incomplete(lane: Lane) -> None:
     async def none() -> bool:
         return incomplete_below_the_commit(lane, await lane.started()) == []
 
-    await lane.until(none, "every order below the committed offset has its run", 20)
+    await lane.until(none, "every order below the committed offset has its run")
 
 
 @pytest.mark.long
@@ -62,10 +62,8 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
     lane.temporal.freeze()
     thaw_at = asyncio.get_running_loop().time() + AWAY_SECONDS
     killed.send(killed.orders(100))
-    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal", 30)
-    await lane.until(
-        lambda: lane.metrics(bridge, "topup_bridge_paused").get("temporal") == 1, "the consumer is paused", 30
-    )
+    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal")
+    await lane.until(lambda: lane.metrics(bridge, "topup_bridge_paused").get("temporal") == 1, "the consumer is paused")
     lane.send(lane.orders(100, first=700))
     await killed.until(
         lambda: killed.metrics(to_kill, "topup_bridge_first_pass_orders") == {"": 20}, "20 are claimed, none started"
@@ -76,8 +74,8 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
     await asyncio.sleep(thaw_at - asyncio.get_running_loop().time())
     lane.temporal.thaw()
 
-    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 30)
-    await lane.until_all_committed(60)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again")
+    await lane.until_all_committed()
     await lane.until_started(800)
     assert await lane.started() == ids(lane, 800)
     assert lane.counts(bridge) == {"started": 800}
@@ -85,7 +83,7 @@ async def test_temporal_frozen_for_40_s_loses_and_doubles_nothing(make_lane: Any
 
     await nothing_committed_is_incomplete(stopped)
     await stopped.ready_bridge()
-    await stopped.until_all_committed(60)
+    await stopped.until_all_committed()
     await stopped.until_started(700)
     assert await stopped.started() == ids(stopped, 700)
 
@@ -102,9 +100,9 @@ async def test_temporal_killed_and_started_again_loses_and_doubles_nothing(lane:
     lane.send(lane.orders(800))
     await lane.until_started(100)
     lane.temporal.kill()
-    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal", 30)
+    await lane.until(lambda: sentence(lane, bridge, "temporal"), "/readyz names Temporal")
     lane.temporal.start()
-    await lane.until_all_committed(60)
+    await lane.until_all_committed()
     await lane.until_started(800)  # its list of runs catches up after a start
     assert await lane.started() == ids(lane, 800)
     assert lane.counts(bridge) == {"started": 800}
@@ -118,11 +116,11 @@ async def test_a_broker_frozen_for_longer_than_the_session_loses_and_doubles_not
     await lane.until_started(100)
     lane.kafka.freeze()
     frozen_at = asyncio.get_running_loop().time()
-    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka", 15)
+    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka")
     await asyncio.sleep(FROZEN_BROKER_SECONDS - (asyncio.get_running_loop().time() - frozen_at))
     lane.kafka.thaw()
-    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 60)
-    await lane.until_all_committed(60)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again")
+    await lane.until_all_committed()
     assert await lane.started() == ids(lane, 1500)
     counts = lane.counts(bridge)
     assert counts["started"] == 1500
@@ -135,10 +133,10 @@ async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(lane:
     lane.send([*lane.orders(800), *(lane.order(n, amount_fen=0) for n in range(2000, 2020))])
     await lane.until_started(100)
     lane.kafka.kill()
-    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka", 15)
+    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka")
     lane.kafka.start()
-    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 60)
-    await lane.until_all_committed(60)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again")
+    await lane.until_all_committed()
     assert await lane.started() == ids(lane, 800)
     assert lane.counts(bridge) == {"started": 800, "invalid": 20}
     letters = {(letter.key, letter.value) for letter in lane.dead_letters()}
@@ -151,9 +149,9 @@ async def test_a_bridge_frozen_for_longer_than_its_session_goes_on_beside_the_on
     frozen, other = lane.bridge(), lane.bridge()
     await lane.until(lambda: lane.counts(frozen).total() > 50, "it works")
     frozen.freeze()
-    await lane.until(lambda: len(lane.readyz_partitions(other)) == 3, "the other one has all partitions", 30)
+    await lane.until(lambda: len(lane.readyz_partitions(other)) == 3, "the other one has all partitions")
     frozen.thaw()
-    await lane.until_all_committed(60)
+    await lane.until_all_committed()
     await lane.until_started(1500)
     assert await lane.started() == ids(lane, 1500)
     for bridge in (frozen, other):
@@ -168,16 +166,16 @@ async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, thawe
     lane.send(lane.orders(1000))
     await lane.until_started(100)
     postgres.freeze()
-    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database", 30)
+    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database")
     await asyncio.sleep(8)  # longer than a transaction may take
     assert sentence(lane, bridge, "kafka") == ""
     postgres.thaw()
-    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again", 30)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready again")
     await lane.until_started(300)
     postgres.kill()
-    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database", 30)
+    await lane.until(lambda: sentence(lane, bridge, "database"), "/readyz names the database")
     postgres.start()
-    await lane.until_all_committed(60)
+    await lane.until_all_committed()
     assert await lane.started() == ids(lane, 1000)
     assert lane.counts(bridge) == {"started": 1000}
     assert lane.dead_letters() == []
@@ -186,16 +184,16 @@ async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, thawe
 async def test_a_bridge_without_its_topic_says_to_run_setup_and_begins_when_it_is_there(make_lane: Any) -> None:
     lane = await make_lane(topics=False)
     bridge = lane.bridge()
-    await lane.until(lambda: "run `topup setup`" in sentence(lane, bridge, "kafka"), "/readyz says what to do", 20)
+    await lane.until(lambda: "run `topup setup`" in sentence(lane, bridge, "kafka"), "/readyz says what to do")
     lane.kafka.create_topic(lane.topic, 3)
-    await lane.until(lambda: f"no topic {lane.dlq}" in sentence(lane, bridge, "kafka"), "the other one is missing", 20)
+    await lane.until(lambda: f"no topic {lane.dlq}" in sentence(lane, bridge, "kafka"), "the other one is missing")
     lane.kafka.create_topic(lane.dlq, 3)
-    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready", 30)
+    await lane.until(lambda: lane.readyz(bridge)["ready"], "ready")
 
 
 async def test_a_bridge_whose_kafka_is_away_waits_unready_and_ends_with_0(lane: Lane) -> None:
     bridge = lane.bridge(TOPUP_KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
-    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka", 30)
+    await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka")
     assert not lane.readyz(bridge)["ready"]
     assert await lane.terminate(bridge) == 0
     assert "Traceback" not in bridge.log_tail(1000)

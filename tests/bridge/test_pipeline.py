@@ -20,6 +20,7 @@ from orders.record_mac import HEADER, sign
 from runtime.metrics import Metrics
 from tests.bridge.conftest import paid_order
 from tests.bridge.fakes import FakeBook, FakeDeadLetters, FakeTemporal, records
+from tests.limits import WAIT_SECONDS
 
 
 class Bench:
@@ -48,8 +49,8 @@ class Bench:
         ]
         return +Counter({result: int(float(value)) for result, value in found})
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
-        async with asyncio.timeout(seconds):
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -12,9 +12,9 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from devkit.servers.process import free_port
 from devkit.stack.ports import LOOPBACK
+from tests.limits import WAIT_SECONDS
 
 API_VERSION = (2, 3)
-WAIT_SECONDS = 120.0
 
 
 @pytest.fixture

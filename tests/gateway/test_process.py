@@ -50,6 +50,7 @@ from tests.gateway.providers import (
     trade,
     wechat,
 )
+from tests.limits import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 RECORD_KEY = bytes(range(32))
@@ -222,13 +223,13 @@ def paid(order_id: str, provider: str, **changes: Any) -> dict[str, Any]:
     return {"headers": headers, "content": body}
 
 
-async def until(condition: Any, what: str, program: Program, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+async def until(condition: Any, what: str, program: Program) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         if await asyncio.to_thread(condition):
             return
         await asyncio.sleep(0.1)
-    pytest.fail(f"not within {seconds:g} s: {what}\n{program.log_tail(40)}")
+    pytest.fail(f"not within {WAIT_SECONDS:g} s: {what}\n{program.log_tail(40)}")
 
 
 @pytest.fixture

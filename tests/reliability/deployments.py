@@ -21,6 +21,7 @@ from devkit.servers.process import Program
 from orders.errors import Unavailable
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
+from tests.limits import WAIT_SECONDS
 from tests.reliability.crashing_process import Plan
 from tests.reliability.environment import PACKAGE, PII_KEY, PLATFORM, Environment, open_book
 from workflows.policies import scaled
@@ -30,8 +31,6 @@ LATENCY_SECONDS: Final = 60.0
 LAG_SECONDS: Final = 15.0
 WINDOW_SECONDS: Final = 300.0
 """Contracts §4, unscaled."""
-WAIT_SECONDS: Final = 240.0
-"""Ends a wait that would hang: what is waited for comes within seconds, later where the machine is busy."""
 HEAL_SECONDS: Final = 300.0
 """Likewise for an order's end after the fault; how long it took is a figure of the run (docs/reliability.md)."""
 

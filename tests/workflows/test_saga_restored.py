@@ -104,6 +104,8 @@ async def test_a_refund_that_was_paid_under_a_second_number_is_found(world: Worl
     handle = await world.start()
     await world.until(handle, "refunding")
     await handle.terminate("the lost time goes on without it")
+    await world.rest()  # what the worker still had in hand has ended
+    await world.work()
     sent = len(world.wechat.requests)
 
     await restore(world, row)

@@ -31,6 +31,7 @@ from orders import operator_rules
 from orders.paid_order import PaidOrder
 from orders.state import CarrierTimes, OrderState
 from runtime.temporal import DATA_CONVERTER
+from tests.limits import WAIT_SECONDS
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
 from tests.workflows.flat import FakeFlatCarrier
 from tests.workflows.virtual_time import VirtualClock, VirtualTime
@@ -40,8 +41,6 @@ from workflows.steps import OperatorRequest, Start, TopUpInput, TopUpResult, Top
 TIMES = CarrierTimes(
     longest_latency=timedelta(seconds=60), visibility_lag=timedelta(seconds=15), completion_window=timedelta(minutes=5)
 )
-WAIT_SECONDS = 120
-"""Ends a wait that would hang; what is waited for comes within seconds, later where the machine is busy."""
 BUSY_SECONDS = 0.5
 """So long a run that has a workflow task open is not moved on in time: a worker without a core is no slow carrier."""
 

@@ -13,6 +13,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.serializer import Serializer
 
+from tests.limits import WAIT_SECONDS
+
 NULL = object()
 
 
@@ -155,9 +157,8 @@ class KafkaLane:
         self,
         condition: Callable[[], Any | Awaitable[Any]],
         what: str,
-        seconds: float = 60,
     ) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + WAIT_SECONDS
         last: object = None
         while time.monotonic() < deadline:
             try:
@@ -169,11 +170,11 @@ class KafkaLane:
             except Exception as error:  # noqa: BLE001 - a part that is away is "not yet"
                 last = error
             await asyncio.sleep(0.1)
-        pytest.fail(f"not within {seconds:.0f} s: {what} (last: {last!r}). {self.logs()}")
+        pytest.fail(f"not within {WAIT_SECONDS:.0f} s: {what} (last: {last!r}). {self.logs()}")
 
     def logs(self) -> str:
         """For a test that failed."""
         return ""
 
-    async def until_all_committed(self, seconds: float = 60) -> None:
-        await self.until(lambda: asyncio.to_thread(self.all_committed), "all offsets are committed", seconds)
+    async def until_all_committed(self) -> None:
+        await self.until(lambda: asyncio.to_thread(self.all_committed), "all offsets are committed")

@@ -26,6 +26,7 @@ from adapters.kafka.progress import Progress, Stalled, TopicRecreated
 from adapters.kafka.unreadable import Undecodable, unreadable
 from runtime.metrics import Metrics
 from tests.adapters.kafka.fakes import FakeConsumer, Partition
+from tests.limits import WAIT_SECONDS
 
 
 class Clock:
@@ -605,8 +606,8 @@ def test_a_poll_thread_that_ended_by_itself_ends_the_process() -> None:
         loop.watch_once()
 
 
-def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -42,8 +42,8 @@ async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_rea
     loop = ConsumerLoop(settings_of(lane.environment()), waiting.put, Metrics())
     loop.start()
     try:
-        await lane.until(lambda: seen == 6000, "all records were read", 30)
-        await lane.until_all_committed(10)
+        await lane.until(lambda: seen == 6000, "all records were read")
+        await lane.until_all_committed()
         assert loop.trouble() is None
     finally:
         await asyncio.to_thread(loop.stop, 20)
@@ -79,7 +79,7 @@ async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partition
         assert all(offset == 0 for offset in lane.committed().values())
         for record in taken:
             record.complete()
-        await lane.until_all_committed(10)
+        await lane.until_all_committed()
     finally:
         await asyncio.to_thread(first.stop, 20)
         await asyncio.to_thread(second.stop, 20)
@@ -100,9 +100,9 @@ async def test_a_small_record_that_decompresses_to_hundreds_of_mib_stops_its_par
     await asyncio.to_thread(send)
     loop.start()
     try:
-        await lane.until(lambda: "Partition 0" in (loop.trouble() or ""), "its partition stands still", 60)
+        await lane.until(lambda: "Partition 0" in (loop.trouble() or ""), "its partition stands still")
         assert "BatchTooLarge" in (loop.trouble() or "")
-        await lane.until(lambda: [record.value for record in taken][-1:] == [b"beside"], "the other one is read", 60)
+        await lane.until(lambda: [record.value for record in taken][-1:] == [b"beside"], "the other one is read")
         assert b"behind" not in {record.value for record in taken}
     finally:
         await asyncio.to_thread(loop.stop, 20)

@@ -127,7 +127,7 @@ async def test_all_brokers_under_other_addresses_are_unready_and_then_read_and_w
         async with reading(settings) as now:
             await asyncio.to_thread(lane.send, numbered(0, 6))
             await producer.send(lane.dlq, key=None, value=b"before", limit_seconds=20)
-            await lane.until(lambda: len(now.values) == 6 and now.trouble is None, "it reads", 30)
+            await lane.until(lambda: len(now.values) == 6 and now.trouble is None, "it reads")
 
             await asyncio.to_thread(move, own_kafka)
             forwarder.target = own_kafka.port
@@ -135,13 +135,13 @@ async def test_all_brokers_under_other_addresses_are_unready_and_then_read_and_w
             began = time.monotonic()
             if busy:
                 await asyncio.to_thread(lane.send, numbered(6, 6))
-            await lane.until(lambda: now.trouble is not None, "it is unready", 20)
+            await lane.until(lambda: now.trouble is not None, "it is unready")
             if not busy:
                 await lane.until(lambda: now.trouble is None, "it is ready", limits.READ_AGAIN_SECONDS)
                 await asyncio.to_thread(lane.send, numbered(6, 6))
             await lane.until(lambda: len(now.values) == 12, "it reads on", limits.READ_AGAIN_SECONDS)
             assert time.monotonic() - began < limits.READ_AGAIN_SECONDS
-            await lane.until(lambda: now.trouble is None, "it is ready", 10)
+            await lane.until(lambda: now.trouble is None, "it is ready")
 
             async def written() -> bool:
                 with contextlib.suppress(Unavailable):
@@ -149,8 +149,8 @@ async def test_all_brokers_under_other_addresses_are_unready_and_then_read_and_w
                     return True
                 return False
 
-            await lane.until(written, "the producer writes on", 40)
-            await lane.until_all_committed(20)
+            await lane.until(written, "the producer writes on")
+            await lane.until_all_committed()
     finally:
         await producer.close()
         forwarder.close()
@@ -163,8 +163,8 @@ async def test_a_topic_made_anew_with_more_records_than_were_read_of_the_old_one
     settings = settings_of(lane.environment())
     async with reading(settings) as now:
         await asyncio.to_thread(lane.send, numbered(0, 9))
-        await lane.until(lambda: len(now.values) == 9 and now.trouble is None, "the old topic is read", 30)
-        await lane.until_all_committed(20)
+        await lane.until(lambda: len(now.values) == 9 and now.trouble is None, "the old topic is read")
+        await lane.until_all_committed()
 
         def made_anew() -> None:
             with contextlib.closing(own_kafka.admin()) as admin:
@@ -173,9 +173,9 @@ async def test_a_topic_made_anew_with_more_records_than_were_read_of_the_old_one
             lane.send(numbered(100, 300))
 
         await asyncio.to_thread(made_anew)
-        await lane.until(lambda: len(now.values) == 309, "every record of the new topic is read", 60)
-        await lane.until(lambda: now.trouble is None, "it is ready", 30)
-        await lane.until_all_committed(20)
+        await lane.until(lambda: len(now.values) == 309, "every record of the new topic is read")
+        await lane.until(lambda: now.trouble is None, "it is ready")
+        await lane.until_all_committed()
 
 
 @pytest.mark.long
@@ -187,8 +187,8 @@ async def test_a_topic_made_anew_while_an_old_offset_is_committed_is_read_from_i
     settings = settings_of(lane.environment())
     async with reading(settings) as now:
         await asyncio.to_thread(lane.send, numbered(0, 9))
-        await lane.until(lambda: len(now.values) == 9, "the old topic is read", 30)
-        await lane.until_all_committed(20)
+        await lane.until(lambda: len(now.values) == 9, "the old topic is read")
+        await lane.until_all_committed()
 
     def made_anew() -> None:
         with contextlib.closing(own_kafka.admin()) as admin:
@@ -200,5 +200,5 @@ async def test_a_topic_made_anew_while_an_old_offset_is_committed_is_read_from_i
 
     await asyncio.to_thread(made_anew)
     async with reading(settings) as now:
-        await lane.until(lambda: len(now.values) == 30, "every record of the new topic is read", 40)
+        await lane.until(lambda: len(now.values) == 30, "every record of the new topic is read")
         assert now.alerts("log_truncated") == 3
