@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from temporalio.client import Client
 
 from bench.checkouts import Checkout, this_checkout
-from bench.environment import BRIDGE_AND_WORKER, EMBEDDED_API_VERSION, GROUP, DatabaseUse, Environment
+from bench.environment import BRIDGE_AND_WORKER, EMBEDDED_API_VERSION, GROUP, PARTITIONS, DatabaseUse, Environment
 from bench.history_cost import HistoryCost, mean_cost
 from bench.machine import Memory, busy_seconds, spin_milliseconds
 from bench.orders import BenchOrder, Trouble, make_orders, produce
@@ -26,7 +26,7 @@ from orders.identities import workflow_id
 
 LOOK_SECONDS: Final = 0.25
 SAY_SECONDS: Final = 5.0
-STALLED_SECONDS: Final = 90.0
+STALLED_SECONDS: Final = 300.0
 """No order has come to an end for so long: the round has failed."""
 SETTLE_SECONDS: Final = 60.0
 """Runs close and offsets are committed within this after the last effect."""
@@ -283,8 +283,9 @@ class Rounds:
             bootstrap_servers=self._environment.bootstrap_servers, request_timeout_ms=ADMIN_MS, **options
         )
         with contextlib.closing(admin):
-            offsets: Mapping[Any, Any] = admin.list_group_offsets([GROUP])[GROUP]
-        committed = sum(at.offset for of, at in offsets.items() if of.topic == topic and at.offset > 0)
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            offsets: Mapping[Any, Any] = admin.list_group_offsets({GROUP: partitions})[GROUP]
+        committed = sum(at.offset for at in offsets.values() if at.offset > 0)
         return self._sent[topic] - committed
 
 
