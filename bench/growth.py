@@ -158,7 +158,8 @@ def questions(book: OrderBook, orders: int) -> dict[str, Callable[[int], Awaitab
         await book.claim([paid_order(100 + one, "N") for one in range(25)])
 
     async def a_change(number: int) -> None:
-        await book.decide(name(number), rule, kind="post_intent", detail=lambda _: {})
+        claimed = paid_order(number * 100, "N").order_id  # a made row's encrypted values are bound to another
+        await book.decide(claimed, rule, kind="post_intent", detail=lambda _: {})
 
     async def a_whole_order(number: int) -> None:
         order = paid_order(number, "W")
