@@ -110,12 +110,12 @@ async def fill(url: str, template: str, orders: int) -> None:
         await connection.close()
 
 
-def scans(plan: Mapping[str, Any]) -> Iterator[str]:
-    """Names of the growing tables that a plan reads whole."""
-    if plan["Node Type"] in SCANS and plan.get("Relation Name") in GROWS:
+def scans(plan: Mapping[str, Any], *, limited: bool = False) -> Iterator[str]:
+    """Names of the growing tables that a plan reads whole; one that takes whatever row comes first does not."""
+    if plan["Node Type"] in SCANS and plan.get("Relation Name") in GROWS and not (limited and "Filter" not in plan):
         yield str(plan["Relation Name"])
     for below in plan.get("Plans", ()):
-        yield from scans(below)
+        yield from scans(below, limited=limited or plan["Node Type"] == "Limit")
 
 
 async def asked(
