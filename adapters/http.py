@@ -28,6 +28,8 @@ from typing import Final, Literal, cast
 
 import httpx
 
+from adapters.http_pools import SpreadTransport
+
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Answers of this world are a few KiB; more than this is not read."""
 
@@ -36,6 +38,7 @@ MAX_RETRY_AFTER_SECONDS: Final = 60.0
 
 _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _CONNECTIONS: Final = 200
+_POOLS: Final = 5
 _KEEPALIVE_SECONDS: Final = 3.0
 """Below the 5 s after which common servers close an idle connection: a request on one just closed ends unanswered."""
 
@@ -141,10 +144,10 @@ def always() -> bool:
 async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
     """The client of one adapter: nothing from the environment, no redirects, no retries."""
     _sniffio_is_not_there()
-    limits = httpx.Limits(
-        max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS
-    )
-    async with httpx.AsyncClient(verify=_trust(), trust_env=False, follow_redirects=False, limits=limits) as opened:
+    each = _CONNECTIONS // _POOLS
+    limits = httpx.Limits(max_connections=each, max_keepalive_connections=each, keepalive_expiry=_KEEPALIVE_SECONDS)
+    pools = [httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False, limits=limits) for _ in range(_POOLS)]
+    async with httpx.AsyncClient(transport=SpreadTransport(pools), trust_env=False, follow_redirects=False) as opened:
         yield opened
 
 
