@@ -7,26 +7,31 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from bench import machine, report
-from bench.environment import ROOT, Environment, EnvironmentChoices
+from bench.checkouts import ROOT, described, this_checkout, unpacked
+from bench.environment import BRIDGE_AND_WORKER, SERVE, Environment, EnvironmentChoices
 from bench.orders import Trouble
 from bench.rounds import Result, RoundFailedError, Rounds, Variant
 from bench.versions import versions
-from devkit.servers.process import PartFailedError, PartMissingError, watchdog
+from devkit.servers.process import PartFailedError, PartMissingError, temporary_folder, watchdog
 from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
 
 COMPARE: Final = "compare"
 TROUBLE: Final = "trouble"
+LONE: Final = "lone"
 MEMORY: Final = "memory"
-MEASUREMENTS: Final = (COMPARE, TROUBLE, MEMORY)
+MEASUREMENTS: Final = (COMPARE, LONE, TROUBLE, MEMORY)
 LARGEST_ROUND: Final = 200_000
 QUIET_SAMPLE_SECONDS: Final = 3.0
 QUIET_SHARE: Final = 0.15
 """Everything of ours that idles takes a few percent of two cores."""
+LONE_EVERY_SECONDS: Final = 0.5
+LONE_ORDERS: Final = 60
 
 LOCAL_FIRST: Final = Variant(name="local first")
 REGULAR: Final = Variant(name="all regular", settings={"TOPUP_LOCAL_FIRST": "false"}, module="bench.all_regular")
@@ -38,8 +43,9 @@ TROUBLES: Final = (
 MEMORY_AT: Final = (0, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 50_000, 100_000)
 
 _EXAMPLES: Final = """examples:
-  python -m bench                                        all three, about 15 minutes
+  python -m bench                                        all four, about 15 minutes
   python -m bench compare --orders 1000 --pairs 3        this saga and the all-regular one, A B A B A B
+  python -m bench compare lone --against HEAD~20         this source and that commit's, A B A B
   python -m bench memory --long 20000 --json > m.json    memory over one long run
   python -m bench compare --temporal-programs DIR        with the real Temporal server on PostgreSQL
 
@@ -60,7 +66,12 @@ def parser() -> argparse.ArgumentParser:
     add = whole.add_argument
     add("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; all where none is named")
     add("--orders", type=_count, default=2000, metavar="N", help="orders per round (2000)")
-    add("--pairs", type=_count, default=2, metavar="N", help="compare: pairs of rounds, one of each saga (2)")
+    add("--pairs", type=_count, default=2, metavar="N", help="compare: pairs of rounds, one of each (2)")
+    add("--against", metavar="COMMIT", help="compare, lone: with the source of this commit, not with the regular saga")
+    add("--serve", action="store_true", help="the product in one process: `topup serve`")
+    add(
+        "--kafka", choices=("apache", "embedded"), default="apache", help="apache, or librdkafka's mock broker (apache)"
+    )
     add("--long", type=_count, default=20_000, metavar="N", help="memory: orders of the long round (20000)")
     add("--warm-up", type=_count, default=200, metavar="N", help="orders after each worker's start, not measured (200)")
     add("--cores", type=_count, default=2, metavar="N", help="cores that everything is pinned to (2)")
@@ -119,6 +130,7 @@ def _measure(options: argparse.Namespace) -> int:
     if options.temporal and options.temporal_programs:
         raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
     cores = machine.choose_cores(options.cores)
+    against = (unpacked(options.against, temporary_folder("bench-against")),) if options.against else ()
     choices = EnvironmentChoices(
         cores=cores,
         platforms=options.platforms,
@@ -127,14 +139,19 @@ def _measure(options: argparse.Namespace) -> int:
         database=options.database,
         books_fsync=options.books_fsync,
         first_pass=options.first_pass,
+        embedded_kafka=options.kafka == "embedded",
+        against=against,
     )
+    for other in against:
+        if other.lock != this_checkout().lock:
+            say(f"warning: {other.name} locks other packages, and runs with those of this checkout")
     os.sched_setaffinity(0, machine.driver_cores(cores))
     environment = Environment(choices)
-    about = {**machine.describe(cores, environment.folder), **versions(choices)}
+    about = {"source": described(), **machine.describe(cores, environment.folder), **versions(choices)}
     about["parameters"] = report.parameters(options)
     if not options.json:
         report.show_about(about)
-    say("starting Kafka, databases, Temporal, MQTT, the outside world and the bridge")
+    say("starting Kafka, databases, Temporal, MQTT and the outside world")
     results: list[Result] = []
     try:
         with environment:
@@ -162,31 +179,51 @@ class _Session:
     async def run(self, wanted: Sequence[str]) -> None:
         """Run all."""
         options = self._options
+        first, second = self._compared()
         if COMPARE in wanted:
             for _ in range(options.pairs):
-                await self._round(LOCAL_FIRST, options.orders, COMPARE)
-                await self._round(REGULAR, options.orders, COMPARE)
+                await self._round(first, options.orders, COMPARE)
+                await self._round(second, options.orders, COMPARE)
+        if LONE in wanted:
+            for variant in (first, second) if options.against else (first,):
+                await self._round(variant, LONE_ORDERS, LONE, every_seconds=LONE_EVERY_SECONDS)
         if TROUBLE in wanted:
             for variant in TROUBLES:
-                await self._round(variant, options.orders, TROUBLE)
+                await self._round(replace(variant, processes=first.processes), options.orders, TROUBLE)
         if MEMORY in wanted:
-            await self._round(LOCAL_FIRST, options.long, MEMORY, memory_at=MEMORY_AT)
+            await self._round(first, options.long, MEMORY, memory_at=MEMORY_AT)
         say("checking the books' hash chains")
         self._rounds.verify_books()
 
-    async def _round(self, variant: Variant, count: int, kind: str, *, memory_at: Sequence[int] = ()) -> None:
-        say(f"{kind}: {variant.name}: starting a worker")
-        self._environment.start_worker(variant.settings, variant.module)
+    def _compared(self) -> tuple[Variant, Variant]:
+        """This checkout's saga, and what it is compared with."""
+        processes = SERVE if self._options.serve else BRIDGE_AND_WORKER
+        if not self._options.against:
+            return replace(LOCAL_FIRST, processes=processes), REGULAR
+        this, other = self._environment.checkouts
+        return Variant(name=this.name, processes=processes), Variant(name=other.name, checkout=other)
+
+    async def _round(
+        self,
+        variant: Variant,
+        count: int,
+        kind: str,
+        *,
+        memory_at: Sequence[int] = (),
+        every_seconds: float = 0.0,
+    ) -> None:
+        say(f"{kind}: {variant.name}: starting {' and '.join(variant.processes)}")
+        self._environment.start_product(variant.checkout, variant.processes, variant.settings, variant.module)
         if strays := self._environment.strays():
             say(f"warning: not pinned: {', '.join(strays[:5])}")
         await self._quiet()
         if not memory_at:
             await self._checked(variant, self._options.warm_up, f"{variant.name}, warm-up")
-        result = await self._checked(variant, count, variant.name, memory_at=memory_at)
+        result = await self._checked(variant, count, variant.name, memory_at=memory_at, every_seconds=every_seconds)
         result.kind = kind
         self._results.append(result)
         say(report.one_line(result))
-        self._environment.stop_worker()
+        self._environment.stop_product()
 
     async def _quiet(self) -> None:
         """Wait until others leave the pinned cores alone, as long as the caller allows."""
@@ -197,8 +234,16 @@ class _Session:
             if (machine.busy_seconds(cores) - before) / (QUIET_SAMPLE_SECONDS * len(cores)) < QUIET_SHARE:
                 return
 
-    async def _checked(self, variant: Variant, count: int, label: str, *, memory_at: Sequence[int] = ()) -> Result:
-        result = await self._rounds.run(variant, count, memory_at=memory_at, label=label)
+    async def _checked(
+        self,
+        variant: Variant,
+        count: int,
+        label: str,
+        *,
+        memory_at: Sequence[int] = (),
+        every_seconds: float = 0.0,
+    ) -> Result:
+        result = await self._rounds.run(variant, count, memory_at=memory_at, label=label, every_seconds=every_seconds)
         for sentence in result.mismatches[:10]:
             say(f"WRONG: {sentence}")
         return result

@@ -18,6 +18,9 @@ _CPU_TIME_FIELDS: Final = slice(11, 15)
 """utime, stime, cutime, cstime in /proc/PID/stat, counted from the state on."""
 
 
+SPINS: Final = 200_000
+
+
 class TooFewCoresError(Exception):
     """The machine has fewer cores than asked for; the text says what to do."""
 
@@ -97,6 +100,19 @@ def busy_seconds(cores: Collection[int]) -> float:
             counted = [int(tick) for tick in ticks[:8]]
             total += sum(counted) - sum(counted[index] for index in _IDLE_FIELDS)
     return total / _TICKS_PER_SECOND
+
+
+def spin_milliseconds(cores: Collection[int], times: int = 5) -> float:
+    """CPU time of a fixed piece of Python work on these cores, the best of some: what the machine is worth just now."""
+    took: list[float] = []
+    with on_cores(cores):
+        for _ in range(times):
+            began = time.thread_time()
+            total = 0
+            for number in range(SPINS):
+                total += number % 7
+            took.append(time.thread_time() - began)
+    return min(took) * 1000
 
 
 def fsync_milliseconds(folder: Path, writes: int = 50) -> float:

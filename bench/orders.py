@@ -128,17 +128,32 @@ def make_orders(run: int, first: int, count: int, trouble: Trouble, merchants: M
     return orders
 
 
-def produce(bootstrap_servers: str, topic: str, orders: Sequence[BenchOrder], began: Callable[[float], None]) -> None:
-    """Send all, as fast as Kafka takes them; returns once it has acknowledged every record.
+def produce(
+    bootstrap_servers: str,
+    topic: str,
+    orders: Sequence[BenchOrder],
+    sends: Callable[[float], None],
+    *,
+    every_seconds: float = 0.0,
+    api_version: str | None = None,
+) -> None:
+    """Send all, as fast as Kafka takes them or at a pace; returns once it has acknowledged every record.
 
-    `began` is told the moment (seconds since 1970) right before the first record is sent.
+    `sends` is told the moment (seconds since 1970) right before each record is sent.
     """
     records = [(order.order_id.encode(), order.record()) for order in orders]
-    producer: Any = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=5)
+    options: dict[str, Any] = {"bootstrap_servers": bootstrap_servers, "acks": "all"}
+    if api_version:
+        options["api_version"] = tuple(int(part) for part in api_version.split("."))
+    producer: Any = KafkaProducer(linger_ms=0 if every_seconds else 5, **options)
+    futures: list[Any] = []
     try:
         producer.partitions_for(topic)
-        began(time.time())
-        futures = [producer.send(topic, key=key, value=value) for key, value in records]
+        for key, value in records:
+            sends(time.time())
+            futures.append(producer.send(topic, key=key, value=value))
+            if every_seconds:
+                time.sleep(every_seconds)
         producer.flush(SEND_SECONDS)
         for future in futures:
             future.get(SEND_SECONDS)

@@ -23,13 +23,14 @@ from typing import Any, Final
 from sqlalchemy import insert
 
 from adapters.order_book.book import OrderBook
-from adapters.order_book.claims import Claims
+from adapters.order_book.claims import order_values
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.rows import ORDERS
 from adapters.payments.bills import in_batches, text_lines
 from adapters.payments.wechat.bills import read_trade_bill
 from orders.outcomes import RefundAnswer, RefundConfirmed, RefundRequest
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
 from reconciliation.evidence import Sale
 from reconciliation.ports import OpenBill, PaymentNow
 from reconciliation.run import Reconciliation
@@ -72,7 +73,8 @@ async def prepare(database: str, bill: Path, orders: int) -> None:
     book = OrderBook.open(database, FieldCipher(bytes(32)), clock)
     await book.migrate()
     transactions: Any = vars(book)["_transaction"]
-    template = Claims(transactions, FieldCipher(bytes(32)), clock).values(paid_order(), clock.now())
+    order = paid_order()
+    template = order_values(order, OrderState(order.order_id, clock.now()), FieldCipher(bytes(32)), {})
     at = datetime(2026, 3, 1, 5, tzinfo=UTC)
     for start in range(0, orders, CHUNK):
         rows = [_row(template, number, at) for number in range(start, min(start + CHUNK, orders))]

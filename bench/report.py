@@ -11,6 +11,7 @@ from typing import Any, Final
 from bench.rounds import Result
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "serve": ("serve",),
     "worker": ("worker",),
     "bridge": ("bridge",),
     "Temporal": ("Temporal",),
@@ -20,7 +21,11 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "MQTT": ("mosquitto cars", "mosquitto legacy"),
     "simulators": ("simulator carrier", "simulator wechat", "simulator alipay", "simulator vehicle"),
 }
-MILLISECONDS: Final = 1000
+BOOK: Final = "book's PostgreSQL"
+PRODUCT_AND_ENGINE: Final = ("serve", "worker", "bridge", "Temporal", "its PostgreSQL", BOOK)
+"""What an order costs whoever runs the product; the rest is the world around it."""
+PROCESSES: Final = ("serve", "worker", "bridge")
+OURS: Final = "product, engine"
 STEADY_FROM: Final = 5_000
 """Memory's slope is taken from this order on: caches and pools are full by then."""
 
@@ -41,7 +46,8 @@ def show_about(about: Mapping[str, str]) -> None:
 def grouped(cpu: Mapping[str, float]) -> dict[str, float]:
     """CPU milliseconds per order by column of the table, and their sum."""
     columns = {name: sum(cpu.get(part, 0.0) for part in parts) for name, parts in GROUPS.items()}
-    return columns | {"all": sum(columns.values())}
+    ours = sum(columns[name] for name in PRODUCT_AND_ENGINE)
+    return columns | {OURS: ours, "all": sum(columns.values())}
 
 
 def one_line(result: Result) -> str:
@@ -50,15 +56,19 @@ def one_line(result: Result) -> str:
     cpu = grouped(result.cpu_ms_per_order)
     return (
         f"{result.variant}: {result.orders} orders in {result.seconds:.1f} s = {result.orders_per_second:.1f}/s; "
-        f"{cpu['all']:.1f} CPU ms/order, of it worker {cpu['worker']:.1f}, bridge {cpu['bridge']:.1f}, Temporal "
-        f"{cpu['Temporal'] + cpu['its PostgreSQL']:.1f}; others took {result.foreign_percent:.0f} % of "
-        f"the cores; {wrong}"
+        f"{cpu['all']:.1f} CPU ms/order, of it {_processes(cpu)}, Temporal "
+        f"{cpu['Temporal'] + cpu['its PostgreSQL']:.1f}, book {cpu[BOOK]:.1f}; others took "
+        f"{result.foreign_percent:.0f} % of the cores; {wrong}"
     )
+
+
+def _processes(cpu: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {cpu[name]:.1f}" for name in PROCESSES if cpu[name])
 
 
 def as_text(results: Sequence[Result]) -> str:
     """The tables."""
-    lines = [*_rates(results), "", *_cpu(results)]
+    lines = [*_rates(results), "", *_times(results), "", *_cpu(results), "", *_costs(results)]
     lines += _ratios([result for result in results if result.kind == "compare"])
     for result in results:
         if result.memory:
@@ -91,10 +101,17 @@ def ratios(compared: Sequence[Result]) -> list[tuple[Result, Result, float]]:
     ]
 
 
+def cpu_ratio(first: Result, second: Result, *columns: str) -> float:
+    """CPU per order of the first round by that of the second, in these columns."""
+    one, other = (grouped(result.cpu_ms_per_order) for result in (first, second))
+    wanted = columns or (OURS,)
+    return sum(one[name] for name in wanted) / sum(other[name] for name in wanted)
+
+
 def memory_slopes(result: Result) -> dict[str, float]:
     """Growth of PSS in bytes per order from `STEADY_FROM` on, by least squares; none with fewer than two samples."""
     slopes: dict[str, float] = {}
-    for process in ("bridge", "worker"):
+    for process in _measured(result):
         points = [(at, held[process].pss_kib * 1024) for at, held in result.memory.items() if at >= STEADY_FROM]
         if len(points) > 1:
             mean_x = sum(x for x, _ in points) / len(points)
@@ -124,34 +141,71 @@ def _rates(results: Sequence[Result]) -> Iterable[str]:
 
 
 def _cpu(results: Sequence[Result]) -> Iterable[str]:
-    columns = (*GROUPS, "all")
+    columns = (*(name for name in GROUPS if any(grouped(one.cpu_ms_per_order)[name] for one in results)), OURS, "all")
     rows = [
         (result.variant, *(f"{grouped(result.cpu_ms_per_order)[name]:.1f}" for name in columns)) for result in results
     ]
     return _table(("CPU ms per order", *columns), rows)
 
 
+def _times(results: Sequence[Result]) -> Iterable[str]:
+    rows = [
+        (result.variant, f"{result.p50_seconds:.3f}", f"{result.p99_seconds:.3f}", f"{result.spin_ms:.1f}")
+        for result in results
+    ]
+    return _table(("record to last notice, s", "p50", "p99", "spin ms"), rows)
+
+
+def _costs(results: Sequence[Result]) -> Iterable[str]:
+    servers = sorted({name for result in results for name in result.wal_bytes_per_order})
+    head = ("per order", "SQL round trips", "history events", "workflow tasks", "Cloud actions")
+    rows = [
+        (
+            result.variant,
+            f"{result.round_trips_per_order:.2f}",
+            f"{result.history.events:.1f}",
+            f"{result.history.workflow_tasks:.1f}",
+            f"{result.history.actions:.1f}",
+            *(
+                shown
+                for name in servers
+                for shown in (
+                    f"{result.write_transactions_per_order[name]:.2f}",
+                    f"{result.wal_bytes_per_order[name] / 1024:.1f}",
+                )
+            ),
+        )
+        for result in results
+    ]
+    return _table((*head, *(f"{name} {what}" for name in servers for what in ("writes", "WAL KiB"))), rows)
+
+
 def _ratios(compared: Sequence[Result]) -> Iterable[str]:
     for first, second, ratio in ratios(compared):
-        cpu = [grouped(result.cpu_ms_per_order)["all"] for result in (first, second)]
-        yield (f"{first.variant} : {second.variant} = {ratio:.2f} in orders/s, {cpu[1] / cpu[0]:.2f} in CPU per order")
+        yield (
+            f"{first.variant} : {second.variant} = {ratio:.2f} in orders/s; in CPU per order "
+            f"{cpu_ratio(first, second):.2f} of product and engine, {cpu_ratio(first, second, 'all'):.2f} of all, "
+            f"{cpu_ratio(first, second, *PROCESSES):.2f} of bridge and worker"
+        )
 
 
 def _memory(result: Result) -> Iterable[str]:
+    names = _measured(result)
     rows = [
         (
             str(at),
-            *(
-                f"{size / 1024:.1f}"
-                for name in ("bridge", "worker")
-                for size in (held[name].rss_kib, held[name].pss_kib)
-            ),
+            *(f"{size / 1024:.1f}" for name in names for size in (held[name].rss_kib, held[name].pss_kib)),
         )
         for at, held in result.memory.items()
     ]
-    yield from _table(("MiB after orders", "bridge RSS", "PSS", "worker RSS", "PSS"), rows)
+    yield from _table(("MiB after orders", *(f"{name} {kind}" for name in names for kind in ("RSS", "PSS"))), rows)
     for process, slope in memory_slopes(result).items():
         yield f"{process}: {slope:+.0f} bytes per order from order {STEADY_FROM} on"
+
+
+def _measured(result: Result) -> list[str]:
+    """The processes whose memory was looked at."""
+    return sorted({name for held in result.memory.values() for name in held})
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

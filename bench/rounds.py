@@ -11,23 +11,29 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from kafka import KafkaAdminClient
+from kafka.structs import TopicPartition
 from temporalio.client import Client
 
-from bench.environment import GROUP, TOPIC, Environment
-from bench.machine import Memory, busy_seconds
+from bench.checkouts import Checkout, this_checkout
+from bench.environment import BRIDGE_AND_WORKER, EMBEDDED_API_VERSION, GROUP, PARTITIONS, DatabaseUse, Environment
+from bench.history_cost import HistoryCost, mean_cost
+from bench.machine import Memory, busy_seconds, spin_milliseconds
 from bench.orders import BenchOrder, Trouble, make_orders, produce
 from devkit.audit.auditor import Report, audit_seen, audit_undisturbed, audit_whole
 from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.files import BookFiles, broken_chains
 from devkit.simulation.control import SimulatorControl
+from orders.identities import workflow_id
 
 LOOK_SECONDS: Final = 0.25
 SAY_SECONDS: Final = 5.0
-STALLED_SECONDS: Final = 90.0
+STALLED_SECONDS: Final = 300.0
 """No order has come to an end for so long: the round has failed."""
 SETTLE_SECONDS: Final = 60.0
 """Runs close and offsets are committed within this after the last effect."""
 ADMIN_MS: Final = 10_000
+HISTORIES: Final = 20
+"""Runs of a round whose histories are counted."""
 
 
 class RoundFailedError(Exception):
@@ -39,13 +45,17 @@ class Variant:
     """What a round runs with.
 
     Attributes:
-        settings: of the worker, besides the environment's own.
-        module: what runs it; `console` is the product's own command.
+        settings: of the product, besides the environment's own.
+        module: what runs its processes; `console` is the product's own command.
+        processes: those of the product, by their command.
+        checkout: whose source they run.
     """
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     module: str = "console"
+    processes: tuple[str, ...] = BRIDGE_AND_WORKER
+    checkout: Checkout = field(default_factory=this_checkout)
     trouble: Trouble = field(default_factory=Trouble)
 
 
@@ -66,6 +76,17 @@ class Result:
     """Share of the pinned cores that others used during the round."""
     busy_percent: float = 0.0
     load_average: float = 0.0
+    spin_ms: float = 0.0
+    """CPU time of a fixed piece of work on these cores, before and after the round: the machine's own speed."""
+    p50_seconds: float = 0.0
+    p99_seconds: float = 0.0
+    """From an order's record to its last effect, the wait behind all others included."""
+    round_trips_per_order: float = 0.0
+    """Of SQL, between the product's processes and the order book."""
+    write_transactions_per_order: dict[str, float] = field(default_factory=dict[str, float])
+    wal_bytes_per_order: dict[str, float] = field(default_factory=dict[str, float])
+    """By PostgreSQL server."""
+    history: HistoryCost = field(default_factory=HistoryCost)
     repeated_notices: int = 0
     memory: dict[int, dict[str, Memory]] = field(default_factory=dict[int, dict[str, Memory]])
     """By orders that had come to their end."""
@@ -104,14 +125,22 @@ class Rounds:
         self._files = BookFiles(environment.simulators.books)
         self._run = int(time.time()) % 100_000_000
         self._made = 0
+        self._sent: dict[str, int] = {}
+        """Records, by topic."""
         self._paid: list[Paid] = []
         """All orders of all rounds so far."""
         self._producing: threading.Thread | None = None
 
     async def run(
-        self, variant: Variant, count: int, *, memory_at: Sequence[int] = (), label: str | None = None
+        self,
+        variant: Variant,
+        count: int,
+        *,
+        memory_at: Sequence[int] = (),
+        label: str | None = None,
+        every_seconds: float = 0.0,
     ) -> Result:
-        """One round with the worker that runs now.
+        """One round with the product that runs now; a record every so many seconds, or all at once.
 
         Raises:
             RoundFailedError: it did not come to its end.
@@ -119,22 +148,30 @@ class Rounds:
         orders = await self._orders(count, variant.trouble)
         result = Result(variant.name, count, load_average=os.getloadavg()[0])
         environment, cores = self._environment, self._environment.choices.cores
+        place = environment.place(variant.checkout)
+        self._sent[place.topic] = self._sent.get(place.topic, 0) + count
         if 0 in memory_at:
             result.memory[0] = environment.memory()
+        spin_before = await asyncio.to_thread(spin_milliseconds, cores)
+        databases, round_trips = environment.database_use(), environment.round_trips()
         cpu_before, busy_before, wall_before = environment.cpu_seconds(), busy_seconds(cores), time.monotonic()
-        began = await self._produced(orders)
+        sent = await self._produced(orders, place.topic, every_seconds)
         await self._until_terminal(orders, result, memory_at, label or variant.name)
         wall, busy = time.monotonic() - wall_before, busy_seconds(cores) - busy_before
         ours = sum(after - cpu_before.get(name, 0.0) for name, after in environment.cpu_seconds().items())
-        await self._settled()
-        seen = self._files.look().seen([order.paid(environment.platforms) for order in orders])
-        ended = sorted(one.last_effect_at.timestamp() for one in seen if one.last_effect_at)
-        result.seconds = ended[-1] - began[0]
-        result.half_seconds = statistics.median(ended) - began[0]
+        client = await Client.connect(environment.temporal_address, namespace=place.namespace)
+        await self._settled(client, place.topic)
         cpu = environment.cpu_seconds()
+        result.round_trips_per_order = (environment.round_trips() - round_trips) / count
+        _note_databases(result, databases, environment.database_use())
+        seen = self._files.look().seen([order.paid(environment.platforms) for order in orders])
+        _note_times(result, seen, orders, sent)
         result.cpu_ms_per_order = {name: (cpu[name] - cpu_before.get(name, 0.0)) * 1000 / count for name in cpu}
         result.busy_percent = 100 * busy / (wall * len(cores))
         result.foreign_percent = max(0.0, 100 * (busy - ours) / (wall * len(cores)))
+        result.spin_ms = (spin_before + await asyncio.to_thread(spin_milliseconds, cores)) / 2
+        some = [workflow_id(order.order_id) for order in orders[:: max(1, count // HISTORIES)]]
+        result.history = await mean_cost(client, some)
         result.mismatches = mismatches(seen, self._paid, self._files.books)
         result.repeated_notices = sum(len(one.notices) - len(one.told) for one in seen)
         return result
@@ -168,19 +205,28 @@ class Rounds:
             await control.order_faults("carrier", faults)
         return orders
 
-    async def _produced(self, orders: Sequence[BenchOrder]) -> list[float]:
-        """Start to send; the list gets the moment of the first record."""
-        began: list[float] = []
+    async def _produced(self, orders: Sequence[BenchOrder], topic: str, every_seconds: float) -> list[float]:
+        """Start to send; the list gets the moment of each record as it is sent."""
+        sent: list[float] = []
         failures: list[BaseException] = []
         started = threading.Event()
+        environment = self._environment
+        version = EMBEDDED_API_VERSION if environment.choices.embedded_kafka else None
 
         def note(moment: float) -> None:
-            began.append(moment)
+            sent.append(moment)
             started.set()
 
         def work() -> None:
             try:
-                produce(self._environment.bootstrap_servers, TOPIC, orders, note)
+                produce(
+                    environment.bootstrap_servers,
+                    topic,
+                    orders,
+                    note,
+                    every_seconds=every_seconds,
+                    api_version=version,
+                )
             except BaseException as error:  # noqa: BLE001 - carried over to the caller
                 failures.append(error)
                 started.set()
@@ -190,7 +236,7 @@ class Rounds:
         await asyncio.to_thread(started.wait)
         if failures:
             raise RoundFailedError(f"Kafka did not take the records: {failures[0]}") from failures[0]
-        return began
+        return sent
 
     async def _until_terminal(
         self, orders: Sequence[BenchOrder], result: Result, memory_at: Sequence[int], label: str
@@ -219,24 +265,42 @@ class Rounds:
                 some = ", ".join(list(open_orders)[:5])
                 raise RoundFailedError(f"{len(open_orders)} orders have no end ({some}, …) and nothing moves any more.")
 
-    async def _settled(self) -> None:
+    async def _settled(self, client: Client, topic: str) -> None:
         """All runs are closed and all offsets committed: what comes later belongs to the next round."""
-        client = await Client.connect(self._environment.temporal_address)
         deadline = time.monotonic() + SETTLE_SECONDS
         query = "WorkflowType = 'TopUpOrder' AND ExecutionStatus = 'Running'"
         while (running := (await client.count_workflows(query)).count) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is seen by looking
             await asyncio.sleep(LOOK_SECONDS)
         if running:
             raise RoundFailedError(f"{running} runs are still open {SETTLE_SECONDS:.0f} s after the last effect.")
-        while (left := await asyncio.to_thread(self._uncommitted)) and time.monotonic() < deadline:  # noqa: ASYNC110 - likewise
+        while (left := await asyncio.to_thread(self._uncommitted, topic)) and time.monotonic() < deadline:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(LOOK_SECONDS)
         if left:
             raise RoundFailedError(f"The bridge has not committed {left} records.")
 
-    def _uncommitted(self) -> int:
+    def _uncommitted(self, topic: str) -> int:
+        options: dict[str, Any] = {"api_version": (2, 3)} if self._environment.choices.embedded_kafka else {}
         admin = cast("Any", KafkaAdminClient)(
-            bootstrap_servers=self._environment.bootstrap_servers, request_timeout_ms=ADMIN_MS
+            bootstrap_servers=self._environment.bootstrap_servers, request_timeout_ms=ADMIN_MS, **options
         )
         with contextlib.closing(admin):
-            offsets: Mapping[Any, Any] = admin.list_group_offsets([GROUP])[GROUP]
-        return self._made - sum(at.offset for at in offsets.values() if at.offset > 0)
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            offsets: Mapping[Any, Any] = admin.list_group_offsets({GROUP: partitions})[GROUP]
+        committed = sum(at.offset for at in offsets.values() if at.offset > 0)
+        return self._sent[topic] - committed
+
+
+def _note_times(result: Result, seen: Sequence[Seen], orders: Sequence[BenchOrder], sent: Sequence[float]) -> None:
+    ended = {one.paid.order_id: one.last_effect_at.timestamp() for one in seen if one.last_effect_at}
+    result.seconds = max(ended.values()) - sent[0]
+    result.half_seconds = statistics.median(ended.values()) - sent[0]
+    took = sorted(ended[order.order_id] - at for order, at in zip(orders, sent, strict=True) if order.order_id in ended)
+    result.p50_seconds = took[len(took) // 2]
+    result.p99_seconds = took[min(len(took) - 1, int(len(took) * 0.99))]
+
+
+def _note_databases(result: Result, before: Mapping[str, DatabaseUse], after: Mapping[str, DatabaseUse]) -> None:
+    for name, use in after.items():
+        transactions = use.write_transactions - before[name].write_transactions
+        result.write_transactions_per_order[name] = transactions / result.orders
+        result.wal_bytes_per_order[name] = (use.wal_bytes - before[name].wal_bytes) / result.orders

@@ -40,8 +40,6 @@ def main() -> NoReturn:
 
 async def run(context: ProcessContext[BridgeSettings]) -> int:
     """Read, claim, start and commit until `context.stop`; the exit code."""
-    # The client says several times a second that its broker is away; the bridge says it, once a minute.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     settings = context.settings
     cipher = FieldCipher(*settings.pii_keys)
     book = OrderBook.open(settings.database_url, cipher, SystemClock())
@@ -55,11 +53,31 @@ async def run(context: ProcessContext[BridgeSettings]) -> int:
 
 
 class Bridge:
-    """The parts of the bridge, put together."""
+    """The parts of the bridge, put together.
+
+    Args:
+        context: of the process that it runs in.
+        book: the order book.
+        cipher: that of the book.
+        client: Temporal's.
+        eager_start: hand a run's first task to the worker of the same client (`Starter`).
+
+    Attributes:
+        settled: told to stop, it has brought on its way what it had claimed, and starts nothing more.
+    """
 
     def __init__(
-        self, context: ProcessContext[BridgeSettings], book: OrderBook, cipher: FieldCipher, client: Client
+        self,
+        context: ProcessContext[BridgeSettings],
+        book: OrderBook,
+        cipher: FieldCipher,
+        client: Client,
+        *,
+        eager_start: bool = False,
     ) -> None:
+        # The client says several times a second that its broker is away; the bridge says it, once a minute.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        self.settled = asyncio.Event()
         settings = context.settings
         self._context = context
         self._book = book
@@ -82,10 +100,17 @@ class Bridge:
             record_keys=settings.record_keys,
             metrics=context.metrics,
         )
+        starter = Starter(
+            client,
+            settings.task_queue,
+            cipher.vehicle_hash,
+            time_scale=settings.time_scale,
+            eager_start=eager_start,
+        )
         self._pipeline = Pipeline(
             book=book,
             admission=self._admission,
-            start=Starter(client, settings.task_queue, cipher.vehicle_hash, time_scale=settings.time_scale).start,
+            start=starter.start,
             dead_letters=dead_letters,
             outages=self._outages,
             metrics=context.metrics,
@@ -122,6 +147,7 @@ class Bridge:
     async def _leave(self) -> None:
         self._consumer.pause("stopping")
         settled = await self._pipeline.settle(policies.SETTLE_SECONDS)
+        self.settled.set()
         left = await asyncio.to_thread(self._consumer.stop, policies.LEAVE_SECONDS)
         await self._producer.close()
         _log.info("consumer ended", all_settled=settled, left_the_group=left)

@@ -22,15 +22,24 @@ class Starter:
         task_queue: the workers'.
         vehicle_hash: what stands for a VIN in search attributes.
         time_scale: `TOPUP_TIME_SCALE`, which the runs go by.
+        eager_start: a worker of this very client gets a run's first task with the answer, if it has a slot for it;
+            else, and where the server does not, the task goes by the queue as always.
     """
 
     def __init__(
-        self, client: Client, task_queue: str, vehicle_hash: Callable[[str], str], *, time_scale: float = 1.0
+        self,
+        client: Client,
+        task_queue: str,
+        vehicle_hash: Callable[[str], str],
+        *,
+        time_scale: float = 1.0,
+        eager_start: bool = False,
     ) -> None:
         self._client = client
         self._task_queue = task_queue
         self._vehicle_hash = vehicle_hash
         self._time_scale = time_scale
+        self._eager_start = eager_start
 
     async def start(self, order: PaidOrder) -> bool:
         """Start the order's run; False if there is or was one already, which is success too.
@@ -50,7 +59,9 @@ class Starter:
         )
         try:
             await self._client.start_workflow(
-                **start.arguments(self._task_queue), rpc_timeout=timedelta(seconds=policies.START_SECONDS)
+                **start.arguments(self._task_queue),
+                request_eager_start=self._eager_start,
+                rpc_timeout=timedelta(seconds=policies.START_SECONDS),
             )
         except WorkflowAlreadyStartedError:
             return False

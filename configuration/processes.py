@@ -106,6 +106,13 @@ class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, Unma
         return [*super().cautions(), *self.unsigned_records()]
 
 
+class ServeSettings(WorkerSettings, BridgeSettings):
+    """`topup serve`: what a worker and a bridge read."""
+
+    process: ClassVar[str] = "serve"
+    http_port: Port = http_port(8081)
+
+
 class GatewaySettings(
     _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications
 ):
@@ -186,6 +193,7 @@ class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carri
 PROCESSES = (
     WorkerSettings,
     BridgeSettings,
+    ServeSettings,
     GatewaySettings,
     SetupSettings,
     OrdersSettings,

@@ -1,7 +1,10 @@
 """The README's table of settings, made of the declarations; a test compares the two."""
 
-from configuration.processes import PROCESSES, DoctorSettings
+from configuration.processes import PROCESSES, DoctorSettings, ServeSettings
 from runtime.settings import ProcessSettings, Variable, variables_of
+
+SHOWN = tuple(process for process in PROCESSES if process is not ServeSettings)
+"""`serve` reads what `worker` and `bridge` read, which the README says in one sentence."""
 
 
 def configuration_table() -> str:
@@ -9,7 +12,7 @@ def configuration_table() -> str:
     rows: dict[str, Variable] = {}
     readers: dict[str, list[str]] = {}
     defaults: dict[str, dict[str, str]] = {}
-    for process in PROCESSES:
+    for process in SHOWN:
         for variable in _read_by(process):
             rows.setdefault(variable.name, variable)
             readers.setdefault(variable.name, []).append(process.process)
@@ -41,7 +44,7 @@ def _default(variable: Variable, by_process: dict[str, str]) -> str:
 
 def _used_by(readers: list[str]) -> str:
     """Doctor reads all that others read, which goes without saying."""
-    if len(readers) == len(PROCESSES):
+    if len(readers) == len(SHOWN):
         return "all"
     return ", ".join(name for name in readers if name != DoctorSettings.process) or DoctorSettings.process
 

@@ -1,4 +1,4 @@
-"""`topup worker`, `topup bridge`, `topup gateway`, `topup setup`, `topup doctor`: production and what prepares it."""
+"""`topup worker`, `bridge`, `serve`, `gateway`, `setup`, `doctor`: production and what prepares it."""
 
 import asyncio
 from typing import Annotated
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command(epilog="Example: TOPUP_DATABASE_URL=sqlite:///topup.db … topup worker")(worker)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
+    app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup serve")(serve)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup gateway")(gateway)
     app.command(epilog="Example: topup setup --wait 60   or: topup setup --process-role topup_process")(setup)
     app.command(epilog="Example: topup doctor --json")(doctor)
@@ -35,6 +36,16 @@ def bridge() -> None:
     Needs Kafka, Temporal and the database (README.md, "Settings").
     """
     from bridge.process import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
+def serve() -> None:
+    """Run bridge and worker in one process: for small teams, and one per core where there is more to do. SIGTERM ends.
+
+    Needs what both need (README.md, "Settings"). Beside it may run as many others, workers and bridges as you like.
+    """
+    from console.serving import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
 

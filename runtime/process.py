@@ -30,11 +30,12 @@ CLEAN_UP_SECONDS: Final = 3.0
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ServerSettings)
+S_co = TypeVar("S_co", bound=ServerSettings, covariant=True)
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessContext(Generic[S]):
+class ProcessContext(Generic[S_co]):
     """What a process's main function works with.
 
     Attributes:
@@ -44,7 +45,7 @@ class ProcessContext(Generic[S]):
         metrics: Behind `/metrics`.
     """
 
-    settings: S
+    settings: S_co
     stop: asyncio.Event
     health: Health
     metrics: Metrics

@@ -22,6 +22,9 @@ from workflows.steps import notices_queue
 
 LOCAL_ACTIVITIES_AT_ONCE = 200
 WORKFLOW_TASKS_AT_ONCE = 100
+SHUTDOWN_MARGIN = timedelta(seconds=5)
+LONGEST_SHUTDOWN_SECONDS = (PLACE_ORDER.attempt_timeout(1.0) + SHUTDOWN_MARGIN).total_seconds()
+"""How long a worker takes to end: a carrier's slowest answer is waited for."""
 
 
 def main(environ: Mapping[str, str] | None = None) -> NoReturn:
@@ -31,26 +34,33 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 
 async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
-    logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
     async with open_dependencies(
         context.settings, lambda: client, CountingDifferences(context.metrics)
     ) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
-        watch(context, client, dependencies)
-        counting = asyncio.create_task(count_differences(dependencies.differences, context.metrics))
-        workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
-        running = [asyncio.create_task(worker.run()) for worker in workers]
-        context.health.started()
-        stopped = asyncio.create_task(context.stop.wait())
-        await asyncio.wait({*running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in running:
-            if task.done():
-                task.result()  # a worker ends by itself only by raising
-        counting.cancel()
-        await asyncio.gather(*(worker.shutdown() for worker in workers))
-        await dependencies.telecom.drain()
+        await run_workers(context, client, dependencies, context.stop)
     return 0
+
+
+async def run_workers(
+    context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies, until: asyncio.Event
+) -> None:
+    """Work until then, and end gracefully. Raises what a worker raises, which ends by itself only so."""
+    logging.getLogger("temporalio.activity").addFilter(is_unexpected)
+    watch(context, client, dependencies)
+    counting = asyncio.create_task(count_differences(dependencies.differences, context.metrics))
+    workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    context.health.started()
+    stopped = asyncio.create_task(until.wait())
+    await asyncio.wait({*running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
+        if task.done():
+            task.result()
+    counting.cancel()
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await dependencies.telecom.drain()
 
 
 def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> Worker:
@@ -66,7 +76,7 @@ def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, depe
         max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,
         max_concurrent_activities=settings.worker_max_activities,
         max_concurrent_local_activities=LOCAL_ACTIVITIES_AT_ONCE,
-        graceful_shutdown_timeout=PLACE_ORDER.attempt_timeout(settings.time_scale) + timedelta(seconds=5),
+        graceful_shutdown_timeout=PLACE_ORDER.attempt_timeout(settings.time_scale) + SHUTDOWN_MARGIN,
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, func, or_, select, tuple_
+from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,7 @@ from adapters.order_book.decisions import EVENT, HEAD
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
 from adapters.order_book.rows import ORDERS, STATE_COLUMNS
+from adapters.order_book.tables import ADMISSION_COUNTS
 from adapters.order_book.transactions import RowLocked, Transactions
 from orders.arrival import Arrival, repeated
 from orders.clock import Clock
@@ -124,7 +125,7 @@ class Claims:
     async def first_pass_count(self) -> int:
         """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
         async with self._transaction(write=False) as connection:
-            query = select(func.count()).select_from(ORDERS).where(ORDERS.c.first_pass.is_(True))
+            query = select(func.count()).select_from(ORDERS).where(text(ADMISSION_COUNTS))
             return int(await connection.scalar(query) or 0)
 
     async def known(self, order_ids: Sequence[str]) -> set[str]:
@@ -184,20 +185,24 @@ class Claims:
         return results
 
     async def _already_there(self, connection: AsyncConnection, orders: Sequence[PaidOrder]) -> Known:
-        query = select(
+        there = select(
             ORDERS.c.order_id,
             ORDERS.c.content_digest,
             ORDERS.c.provider,
             ORDERS.c.transaction_id,
             ORDERS.c.outcome,
-        ).where(
-            or_(
-                ORDERS.c.order_id.in_([order.order_id for order in orders]),
-                tuple_(ORDERS.c.provider, ORDERS.c.transaction_id).in_([_payment(order) for order in orders]),
-            )
         )
+        by_id = there.where(ORDERS.c.order_id.in_([order.order_id for order in orders]))
+        payments: dict[str, list[str]] = {}
+        for order in orders:
+            payments.setdefault(order.payment.provider, []).append(order.payment.transaction_id)
+        # Not by OR, nor by pairs of values: for either SQLite reads the whole table (measured).
+        by_payment = [
+            there.where(ORDERS.c.provider == provider, ORDERS.c.transaction_id.in_(theirs))
+            for provider, theirs in sorted(payments.items())
+        ]
         known = Known()
-        for row in await connection.execute(query):
+        for row in await connection.execute(by_id.union_all(*by_payment)):
             known.orders[row.order_id] = (self._digest(row), row.outcome is not None)
             known.payments[(row.provider, row.transaction_id)] = row.order_id
         return known

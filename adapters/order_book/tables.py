@@ -34,13 +34,23 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+ADMISSION_COUNTS: Final = "first_pass"
+"""The index's condition in the very words of the question: `first_pass IS true` reads the whole table (PostgreSQL 15
+and SQLite, measured)."""
+
+
 class OrderRow(SQLModel, table=True):
     """One paid order: what was paid, what may have been sent, what was heard, where it stands."""
 
     __tablename__: ClassVar[Any] = "orders"
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("provider", "transaction_id", name="one_order_per_payment"),
-        Index("orders_first_pass", "order_id", sqlite_where=text("first_pass"), postgresql_where=text("first_pass")),
+        Index(
+            "orders_first_pass",
+            "order_id",
+            sqlite_where=text(ADMISSION_COUNTS),
+            postgresql_where=text(ADMISSION_COUNTS),
+        ),
         Index(
             "orders_unsettled",
             "order_id",

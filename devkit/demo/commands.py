@@ -29,7 +29,13 @@ def dev(*, orders: int, time_scale: float, kafka: str, mqtt: str, database_url: 
     """
     screen = Screen(to_stderr=False)
     choices = Choices(
-        folder=folder, usual_ports=True, time_scale=time_scale, kafka=kafka, mqtt=mqtt, database_url=database_url
+        folder=folder,
+        usual_ports=True,
+        time_scale=time_scale,
+        kafka=kafka,
+        mqtt=mqtt,
+        database_url=database_url,
+        one_process=True,
     )
     with only_one(folder):
         run(_until_interrupted(LocalStack(choices, os.environ, screen.say), screen, orders))

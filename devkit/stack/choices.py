@@ -24,6 +24,7 @@ class Choices:
         kafka: `embedded`, `apache`, or `host:port` of one that runs already.
         mqtt: `auto` (mosquitto where installed, else embedded), `embedded`, or `mqtt://host:port`.
         database_url: empty = SQLite in the folder.
+        one_process: bridge and worker as `topup serve`, else each as a process of its own, to be killed alone.
         legacy_platform: also a second, old MQTT platform, which hangs until `bring_legacy_back`.
     """
 
@@ -34,4 +35,5 @@ class Choices:
     kafka: str = EMBEDDED
     mqtt: str = AUTOMATIC
     database_url: str = ""
+    one_process: bool = False
     legacy_platform: bool = False

@@ -59,10 +59,8 @@ class LocalStack:
         self.supervisor = Supervisor(self.folder / "logs")
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
-        self._http_ports = {
-            "worker": self._ports.take("the worker", 8081),
-            "bridge": self._ports.take("the bridge", 8082),
-        }
+        usual = {"serve": 8081} if choices.one_process else {"worker": 8081, "bridge": 8082}
+        self._http_ports = {name: self._ports.take(f"the {name}", port) for name, port in usual.items()}
         ports = {name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()}
         self._simulators = Simulators(self.folder, env=self._base, ports=ports)
         try:
@@ -127,7 +125,7 @@ class LocalStack:
         self._tell("preparing database, search attributes and topics")
         await self._prepare()
         self._tell("starting bridge and worker")
-        await self.supervisor.start(*(self._product(name) for name in ("worker", "bridge")))
+        await self.supervisor.start(*(self._product(name) for name in self._http_ports))
 
     async def bring_legacy_back(self) -> None:
         """Let the legacy MQTT platform, which hung so far, answer on the same port."""
@@ -135,12 +133,12 @@ class LocalStack:
         await self.supervisor.start(self._mqtt.proxy)
 
     async def restart(self, name: str) -> None:
-        """Start the worker or the bridge again after it ended by itself."""
+        """Start a process of the product again after it ended by itself."""
         await self.supervisor.start(self._product(name))
 
     async def close(self) -> None:
         """End everything: first who would start work, then who does it, then who serves it."""
-        await self.supervisor.close(("bridge",), ("worker",))
+        await self.supervisor.close(("bridge",), ("worker", "serve"))
 
     async def _start_servers(self) -> None:
         parts: list[Process] = [self._temporal, *self._mqtt.brokers]

@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import json
 import logging
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.abc import MetaPathFinder
 
 import httpx
 import pytest
@@ -105,6 +107,21 @@ async def test_a_kept_connection_that_breaks_is_unanswered(http: httpx.AsyncClie
 async def test_a_giant_body_is_not_read_to_its_end(http: httpx.AsyncClient) -> None:
     async with loopback(tcp.giant) as server, asyncio.timeout(PATIENCE_SECONDS):
         assert cause(await post(http, server.url)) == "answered"
+
+
+async def test_a_request_searches_for_no_package(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each search goes through all of `sys.path`, and httpcore would make some at every request."""
+    searched: list[str] = []
+
+    class Noting(MetaPathFinder):
+        def find_spec(self, fullname: str, *_: object) -> None:
+            searched.append(fullname)
+
+    async with loopback(tcp.answering(*[tcp.head(2) + b"[]"] * 2)) as server:
+        await post(http, server.url)  # the first one loads what it needs
+        monkeypatch.setattr(sys, "meta_path", [Noting(), *sys.meta_path])
+        assert isinstance(await post(http, server.url), Reply)
+    assert searched == []
 
 
 async def test_the_largest_body_that_is_read(http: httpx.AsyncClient) -> None:

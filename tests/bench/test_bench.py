@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.orders import Merchants, Trouble, make_orders
+from bench.plots import all_drawn
 from bench.report import memory_slopes, ratios
 from bench.rounds import Memory, Result, mismatches
 from devkit.audit.books import Books, Entry
@@ -107,3 +108,10 @@ def test_the_slope_of_memory_is_what_each_order_leaves_behind():
 def test_a_ratio_is_made_of_two_rounds_that_ran_one_after_the_other():
     compared = [Result("a", 100, seconds=seconds) for seconds in (1.0, 3.0, 1.0, 2.0)]
     assert [ratio for _, _, ratio in ratios(compared)] == pytest.approx([3.0, 2.0])
+
+
+def test_each_plot_of_the_documents_shows_the_recorded_figures():
+    drawn = all_drawn()
+    assert drawn
+    for image, svg in drawn.items():
+        assert image.read_text() == svg, "make them again: python -m bench.plots"

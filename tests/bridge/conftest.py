@@ -12,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ __all__ = ["Lane", "Sent", "paid_order"]
 
 PII_KEY = bytes(range(32))
 _numbers = itertools.count(1)
+ORDERS, LETTERS, UNMATCHED = "embedded-orders", "embedded-orders.dlq", "embedded-unmatched"
+"""Topics of the embedded broker."""
 
 
 @dataclass(kw_only=True)
@@ -186,6 +188,31 @@ async def make_lane(
 @pytest.fixture
 async def lane(make_lane: Callable[..., Awaitable[Lane]]) -> Lane:
     return await make_lane()
+
+
+@dataclass
+class Embedded:
+    bootstrap_servers: str
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Embedded]:
+    address = tmp_path / "kafka"
+    topics_named = [word for name in (ORDERS, LETTERS, UNMATCHED) for word in ("--topic", f"{name}=3")]
+    named = [*topics_named, "--address-file", str(address)]
+    broker = Program("embedded-kafka", [sys.executable, "-m", "devkit.stack.mock_kafka", *named])
+    broker.start()
+    while not address.exists():
+        assert broker.running, broker.log_tail()
+    yield Embedded(address.read_text().strip())
+    broker.close()
+
+
+@pytest.fixture
+async def embedded_lane(make_lane: Any, embedded: Embedded) -> Lane:
+    lane = await make_lane(kafka=embedded, topics=False)
+    lane.topic, lane.dlq, lane.api_version = ORDERS, LETTERS, (2, 3)
+    return lane
 
 
 @pytest.fixture

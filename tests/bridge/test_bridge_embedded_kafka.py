@@ -1,48 +1,16 @@
 """The bridge on the embedded broker of the local stack: good for a first run (it proves nothing about a real one)."""
 
 import asyncio
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.kafka import topics
 from adapters.kafka.topics import CannotCreate
-from devkit.servers.process import Program
-from tests.bridge.conftest import Lane, Sent
+from tests.bridge.conftest import UNMATCHED, Lane, Sent
 from tests.bridge.test_bridge_delivery import ids
 
 pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
-
-ORDERS, LETTERS, UNMATCHED = "embedded-orders", "embedded-orders.dlq", "embedded-unmatched"
-
-
-@dataclass
-class Embedded:
-    bootstrap_servers: str
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Embedded]:
-    address = tmp_path / "kafka"
-    topics_named = [word for name in (ORDERS, LETTERS, UNMATCHED) for word in ("--topic", f"{name}=3")]
-    named = [*topics_named, "--address-file", str(address)]
-    broker = Program("embedded-kafka", [sys.executable, "-m", "devkit.stack.mock_kafka", *named])
-    broker.start()
-    while not address.exists():
-        assert broker.running, broker.log_tail()
-    yield Embedded(address.read_text().strip())
-    broker.close()
-
-
-@pytest.fixture
-async def embedded_lane(make_lane: Any, embedded: Embedded) -> Lane:
-    lane = await make_lane(kafka=embedded, topics=False)
-    lane.topic, lane.dlq, lane.api_version = ORDERS, LETTERS, (2, 3)
-    return lane
 
 
 async def test_orders_and_poison_go_their_way_and_a_killed_bridge_is_replaced(embedded_lane: Lane) -> None:

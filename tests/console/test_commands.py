@@ -17,7 +17,7 @@ from console import main
 ROOT = Path(__file__).parents[2]
 
 COMMANDS = (
-    (), ("worker",), ("bridge",), ("setup",), ("doctor",), ("dev",), ("demo",),
+    (), ("worker",), ("bridge",), ("serve",), ("setup",), ("doctor",), ("dev",), ("demo",),
     ("orders",), ("orders", "list"), ("orders", "show"), ("orders", "retry"), ("orders", "resolve"),
     ("orders", "refund"), ("orders", "cancel"), ("orders", "renotify"), ("orders", "reopen"),
     ("orders", "of-vehicle"), ("orders", "find"), ("keys",), ("keys", "status"), ("keys", "rotate"),
@@ -121,7 +121,15 @@ def test_wrong_usage_ends_with_2(arguments, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "command",
-    [("worker",), ("bridge",), ("setup",), ("orders", "reopen", ORDER), ("dlq", "list"), ("payments", "list")],
+    [
+        ("worker",),
+        ("bridge",),
+        ("serve",),
+        ("setup",),
+        ("orders", "reopen", ORDER),
+        ("dlq", "list"),
+        ("payments", "list"),
+    ],
 )
 def test_missing_settings_end_with_2_and_name_the_variable_and_an_example(command):
     done = topup(*command)

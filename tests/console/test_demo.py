@@ -132,18 +132,16 @@ def settings(folder: Path) -> dict[str, str]:
     return dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export TOPUP_PII"))
 
 
-def test_a_worker_that_is_killed_under_dev_is_told_and_started_again(tmp_path):
+def test_the_product_that_is_killed_under_dev_is_told_and_started_again(tmp_path):
     folder = tmp_path / "dev"
     with start(folder, "dev", "--orders", "0") as dev:
         wait_for_line(dev, "Ctrl-C ends it")
-        [worker] = [
-            pid
-            for pid, words in running(folder).items()
-            if "console worker" in words and "parent_watchdog" not in words
+        [serve] = [
+            pid for pid, words in running(folder).items() if "console serve" in words and "parent_watchdog" not in words
         ]
-        os.kill(worker, signal.SIGKILL)
-        wait_for_line(dev, "worker was ended by signal 9")
-        wait_for_line(dev, "worker is up again")
+        os.kill(serve, signal.SIGKILL)
+        wait_for_line(dev, "serve was ended by signal 9")
+        wait_for_line(dev, "serve is up again")
         dev.send_signal(signal.SIGINT)
         output = dev.communicate(timeout=60)[0]
     assert dev.returncode == 0, output

@@ -1,0 +1,1 @@
+"""What runs inside the product's processes while they are measured."""
