@@ -20,10 +20,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select
 
 from adapters.order_book.book import OrderBook
-from adapters.order_book.claims import Claims
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.rows import ORDERS
 from adapters.payments.bills import in_batches, text_lines
@@ -72,7 +71,11 @@ async def prepare(database: str, bill: Path, orders: int) -> None:
     book = OrderBook.open(database, FieldCipher(bytes(32)), clock)
     await book.migrate()
     transactions: Any = vars(book)["_transaction"]
-    template = Claims(transactions, FieldCipher(bytes(32)), clock).values(paid_order(), clock.now())
+    await book.claim([paid_order()])
+    mine = ORDERS.c.order_id == "TEMPLATE"
+    async with transactions(write=True) as connection:
+        template = dict((await connection.execute(select(ORDERS).where(mine))).mappings().one())
+        await connection.execute(delete(ORDERS).where(mine))
     at = datetime(2026, 3, 1, 5, tzinfo=UTC)
     for start in range(0, orders, CHUNK):
         rows = [_row(template, number, at) for number in range(start, min(start + CHUNK, orders))]
