@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.demo ## the incident and a load with faults, replayed on this machine; ends with an audited table
+demo: .venv/.demo ## the incident and a load with faults, from the callback to books that agree, replayed on this machine
 	@$(PYTHON_IN_VENV) -m console demo
 
 dev: .venv/.demo ## the whole product with simulators on this machine, until Ctrl-C

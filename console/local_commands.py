@@ -31,7 +31,7 @@ def dev(
         ".topup/dev"
     ),
 ) -> None:
-    """Run everything on this machine until Ctrl-C: Temporal, Kafka, MQTT, simulators, bridge and worker.
+    """Run everything on this machine until Ctrl-C: Temporal, Kafka, MQTT, simulators, gateway, bridge and worker.
 
     Shows what runs where and what happens to orders. Started again, it goes on where it was, as far as the parts keep
     state.
@@ -56,10 +56,11 @@ def demo(
         bool, typer.Option("--json", help="Print the result as JSON; what happens goes to stderr.")
     ] = False,
 ) -> None:
-    """Replay the incident and a mixed load with every fault on this machine, then audit the outside world's books.
+    """Replay the incident and a mixed load with every fault on this machine, from the payment to books that agree.
 
-    Starts Temporal, Kafka, MQTT, a simulated carrier, payment providers and cars, the worker and the bridge on free
-    ports; needs nothing but pip's packages. Ends with exit code 0 only if every order came to what it must come to.
+    Starts Temporal, Kafka, MQTT, a simulated carrier, payment providers, order backend and cars, gateway, bridge and
+    worker on free ports; needs nothing but pip's packages. Ends with exit code 0 only if every order came to what it
+    must come to, and bills, order book and statement agree with the outside world's own books to the fen.
     """
     _require_a_checkout("demo")
     from devkit.demo import commands  # noqa: PLC0415 - not in the deployed package

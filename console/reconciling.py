@@ -84,15 +84,9 @@ async def resolve(settings: DifferencesSettings, difference: str, *, operator: s
 
 async def summary(settings: DifferencesSettings, day: str, *, shape: Shape) -> None:
     """Print the page for finance."""
-    page = Summary(day)
     async with _books(settings) as books:
         with _sentences():
-            for provider in await books.providers():
-                async for payments in books.payments_paid_on(provider, day):
-                    for payment in payments:
-                        page.add(payment)
-            page.add_differences(await books.differences(day=day))
-            page.not_whole = tuple(await books.not_whole(day))
+            page = await page_of(books, day)
     if shape == "json":
         print_json(
             {
@@ -124,6 +118,22 @@ async def summary(settings: DifferencesSettings, day: str, *, shape: Shape) -> N
     out.print(f"{page.open_differences} differences of the day are open.")
     for source in page.not_whole:
         out.print(f"Without the bill or statement of {source}, which is not whole.", markup=False)
+
+
+async def page_of(books: ReconciliationBook, day: str) -> Summary:
+    """The page of a day, as the book stands now.
+
+    Raises:
+        Unavailable: the order book can't be read.
+    """
+    page = Summary(day)
+    for provider in await books.providers():
+        async for payments in books.payments_paid_on(provider, day):
+            for payment in payments:
+                page.add(payment)
+    page.add_differences(await books.differences(day=day))
+    page.not_whole = tuple(await books.not_whole(day))
+    return page
 
 
 # --- how they are shown ------------------------------------------------------------------------------------------

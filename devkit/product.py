@@ -48,10 +48,10 @@ def product_settings(
 def product_process(
     name: str, env: Mapping[str, str], port: int, *, module: str = "console", folder: Path | None = None
 ) -> Program:
-    """A process of the product, ready once its `/readyz` on this port says so.
+    """One of the product's processes, ready once its `/readyz` on this port says so.
 
     Args:
-        name: `worker`, `bridge` or `serve`.
+        name: `worker`, `bridge`, `serve` or `gateway`.
         env: its whole environment, settings included.
         port: `TOPUP_HTTP_PORT`.
         module: what runs it; `console` is the product's own command.

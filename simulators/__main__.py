@@ -1,4 +1,4 @@
-"""`python -m simulators carrier|wechat|alipay|vehicle|hung-broker|all|keys`: start the outside world."""
+"""`python -m simulators carrier|wechat|alipay|vehicle|backend|hung-broker|all|keys`: start the outside world."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simulators.alipay import Alipay
 from simulators.arguments import SIMULATORS, parser
+from simulators.backend import Backend, attach_key
 from simulators.book import Book, BookTamperedError, BookUnusableError
 from simulators.carrier import Carrier
 from simulators.hung_broker import HungBroker
@@ -104,6 +105,9 @@ def _make(name: str, options: argparse.Namespace) -> Simulator:
             topic=options.topic,
             client_id=options.client_id,
             default_version=options.mqtt_version,
+        ),
+        "backend": lambda: Backend(
+            book, pace, options.backend_token, attach_key(options.attach_key) if options.attach_key else None
         ),
     }
     return make[name]()

@@ -103,9 +103,11 @@ class Alipay:
         paid_at = asked.paid_at or rfc3339(now_utc())
         if asked.attach is not None:
             self._attached[payment.transaction_id] = asked.attach
+        if asked.notify_url is None:
+            return
         members = alipay_notices.payment_members(payment, self._keys, paid_at=paid_at, attach=asked.attach)
         self._told[payment.transaction_id] = asked.notify_url, members
-        self._send(payment, asked.notify_url, members, [payment.out_trade_no])
+        self._send(payment, asked.notify_url, members, "payment")
 
     def _on_end(self, refund: Refund) -> None:
         self._timers.cancel(refund.key)
@@ -115,11 +117,12 @@ class Alipay:
             refunded_fen = self._refunds.taken_fen(payment.transaction_id)
             in_full = refunded_fen == payment.amount_fen
             content = alipay_notices.refund_members(members, refund, refunded_fen, in_full=in_full)
-            self._send(payment, url, content, [payment.out_trade_no, refund.request.refund_no])
+            self._send(payment, url, content, refund.request.refund_no)
 
-    def _send(self, payment: Payment, url: str, members: dict[str, str], names: list[str]) -> None:
+    def _send(self, payment: Payment, url: str, members: dict[str, str], about: str) -> None:
         make = alipay_notices.notice(self._keys, members)
-        self._notices.send(url, make, transaction_id=payment.transaction_id, names=names)
+        names = {"transaction_id": payment.transaction_id, "out_trade_no": payment.out_trade_no}
+        self._notices.send(url, make, about=about, **names)
 
     def _set_timer(self, refund: Refund) -> None:
         if refund.next_at is not None:

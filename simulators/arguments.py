@@ -9,7 +9,7 @@ from simulators.mqtt_listener import VERSIONS
 
 MAX_PORT = 65_535
 MAX_SECONDS = 30 * 86_400
-SIMULATORS = ("carrier", "wechat", "alipay", "vehicle")
+SIMULATORS = ("carrier", "wechat", "alipay", "vehicle", "backend")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,11 +40,16 @@ def parser() -> argparse.ArgumentParser:
     vehicle = command("vehicle", "the cars at their MQTT brokers", "vehicle --broker new=mqtt://127.0.0.1:1883")
     _add_common(vehicle)
     _add_vehicle(vehicle)
+    backend = command(
+        "backend", "the order backend, which says what a payment has bought", "backend --port 9005 --attach-key FILE"
+    )
+    _add_common(backend)
+    _add_backend(backend)
     hung = command("hung-broker", "an MQTT broker that hangs: accepts and never answers", "hung-broker --port 1884")
     _add_address(hung)
     everything = command(
         "all",
-        "carrier, wechat, alipay and vehicle in one process; --book is a folder",
+        "carrier, wechat, alipay, vehicle and backend in one process; --book is a folder",
         "all --keys keys --book books --broker new=mqtt://127.0.0.1:1883 --hung-broker --time-scale 0.05",
     )
     _add_common(everything)
@@ -52,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _add_payments(everything)
     _add_alipay_pace(everything)
     _add_vehicle(everything)
+    _add_backend(everything)
     everything.add_argument("--hung-broker", action="store_true", help="also an MQTT broker that hangs")
     for name in (*SIMULATORS, "hung-broker"):
         everything.add_argument(f"--{name}-port", type=_port, help=f"port of the {name}; --port where not given")
@@ -78,6 +84,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _add_carrier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", default="carrier-token", help="the bearer token that the carrier wants")
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend-token", default="backend-token", help="the bearer token that a lookup needs")
+    parser.add_argument("--attach-key", type=Path, metavar="FILE", help="32 bytes in base64; signs attachments")
 
 
 def _add_payments(parser: argparse.ArgumentParser) -> None:

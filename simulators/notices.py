@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from simulators.faults import Fault, FaultPlans
+from simulators.faults import Fault, FaultPlans, Hang
 from simulators.payment_faults import Repeat
 from simulators.wire import Pace, StoppingError
 
@@ -56,9 +56,10 @@ class NoticeSender:
         self._http: httpx.AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, url: str, make: Make, *, transaction_id: str, names: Sequence[str]) -> None:
-        """Tell a merchant's address until it has stored it. `names`: what faults go by, beside the transaction."""
-        self._spawn(self._until_stored(url, make, transaction_id, [transaction_id, *names]))
+    def send(self, url: str, make: Make, *, about: str, transaction_id: str, out_trade_no: str) -> None:
+        """Tell a merchant's address until it has stored it. `about`: `payment`, or the refund's number."""
+        names = {"about": about, "transaction_id": transaction_id, "out_trade_no": out_trade_no}
+        self._spawn(self._until_stored(url, make, names))
 
     async def close(self) -> None:
         """End what is under way."""
@@ -68,23 +69,30 @@ class NoticeSender:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _until_stored(self, url: str, make: Make, transaction_id: str, keys: list[str]) -> None:
+    async def _until_stored(self, url: str, make: Make, names: dict[str, str]) -> None:
+        keys = [names["transaction_id"], names["out_trade_no"], names["about"]]
         try:
             for wait_seconds in (*self._resend_after_seconds, None):
                 taken = self._plans.take(keys, "notice")
                 await self._pace.sleep(taken.delay_before_seconds)
-                copies = taken.answer.count if isinstance(taken.answer, Repeat) else 1
-                answers = await asyncio.gather(*(self._post(url, make(taken.answer)) for _ in range(copies)))
+                answers = await self._attempt(url, make, taken.answer)
                 stored = any(answer is not None and self._is_stored(answer) for answer in answers)
                 statuses = [None if answer is None else answer.status_code for answer in answers]
-                self._note(
-                    "notice", transaction_id=transaction_id, faults=taken.kinds, statuses=statuses, stored=stored
-                )
+                self._note("notice", **names, faults=taken.kinds, statuses=statuses, stored=stored)
                 if stored or wait_seconds is None:
                     return
                 await self._pace.sleep(wait_seconds)
         except StoppingError:
             return
+
+    async def _attempt(self, url: str, make: Make, fault: Fault | None) -> Sequence[httpx.Response | None]:
+        """What the merchant answers to one attempt, as far as it is heard."""
+        if isinstance(fault, Hang):  # it is lost on the way there, or its answer is on the way back
+            if fault.act:
+                await self._post(url, make(None))
+            return [None]
+        copies = fault.count if isinstance(fault, Repeat) else 1
+        return await asyncio.gather(*(self._post(url, make(fault)) for _ in range(copies)))
 
     async def _post(self, url: str, message: Message) -> httpx.Response | None:
         self._http = self._http or httpx.AsyncClient(timeout=ANSWER_TIMEOUT_SECONDS, trust_env=False)

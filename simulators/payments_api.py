@@ -31,12 +31,12 @@ class PaymentSpec(BaseModel):
 
 
 class PayRequest(BaseModel):
-    """A payment that a customer makes now; the merchant is told at `notify_url`."""
+    """A payment that a customer makes now; the merchant is told at `notify_url`, or nobody is where there is none."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     amount_fen: int = Field(ge=1, le=100_000_000)
     out_trade_no: Identifier
-    notify_url: str
+    notify_url: str | None = None
     attach: str | None = Field(default=None, max_length=512)
     transaction_id: Identifier | None = None
     paid_at: str | None = None

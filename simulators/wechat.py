@@ -15,7 +15,7 @@ from simulators.book import Book, now_utc, rfc3339
 from simulators.control import ControlApi
 from simulators.faults import Error, Fault, Hang, Malformed, Reset, Taken, UnknownState
 from simulators.keys import WechatKeys
-from simulators.notices import NoticeSender
+from simulators.notices import Make, NoticeSender
 from simulators.payment_faults import (
     SystemError_,
     Unsigned,
@@ -105,17 +105,21 @@ class Wechat:
                 event_type=f"REFUND.{refund.status}",
                 original_type="refund",
             )
-            names = [payment.out_trade_no, refund.request.refund_no]
-            self._notices.send(refund.notify_url, make, transaction_id=payment.transaction_id, names=names)
+            self._send(payment, refund.notify_url, make, refund.request.refund_no)
 
     def _tell_of_payment(self, payment: Payment, asked: PayRequest) -> None:
         paid_at = asked.paid_at or china_time(rfc3339(now_utc()))
         if asked.attach is not None:
             self._attached[payment.transaction_id] = asked.attach
+        if asked.notify_url is None:
+            return
         content = wechat_notices.payment_content(payment, self._keys, paid_at=paid_at, attach=asked.attach)
         make = wechat_notices.notice(self._keys, content, event_type="TRANSACTION.SUCCESS", original_type="transaction")
-        names = [payment.out_trade_no]
-        self._notices.send(asked.notify_url, make, transaction_id=payment.transaction_id, names=names)
+        self._send(payment, asked.notify_url, make, "payment")
+
+    def _send(self, payment: Payment, url: str, make: Make, about: str) -> None:
+        names = {"transaction_id": payment.transaction_id, "out_trade_no": payment.out_trade_no}
+        self._notices.send(url, make, about=about, **names)
 
     async def _refund(self, request: Request) -> Response:
         body = await request.body()

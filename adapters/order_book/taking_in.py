@@ -1,17 +1,19 @@
 """Bills and statements in the order book: lines are added under a token, and count once all of them are there."""
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Table, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import tables
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
+from orders.errors import Unavailable
 from reconciliation.days import CARRIER, Horizon
 from reconciliation.evidence import BillLine, Sale
 from reconciliation.ports import NotWhole, Totals
@@ -20,6 +22,7 @@ BILLS, BILL_LINES, STATEMENT_LINES = (
     tables.SQLModel.metadata.tables[name] for name in ("bills", "bill_lines", "statement_lines")
 )
 DELETED_AT_ONCE: Final = 5_000
+LINES_TO_ANALYZE: Final = 1_000
 WAIT_SECONDS: Final = 30.0
 """Of a transaction: nobody waits for reconciliation, so it need not give up before a busy machine does."""
 _NEW: Final[dict[str, Any]] = {
@@ -39,6 +42,7 @@ class TakingIn:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transaction = partial(transactions, seconds=WAIT_SECONDS)
         self._clock = clock
+        self._is_sqlite = transactions.sqlite
         self._insert = (sqlite if transactions.sqlite else postgresql).insert
 
     async def begin(self, source: str, day: str) -> str:
@@ -129,6 +133,18 @@ class TakingIn:
                 "at": self._clock.now(),
             }
             await connection.execute(update(BILLS).where(BILLS.c.source == source, BILLS.c.day == day).values(values))
+        if not self._is_sqlite and totals.lines >= LINES_TO_ANALYZE:
+            await self._analyze(STATEMENT_LINES if source == CARRIER else BILL_LINES)
+
+    async def _analyze(self, table: Table) -> None:
+        """Let PostgreSQL know what was just taken in: it is judged at once, and autovacuum looks once a minute.
+
+        Without statistics it compares every line with every key of a page (measured: 1.5 s a page of 20 000 lines).
+        Only the table's owner may; of a process with a role of its own PostgreSQL takes it as a word without effect.
+        """
+        with contextlib.suppress(Unavailable):
+            async with self._transaction(write=True) as connection:
+                await connection.execute(text(f"ANALYZE {table.name}"))
 
     async def note_not_whole(self, source: str, day: str, why: str) -> None:
         """Why it can't be had, unless it is whole."""

@@ -16,6 +16,9 @@ from devkit.audit.books import Entry, Seen
 CLOCK_SECONDS: Final = 0.5
 """The product counts its waits from before a request left, the books from its arrival: the way between, generously."""
 
+FORGERIES: Final = frozenset({"wrong_signature", "unsigned", "old_key", "probe", "tampered_amount"})
+"""What a simulated provider, or somebody on the way, does to a callback that must not be believed then."""
+
 Rule = Callable[[Seen], Iterator[str]]
 
 
@@ -168,6 +171,16 @@ def _reason(seen: Seen, result: str, reason: str | None) -> Iterator[str]:
         yield f"the notice {result} gives the reason {reason} instead of {wanted}"
 
 
+def heard_by_callback(seen: Seen) -> Iterator[str]:
+    """What a provider tells of a payment is stored in the end, and never what somebody has forged (contracts §7)."""
+    told = [entry for entry in seen.at_provider("notice") if entry.data["about"] == "payment"]
+    if told and not any(entry.data["stored"] for entry in told):
+        yield f"its callback was not stored in {len(told)} attempts"
+    for entry in told:
+        if entry.data["stored"] and not FORGERIES.isdisjoint(entry.data["faults"]):
+            yield f"a forged callback was stored ({', '.join(entry.data['faults'])})"
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "at most one carrier order": at_most_one_carrier_order,
     "as many as expected": as_many_as_expected,
@@ -181,4 +194,5 @@ RULES: Final[Mapping[str, Rule]] = {
     "no POST after a burn": nothing_after_a_burn,
     "the car is told": told_the_car,
     "notices are true": notices_are_true,
+    "heard of by callback": heard_by_callback,
 }

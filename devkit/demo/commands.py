@@ -12,8 +12,7 @@ from console.display import print_json
 from console.exits import CommandFailed
 from devkit.demo.everyday import Everyday
 from devkit.demo.screen import Screen, as_json_object
-from devkit.demo.show import Demonstration, Options, expectation
-from devkit.demo.verdict import Verdict
+from devkit.demo.show import Demonstration, Options, Outcome, expectation
 from devkit.stack.choices import Choices
 from devkit.stack.lifetime import Interrupted, live, only_one, run
 from devkit.stack.local import LocalStack
@@ -82,12 +81,12 @@ async def _until_interrupted(stack: LocalStack, screen: Screen, orders_per_minut
 
 
 async def _demonstrate(stack: LocalStack, screen: Screen, options: Options, *, keep: bool, as_json: bool) -> bool:
-    verdicts: list[Verdict] = []
+    outcomes: list[Outcome] = []
 
     async def work() -> int:
         screen.addresses(stack.addresses)
-        verdicts.append(await _or_part_failed(stack, Demonstration(stack, screen, options).run()))
-        _report(verdicts[0], screen, as_json=as_json)
+        outcomes.append(await _or_part_failed(stack, Demonstration(stack, screen, options).run()))
+        _report(outcomes[0], screen, as_json=as_json)
         if keep:
             screen.say(f"all of it stays up until Ctrl-C; look around: {stack.web_ui}")
             await asyncio.Event().wait()
@@ -96,15 +95,15 @@ async def _demonstrate(stack: LocalStack, screen: Screen, options: Options, *, k
     try:
         await live(stack, work, screen.say)
     except Interrupted:
-        if not verdicts:
+        if not outcomes:
             raise KeyboardInterrupt from None
     finally:
         screen.progress_ends()
-    return verdicts[0].ok
+    return outcomes[0].verdict.ok
 
 
-async def _or_part_failed(stack: LocalStack, running: Coroutine[Any, Any, Verdict]) -> Verdict:
-    """The demonstration's verdict, unless a part of the stack ends under it."""
+async def _or_part_failed(stack: LocalStack, running: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """What the demonstration came to, unless a part of the stack ends under it."""
     demonstration = asyncio.create_task(running)
     ended = asyncio.create_task(stack.supervisor.ended())
     try:
@@ -120,10 +119,12 @@ async def _or_part_failed(stack: LocalStack, running: Coroutine[Any, Any, Verdic
         await asyncio.wait((demonstration, ended))
 
 
-def _report(verdict: Verdict, screen: Screen, *, as_json: bool) -> None:
-    screen.title("3. The audit")
+def _report(outcome: Outcome, screen: Screen, *, as_json: bool) -> None:
+    verdict = outcome.verdict
+    screen.title("4. The audit")
     screen.verdict(verdict)
+    screen.money(outcome.money)
     for scenario in dict.fromkeys(scenario for scenario, _ in verdict.violations):
         screen.say(f"expected of {scenario or 'everything'}: {expectation(scenario)}")
     if as_json:
-        print_json(as_json_object(verdict, expectation))
+        print_json(as_json_object(verdict, outcome.money, expectation))

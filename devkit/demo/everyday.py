@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from console.exits import CommandFailed
 from devkit.audit.books import Entry
-from devkit.demo.kafka_records import Sender, read_dead_letters
-from devkit.demo.plan import Merchant, Plan, PlannedRecord, plan_sample
+from devkit.demo.kafka_records import read_topics
+from devkit.demo.plan import Merchant, Plan, plan_sample
 from devkit.demo.scenarios import LOAD
 from devkit.demo.screen import Screen
 from devkit.demo.watching import lines
 from devkit.simulation.control import SimulatorControl
 from devkit.stack.local import LocalStack
-from runtime.settings.groups import Topics
 
 LOOK_SECONDS: Final = 0.5
 MINUTE_SECONDS: Final = 60.0
@@ -73,14 +72,16 @@ class Everyday:
     async def _count_dead_letters(self) -> None:
         known = 0
         while True:
-            count = len(await asyncio.to_thread(read_dead_letters, self._stack.settings))
+            settings = self._stack.settings
+            [letters] = await asyncio.to_thread(read_topics, settings, settings.kafka_dlq_topic)
+            count = len(letters)
             if count > known:
                 self._screen.say(f"{count - known} new dead letters: see them with `topup dlq list`")
             known = count
             await asyncio.sleep(LETTERS_SECONDS)
 
     async def _keep_up(self) -> None:
-        """Start bridge and worker again when they end, as in production: they keep nothing in memory that matters."""
+        """Start the product's processes again when they end, as in production: none keeps in memory what matters."""
         last: dict[str, float] = {}
         while True:
             failure = await self._stack.supervisor.ended()
@@ -105,9 +106,11 @@ class Everyday:
         now = f"{datetime.now(UTC):%H:%M:%S.%f}"[:12]
         self._screen.event(now, order_id, f"paid; {scenario.name}: {scenario.says}")
         await control.order_faults("carrier", plan.carrier_faults)
-        await control.register_payments(order.provider, plan.payments(order.provider))
+        await control.order_faults("backend", plan.backend_faults)
         await control.order_faults(order.provider, plan.payment_faults(order.provider))
-        await asyncio.to_thread(_send, self._stack.settings, plan.records)
+        attachments = await control.place_orders(plan.placed)
+        carried = attachments[order_id] if scenario.proof == "attachment" else None
+        await control.pay(order.provider, order.payment(carried, self._stack.callback_url(order.provider)))
 
 
 async def _with_last_words(work: Coroutine[Any, Any, None]) -> None:
@@ -117,10 +120,3 @@ async def _with_last_words(work: Coroutine[Any, Any, None]) -> None:
     except CommandFailed:
         await asyncio.sleep(LAST_WORDS_SECONDS)
         raise
-
-
-def _send(settings: Topics, records: Sequence[PlannedRecord]) -> None:
-    sender = Sender(settings)
-    for record in records:
-        sender.send(record)
-    sender.finish()

@@ -1,4 +1,4 @@
-"""Reads the simulators' books and the dead-letter topic while a demonstration runs."""
+"""Reads the simulators' books and Kafka's topics while a demonstration runs."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from typing import Final
 
 from devkit.audit.books import Books, Entry
 from devkit.audit.records import DeadLetter, SentRecord
-from devkit.demo.kafka_records import read_dead_letters
+from devkit.demo.kafka_records import KafkaRecord, dead_letters, read_topics, sent_records
 from devkit.demo.plan import PlannedOrder
 from devkit.demo.verdict import Verdict, judge
 from devkit.simulation.control import SimulatorControl
 from devkit.stack.local import LocalStack
 
 LOOK_SECONDS: Final = 0.5
-LETTERS_EACH_LOOKS: Final = 6
+TOPICS_EACH_LOOKS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Observer:
         self, control: SimulatorControl, stack: LocalStack, on_news: Callable[[dict[str, Sequence[Entry]]], None]
     ) -> None:
         self.orders: list[PlannedOrder] = []
-        self.sent: list[SentRecord] = []
+        self.strays: list[SentRecord] = []
+        self._records: list[KafkaRecord] = []
         self._dead_letters: list[DeadLetter] = []
         self._control = control
         self._stack = stack
@@ -67,8 +68,8 @@ class Observer:
         looks = 0
         while True:
             await self.look()
-            if looks % LETTERS_EACH_LOOKS == 0:
-                await self.look_at_dead_letters()
+            if looks % TOPICS_EACH_LOOKS == 0:
+                await self.look_at_topics()
             looks += 1
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -79,9 +80,12 @@ class Observer:
             self._last_news = time.monotonic()
         self._on_news(news)
 
-    async def look_at_dead_letters(self) -> None:
-        """Read the dead-letter topic anew."""
-        self._dead_letters = await asyncio.to_thread(read_dead_letters, self._stack.settings)
+    async def look_at_topics(self) -> None:
+        """Read the paid orders and the dead letters anew."""
+        settings = self._stack.settings
+        topics = (settings.kafka_topic, settings.kafka_dlq_topic)
+        self._records, letters = await asyncio.to_thread(read_topics, settings, *topics)
+        self._dead_letters = dead_letters(letters)
 
     def counts(self) -> Counts:
         """Where the planned orders stand."""
@@ -95,13 +99,17 @@ class Observer:
         """The orders that were delivered or refunded."""
         return {order.order_id for order in self.orders if order.seen(self.books).ends}
 
+    def heard_of(self, order: PlannedOrder) -> bool:
+        """Whether the provider's callback about it was stored."""
+        return any(entry.data["stored"] for entry in order.seen(self.books).at_provider("notice"))
+
     def verdict(self) -> Verdict:
         """The audit as of now."""
         stack = self._stack
         return judge(
             self.orders,
             self.books,
-            self.sent,
+            sent_records(self._records, self.strays, self.orders),
             self._dead_letters,
             platforms=stack.platforms,
             time_scale=stack.choices.time_scale,

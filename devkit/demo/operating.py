@@ -1,7 +1,8 @@
 """The demonstration plays the operator where the simulators' faults need one, and says so in words."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from temporalio.client import Client
@@ -14,6 +15,7 @@ from devkit.simulation.control import SimulatorControl
 OPERATOR: Final = "demo"
 LOOK_SECONDS: Final = 0.5
 TRIES: Final = 5
+Topup = Callable[[Sequence[str], str], Awaitable[tuple[int, str]]]
 NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 
 
@@ -21,21 +23,33 @@ class Operator:
     """A person with access to the merchant platforms and the `topup` command.
 
     Args:
+        topup: runs a `topup` command with this on its standard input; its exit code and standard error.
         say: told what the operator does.
     """
 
     def __init__(
-        self, client: Client, control: SimulatorControl, orders: Sequence[PlannedOrder], say: Callable[[str], None]
+        self,
+        client: Client,
+        topup: Topup,
+        control: SimulatorControl,
+        orders: Sequence[PlannedOrder],
+        say: Callable[[str], None],
     ) -> None:
         self._client = client
+        self._topup = topup
         self._control = control
         self._say = say
         self._poor = [order for order in orders if order.scenario.operator == "balance"]
+        self._unmatched = [order for order in orders if order.scenario.operator == "adopt"]
         self._abnormal = [order for order in orders if order.scenario.operator == "abnormal"]
 
     async def work(self) -> None:
         """Do what there is to do, then return."""
-        await asyncio.gather(self._top_up_balances(), *(self._settle(order) for order in self._abnormal))
+        await asyncio.gather(
+            self._top_up_balances(),
+            *(self._settle(order) for order in self._abnormal),
+            *(self._adopt(order) for order in self._unmatched),
+        )
 
     async def _top_up_balances(self) -> None:
         waiting = list(self._poor)
@@ -60,6 +74,25 @@ class Operator:
         await self._control.settle_refund(order.provider, number)
         note = f"settled in the merchant platform, refund {number}"
         await self._update(order, "resolve", {"operator": OPERATOR, "note": note, "outcome": "refunded"})
+
+    async def _adopt(self, order: PlannedOrder) -> None:
+        """The customer has shown a receipt, and the shop knows what he had ordered."""
+        payment = f"{order.provider}:{order.transaction_id}"
+        while not self._is_told(order):  # noqa: ASYNC110 - what is seen comes by looking
+            await asyncio.sleep(LOOK_SECONDS)
+        self._say(f"operator: nobody knows what {payment} was for; finds out and adopts it as an order")
+        words = ("payments", "adopt", payment, "--package", order.package_id, "--operator", OPERATOR)
+        note = ("--note", "the customer has shown a receipt")
+        said = ""
+        for _ in range(TRIES):
+            code, said = await self._topup((*words, *note), json.dumps(order.vehicle))
+            if code == 0:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        self._say(f"operator: adopting {payment} was refused: {said.strip()}")
+
+    def _is_told(self, order: PlannedOrder) -> bool:
+        return any(entry.data["stored"] for entry in order.seen(self._control.books).at_provider("notice"))
 
     async def _until_needed(self, order: PlannedOrder) -> None:
         """Until the order itself says that it needs a person; it must not say so before money was asked for."""

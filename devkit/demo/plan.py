@@ -1,4 +1,8 @@
-"""Expands scenarios into orders, records and faults: a pure function of the seed, so a run can be repeated."""
+"""Expands scenarios into orders, stray records and faults: a pure function of the seed, so a run can be repeated.
+
+An order becomes one by its payment: the provider tells the gateway, which writes its record. A stray record is one that
+somebody writes to the topic beside the gateway.
+"""
 
 import json
 import random
@@ -9,7 +13,7 @@ from typing import Any, Final
 
 from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.records import Headers
-from devkit.demo.scenarios import INCIDENT, POISON, Fault, Scenario, scaled_load
+from devkit.demo.scenarios import INCIDENT, LATE, POISON, Fault, Scenario, scaled_load
 from devkit.stack.choices import COMPLETION_SECONDS
 from workflows.policies import scaled
 
@@ -22,6 +26,9 @@ LARGEST_VALUE_BYTES: Final = 65_536
 EARLY: Final = 0.3
 """`Scenario.early` orders come within this first part of the load."""
 INCIDENT_ORDER_ID: Final = "T20230821183406000001"
+LATE_ORDER_ID: Final = "T20230821205959000002"
+STRAY_PAID_AT: Final = "2023-08-21T18:33:55+08:00"
+LATE_NUMBER: Final = 9_999_999
 _PACKAGES: Final = (("CT-DATA-10GB-30D", 9900), ("CT-DATA-2GB-7D", 1990), ("CT-DATA-100GB-365D", 49_900))
 _VIN_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 
@@ -46,6 +53,27 @@ class PlannedOrder:
     provider: str
     transaction_id: str
     merchant_id: str
+
+    @property
+    def vehicle(self) -> dict[str, str]:
+        """For which car."""
+        number = zlib.crc32(self.vin.encode()) % 100_000_000  # so that vehicles differ
+        return {"vin": self.vin, "iccid": f"898603212475{number:08d}", "msisdn": f"144{number:08d}"}
+
+    @property
+    def at_backend(self) -> dict[str, Any]:
+        """The order as the backend has it."""
+        return {"vehicle": self.vehicle, "package_id": self.package_id, "amount_fen": self.amount_fen}
+
+    def payment(self, attachment: str | None, notify_url: str | None) -> dict[str, Any]:
+        """How the customer pays it (`POST /pay`)."""
+        told = {"attach": attachment, "notify_url": notify_url}
+        return {
+            "amount_fen": self.amount_fen,
+            "out_trade_no": self.order_id,
+            "transaction_id": self.transaction_id,
+            **{name: value for name, value in told.items() if value is not None},
+        }
 
     def paid(self, platforms: Sequence[str], time_scale: float) -> Paid:
         """The auditor's view of it, in a stack whose waits are scaled."""
@@ -73,62 +101,77 @@ class PlannedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRecord:
-    """One record to be sent.
+class StrayRecord:
+    """One record that is written beside the gateway.
 
     Attributes:
-        goes_with: the order whose partition it shares, so that it comes after that order's record; "" = by its key.
-        dead_letter: the reason its dead letter must give; "" = it must not become one.
+        goes_with: the order whose record it follows, on the same partition; "" = by its key.
+        dead_letter: the reason its dead letter must give.
     """
 
     scenario: str
     key: bytes | None
     value: bytes | None
-    headers: Headers = ()
-    goes_with: str = ""
-    dead_letter: str = ""
+    headers: Headers
+    goes_with: str
+    dead_letter: str
+
+
+Turn = PlannedOrder | StrayRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's input."""
+    """A run's input: payments and stray records, in the order in which they come."""
 
-    orders: tuple[PlannedOrder, ...]
-    records: tuple[PlannedRecord, ...]
+    turns: tuple[Turn, ...]
+
+    @property
+    def orders(self) -> tuple[PlannedOrder, ...]:
+        """The payments that are made."""
+        return tuple(turn for turn in self.turns if isinstance(turn, PlannedOrder))
+
+    @property
+    def strays(self) -> tuple[StrayRecord, ...]:
+        """What is written beside the gateway."""
+        return tuple(turn for turn in self.turns if isinstance(turn, StrayRecord))
 
     @property
     def carrier_faults(self) -> dict[str, list[Fault]]:
         """Faults by order ID."""
         return {order.order_id: list(order.scenario.carrier) for order in self.orders if order.scenario.carrier}
 
+    @property
+    def backend_faults(self) -> dict[str, list[Fault]]:
+        """Faults by order ID."""
+        return {order.order_id: list(order.scenario.backend) for order in self.orders if order.scenario.backend}
+
     def payment_faults(self, provider: str) -> dict[str, list[Fault]]:
-        """Faults by transaction ID."""
+        """Faults by transaction ID, of callbacks and refunds."""
         return {
-            order.transaction_id: list(order.scenario.refund)
+            order.transaction_id: [*order.scenario.notice, *order.scenario.refund]
             for order in self.orders
-            if order.scenario.refund and order.provider == provider
+            if order.provider == provider and (order.scenario.notice or order.scenario.refund)
         }
 
-    def payments(self, provider: str) -> dict[str, dict[str, Any]]:
-        """The payments that were made, by transaction ID."""
-        return {
-            order.transaction_id: {
-                "amount_fen": order.amount_fen,
-                "out_trade_no": order.order_id,
-                "merchant_id": order.merchant_id,
-            }
-            for order in self.orders
-            if order.provider == provider
-        }
+    @property
+    def placed(self) -> dict[str, dict[str, Any]]:
+        """The orders that the backend knows."""
+        return {order.order_id: order.at_backend for order in self.orders if order.scenario.proof != "nothing"}
 
 
 def plan_incident(seed: int, merchant: Merchant) -> Plan:
-    """The incident: one order, its record three times."""
+    """The incident: one order."""
     return _Planner(seed, merchant).incident()
 
 
+def plan_late(seed: int, merchant: Merchant) -> Plan:
+    """The payment whose callback never comes."""
+    return _Planner(seed, merchant).late()
+
+
 def plan_load(seed: int, total: int, merchant: Merchant) -> Plan:
-    """The mixed load: about `total` orders in random order, each order's records in their right order, and poison."""
+    """The mixed load: about `total` orders in random order, each order before its stray records, and poison."""
     return _Planner(seed, merchant).load(total)
 
 
@@ -144,37 +187,37 @@ class _Planner:
         self._made = 0
 
     def incident(self) -> Plan:
-        order = self._order(INCIDENT, INCIDENT_ORDER_ID)
-        return Plan((order,), tuple(self._records(order)))
+        return Plan((self._order(INCIDENT, INCIDENT_ORDER_ID, 0),))
+
+    def late(self) -> Plan:
+        return Plan((self._order(LATE, LATE_ORDER_ID, LATE_NUMBER),))
 
     def sample(self, scenario: Scenario, order_id: str) -> Plan:
         self._made = self._random.randrange(10_000_000)
-        order = replace(self._order(scenario), order_id=order_id)
-        return Plan((order,), tuple(self._records(order)))
+        return Plan((replace(self._order(scenario), order_id=order_id),))
 
     def load(self, total: int) -> Plan:
-        orders: list[PlannedOrder] = []
-        turns: list[tuple[float, PlannedRecord]] = []
+        turns: list[tuple[float, Turn]] = []
         for record in self._poison():
             turns += self._turns((record,), last=1.0)
         for scenario, count in scaled_load(total):
             for _ in range(count):
-                orders.append(self._order(scenario))
-                turns += self._turns(tuple(self._records(orders[-1])), last=EARLY if scenario.early else 1.0)
-        return Plan(tuple(orders), tuple(record for _, record in sorted(turns, key=lambda turn: turn[0])))
+                order = self._order(scenario)
+                turns += self._turns((order, *self._strays(order)), last=EARLY if scenario.early else 1.0)
+        return Plan(tuple(turn for _, turn in sorted(turns, key=lambda turn: turn[0])))
 
-    def _turns(self, records: Sequence[PlannedRecord], *, last: float) -> list[tuple[float, PlannedRecord]]:
-        """Random moments between 0 and `last` for records that keep their order."""
-        moments = sorted(self._random.uniform(0, last) for _ in records)
-        return list(zip(moments, records, strict=True))
+    def _turns(self, turns: Sequence[Turn], *, last: float) -> list[tuple[float, Turn]]:
+        """Random moments between 0 and `last` for what keeps its order."""
+        moments = sorted(self._random.uniform(0, last) for _ in turns)
+        return list(zip(moments, turns, strict=True))
 
-    def _order(self, scenario: Scenario, order_id: str = "") -> PlannedOrder:
+    def _order(self, scenario: Scenario, order_id: str = "", number: int | None = None) -> PlannedOrder:
         self._made += 1
         payers = ("wechat", "alipay") if scenario.payer == "both" else (scenario.payer,)
         provider = payers[self._made % len(payers)]
         package_id, amount_fen = self._random.choice(_PACKAGES)
         wechat = provider == "wechat"
-        number = 0 if order_id else self._made
+        number = self._made if number is None else number
         return PlannedOrder(
             order_id=order_id or f"T20230821190000{number:06d}",
             scenario=scenario,
@@ -187,15 +230,10 @@ class _Planner:
         )
 
     def _content(self, order: PlannedOrder) -> dict[str, Any]:
-        number = zlib.crc32(order.vin.encode()) % 100_000_000  # so that vehicles differ
         return {
             "schema": SCHEMA,
             "order_id": order.order_id,
-            "vehicle": {
-                "vin": order.vin,
-                "iccid": f"898603212475{number:08d}",
-                "msisdn": f"144{number:08d}",
-            },
+            "vehicle": order.vehicle,
             "package_id": order.package_id,
             "amount_fen": order.amount_fen,
             "currency": CURRENCY,
@@ -204,17 +242,13 @@ class _Planner:
                 "merchant_id": order.merchant_id,
                 "out_trade_no": order.order_id,
                 "transaction_id": order.transaction_id,
-                "paid_at": "2023-08-21T18:33:55+08:00",
+                "paid_at": STRAY_PAID_AT,
             },
         }
 
-    def _records(self, order: PlannedOrder) -> Iterator[PlannedRecord]:
+    def _strays(self, order: PlannedOrder) -> Iterator[StrayRecord]:
+        """Records of somebody who has the key and writes beside the gateway."""
         scenario, order_id, content = order.scenario, order.order_id, self._content(order)
-        headers = (("traceparent", f"00-{self._random.getrandbits(128):032x}-00f067aa0ba902b7-01".encode()),)
-        for copy in range(scenario.records):
-            # Repeats differ in what does not count: white space and the order of members (contracts §1).
-            value = json.dumps(dict(reversed(content.items())) if copy else content, indent=1 if copy > 1 else None)
-            yield PlannedRecord(scenario.name, order_id.encode(), value.encode(), headers)
         for _ in range(scenario.conflicts):
             other = content | {"amount_fen": order.amount_fen + 1}
             yield self._aside(scenario.name, order_id, other, order_id)
@@ -223,12 +257,12 @@ class _Planner:
             yield self._aside(scenario.name, other["order_id"], other, order_id)
 
     @staticmethod
-    def _aside(scenario: str, key: str, content: dict[str, Any], goes_with: str) -> PlannedRecord:
-        return PlannedRecord(
+    def _aside(scenario: str, key: str, content: dict[str, Any], goes_with: str) -> StrayRecord:
+        return StrayRecord(
             scenario, key.encode(), json.dumps(content).encode(), (("source", b"demo"),), goes_with, "conflict"
         )
 
-    def _poison(self) -> Iterator[PlannedRecord]:
+    def _poison(self) -> Iterator[StrayRecord]:
         for number, (name, reason) in enumerate(POISON.items(), start=900_001):
             order = PlannedOrder(
                 f"P20230821190000{number}", INCIDENT, f"LSGBC5342AG{number}", "CT-DATA-10GB-30D", 9900, "wechat",
@@ -239,7 +273,7 @@ class _Planner:
             value = _POISONED[name](content)
             # A header that came twice and one that carries no text must reach the dead letter as they are.
             headers = (("twice", b"1"), ("twice", b"2"), ("bytes", b"\xff\x00"))
-            yield PlannedRecord(
+            yield StrayRecord(
                 "poison", b"T-another" if name == "key of another order" else key, value, headers, "", reason
             )
 

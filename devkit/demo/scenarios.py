@@ -10,8 +10,11 @@ from typing import Any, Literal
 Fault = Mapping[str, Any]
 End = Literal["delivered", "refunded"]
 Payer = Literal["wechat", "alipay", "both"]
-Hand = Literal["", "balance", "abnormal"]
-"""What an operator must do: top up the merchant's balance; settle an ABNORMAL refund and say so to the order."""
+Hand = Literal["", "balance", "abnormal", "adopt"]
+"""What an operator must do: top up the merchant's balance; settle an ABNORMAL refund and say so to the order; adopt an
+unmatched payment."""
+Proof = Literal["attachment", "lookup", "nothing"]
+"""How the gateway finds out what a payment bought: by what the payment carries, by asking the order backend, not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,10 @@ class Scenario:
         orders: how many in the standard load.
         end: what every order of it must come to.
         carrier: faults at the carrier, per order.
-        refund: faults at the payment provider, per payment.
-        records: identical records in Kafka per order.
+        refund: faults of the payment provider's refund, per payment.
+        notice: faults of the payment's callback, attempt by attempt.
+        backend: faults of the order backend, per order.
+        proof: how the gateway learns what was bought.
         conflicts: records with other content under the same order ID, per order; each becomes a dead letter.
         stolen: records of another order ID with the same payment, per order; each becomes a dead letter.
         carrier_orders: what the carrier may have taken in, per order.
@@ -40,7 +45,9 @@ class Scenario:
     carrier: Sequence[Fault] = ()
     refund: Sequence[Fault] = ()
     payer: Payer = "both"
-    records: int = 1
+    notice: Sequence[Fault] = ()
+    backend: Sequence[Fault] = ()
+    proof: Proof = "attachment"
     conflicts: int = 0
     stolen: int = 0
     carrier_orders: int = 1
@@ -53,18 +60,61 @@ REFUSED: Fault = {"kind": "refuse", "code": "SIM_SUSPENDED"}
 
 INCIDENT = Scenario(
     "incident",
-    "recorded three times, the carrier takes 40 s and fails, the old MQTT platform hangs",
+    "the callback comes three times, the carrier takes 40 s and fails, the old MQTT platform hangs",
     orders=1,
     end="refunded",
     carrier=({"kind": "delay", "seconds": 40}, {"kind": "failed"}),
     payer="wechat",
-    records=3,
+    notice=({"kind": "repeat", "count": 3},),
     reason="FAILED",
 )
 
 LOAD: tuple[Scenario, ...] = (
-    Scenario("plain", "nothing goes wrong", 60, "delivered"),
-    Scenario("recorded twice more", "each record comes three times", 10, "delivered", records=3),
+    Scenario("plain", "nothing goes wrong", 32, "delivered"),
+    Scenario(
+        "callback twice", "each callback comes twice at once", 6, "delivered", notice=({"kind": "repeat", "count": 2},)
+    ),
+    Scenario(
+        "callback ten times", "each callback comes ten times at once", 4, "delivered",
+        notice=({"kind": "repeat", "count": 10},),
+    ),
+    Scenario(
+        "callback's answer lost", "the gateway's answer is lost twice, so the callback comes three times", 4,
+        "delivered", payer="wechat", notice=({"kind": "hang", "target": "notice", "times": 2},),
+    ),
+    Scenario(
+        "callback late", "the callback comes 60 s late, after those of later payments", 4, "delivered",
+        notice=({"kind": "delay", "target": "notice", "seconds": 60},), early=True,
+    ),
+    Scenario(
+        "callback forged", "a callback with a wrong signature, then one without any; the right one comes last", 4,
+        "delivered", payer="wechat",
+        notice=({"kind": "wrong_signature", "target": "notice"}, {"kind": "unsigned", "target": "notice"}),
+    ),
+    Scenario(
+        "callback forged, Alipay", "a callback with a wrong signature, the right one 4 min later", 2, "delivered",
+        payer="alipay", notice=({"kind": "wrong_signature", "target": "notice"},), early=True,
+    ),
+    Scenario(
+        "callback of an old key", "a callback by a key that is known no more, and a probe; then the right one", 2,
+        "delivered", payer="wechat", notice=({"kind": "old_key"}, {"kind": "probe"}),
+    ),
+    Scenario(
+        "callback tampered with", "somebody on the way has changed the amount; the right one comes again", 2,
+        "delivered", payer="wechat", notice=({"kind": "tampered_amount", "amount_fen": 1},),
+    ),
+    Scenario(
+        "asked for", "the payment carries no attachment: the order backend says what was bought", 6, "delivered",
+        proof="lookup",
+    ),
+    Scenario(
+        "asked for in vain", "the order backend fails at first: the provider is made to send again", 2, "delivered",
+        payer="wechat", proof="lookup", backend=({"kind": "error", "status": 503},),
+    ),
+    Scenario(
+        "unmatched", "nobody knows what a genuine payment was for, until an operator adopts it", 2, "delivered",
+        proof="nothing", operator="adopt", early=True,
+    ),
     Scenario(
         "conflict", "a second record with another amount is set aside, the first stands", 4, "delivered", conflicts=1
     ),
@@ -134,6 +184,15 @@ LOAD: tuple[Scenario, ...] = (
         (REFUSED,), ({"kind": "abnormal"},), payer="wechat", reason="SIM_SUSPENDED", operator="abnormal", early=True,
     ),
 )  # fmt: skip
+
+LATE = Scenario(
+    "no callback",
+    "the callback never came: reconciliation finds the payment in the bill, and its attachment says what was bought",
+    orders=1,
+    end="delivered",
+    payer="wechat",
+)
+"""The last order: nobody hears of it before the day is reconciled."""
 
 POISON: Mapping[str, str] = {
     "not JSON": "invalid",

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from devkit.demo.money import Money
 from devkit.demo.observing import Counts
 from devkit.demo.verdict import Numbers, Row, Verdict
 from devkit.stack.local import Address
@@ -89,6 +91,27 @@ class Screen:
         table.add_section()
         table.add_row("in all", *_cells(total(verdict)), _mark(ok=verdict.ok))
         self._console.print(table)
+        self._wrong(verdict)
+
+    def money(self, money: Money) -> None:
+        """The page for finance, beside what the books outside say."""
+        self._console.print("The money, by the product's page for finance and by the books of providers and carrier:")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("", no_wrap=True)
+        for name in ("payments", "fen", "fen outside"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("")
+        for line in money.lines:
+            outside = "" if line.outside_fen is None else f"{line.outside_fen:,}"
+            table.add_row(line.what, str(line.payments), f"{line.fen:,}", outside, _mark(ok=line.agrees))
+        self._console.print(table)
+        self._console.print(
+            f"{len(money.open)} differences are open, {money.closed} closed themselves; {money.put} payment without a "
+            "callback was put to Kafka.",
+            soft_wrap=True,
+        )
+
+    def _wrong(self, verdict: Verdict) -> None:
         by_order: dict[str, list[str]] = {}
         for scenario, violation in verdict.violations:
             where = " ".join(part for part in (scenario, violation.order_id) if part)
@@ -110,13 +133,20 @@ def total(verdict: Verdict) -> Row:
     return whole
 
 
-def as_json_object(verdict: Verdict, expectation: Callable[[str], str]) -> dict[str, Any]:
+def as_json_object(verdict: Verdict, money: Money, expectation: Callable[[str], str]) -> dict[str, Any]:
     """The verdict for a script."""
     whole = total(verdict)
     return {
         "ok": verdict.ok,
         "total": _row_json(whole),
         "scenarios": [_row_json(row) | {"says": expectation(row.scenario)} for row in verdict.rows],
+        "money": {
+            "agrees": not money.violations,
+            "lines": [asdict(line) | {"agrees": line.agrees} for line in money.lines],
+            "open_differences": len(money.open),
+            "closed_themselves": money.closed,
+            "put_to_kafka": money.put,
+        },
         "violations": [
             {
                 "scenario": scenario,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from devkit.audit.auditor import Violation, audit_seen, audit_whole
+from devkit.audit.auditor import NO_STRANGERS, Violation, audit_seen, audit_whole
 from devkit.audit.books import NOTICES_OF, Books, Seen
 from devkit.audit.records import DeadLetter, SentRecord, audit_records
 from devkit.demo.plan import PlannedOrder
@@ -67,6 +67,11 @@ class Verdict:
         return not self.violations
 
 
+def with_strangers(verdict: Verdict, found: Sequence[Violation]) -> Verdict:
+    """The verdict with what belongs to no scenario."""
+    return Verdict(verdict.rows, (*verdict.strangers, *found))
+
+
 def with_violations(verdict: Verdict, scenario: str, found: Sequence[Violation]) -> Verdict:
     """The verdict with what only a look at the right moment could show of a scenario."""
     rows = tuple(
@@ -89,7 +94,7 @@ def judge(
     Args:
         orders: every paid order.
         books: what carrier, providers and vehicles have seen.
-        sent: what went into Kafka.
+        sent: what stands in Kafka: the gateway's records and strays; of scenario "" where nobody paid for it.
         letters: what stands in the dead-letter topic.
         platforms: the MQTT platforms, each of which must have had each notice.
         time_scale: of the product's waits.
@@ -99,7 +104,12 @@ def judge(
     for order, seen in zip(orders, books.seen(paid), strict=True):
         _count_order(rows.setdefault(order.scenario.name, Row(order.scenario.name)), order, seen)
     origins = {letter.origin for letter in letters}
+    strangers: list[Violation] = []
     for record in sent:
+        if not record.scenario:
+            name = (record.key or b"").decode(errors="replace")
+            strangers.append(Violation(NO_STRANGERS, name, "a record stands in Kafka that no payment of the plan made"))
+            continue
         row = rows.setdefault(record.scenario, Row(record.scenario))
         row.records += 1
         row.expected += Numbers(dead_letters=int(bool(record.dead_letter)))
@@ -107,7 +117,7 @@ def judge(
     for record, violation in audit_records(sent, letters):
         scenario = record.scenario if record else POISON
         rows.setdefault(scenario, Row(scenario)).violations.append(violation)
-    return Verdict(tuple(rows.values()), tuple(audit_whole(paid, books).violations))
+    return Verdict(tuple(rows.values()), (*strangers, *audit_whole(paid, books).violations))
 
 
 def _count_order(row: Row, order: PlannedOrder, seen: Seen) -> None:

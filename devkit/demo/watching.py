@@ -36,5 +36,12 @@ def _line(simulator: str, entry: Entry) -> Iterator[tuple[str, str, str]]:
     elif simulator in _NAMES and kind in _AT_PROVIDER:
         order_id = data.get("out_trade_no") or str(data.get("refund_no", "")).removeprefix("R")
         yield at, order_id, f"{_AT_PROVIDER[kind]} at {_NAMES[simulator]}, {data['amount_fen']} fen"
+    elif simulator in _NAMES and kind == "paid":
+        yield at, data["out_trade_no"], f"paid at {_NAMES[simulator]}, {data['amount_fen']} fen"
+    elif simulator in _NAMES and kind == "notice":
+        about = "callback" if data["about"] == "payment" else f"notice of refund {data['about']}"
+        statuses = ", ".join("no answer" if status is None else str(status) for status in data["statuses"])
+        faults = f" ({', '.join(data['faults'])})" if data["faults"] else ""
+        yield at, data["out_trade_no"], f"{about} of {_NAMES[simulator]}{faults}: answered {statuses}"
     elif simulator == "vehicle" and kind == "notice":
         yield at, data["order_id"], f"car told: {data['result']} (platform {data['broker']})"

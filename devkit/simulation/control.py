@@ -63,6 +63,14 @@ class SimulatorControl:
             some = {name: payments[name] for name in names[start : start + PAYMENTS_AT_ONCE]}
             await self._call("PUT", provider, "/payments", some)
 
+    async def place_orders(self, orders: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+        """Let customers order at the backend; what their payments are to carry, by order number."""
+        return await self._call("PUT", "backend", "/orders", {name: dict(order) for name, order in orders.items()})
+
+    async def pay(self, provider: str, payment: Mapping[str, Any]) -> None:
+        """Let a customer pay now (`POST /pay`): the provider tells the merchant."""
+        await self._call("POST", provider, "/pay", dict(payment))
+
     async def settle_refund(self, provider: str, refund_number: str) -> None:
         """End an ABNORMAL refund as paid, as a person does it in the merchant platform."""
         await self._call("POST", provider, f"/refunds/{refund_number}/settle")

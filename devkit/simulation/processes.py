@@ -12,11 +12,13 @@ from devkit.servers import ready
 from devkit.servers.process import PartFailedError, Program, free_port
 
 CARRIER_TOKEN: Final = "carrier-token"  # noqa: S105 - of a simulator on loopback
+BACKEND_TOKEN: Final = "backend-token"  # noqa: S105 - likewise
+NAMES: Final = (*BOOKS, "backend")
 KEYS_SECONDS: Final = 60.0
 
 
 class Simulators:
-    """Carrier, WeChat Pay, Alipay and cars on loopback ports; none of it runs until a program of theirs is started.
+    """Carrier, WeChat Pay, Alipay, cars and order backend on loopback ports; none runs until its program is started.
 
     Args:
         folder: for keys and books.
@@ -29,7 +31,7 @@ class Simulators:
     ) -> None:
         self._folder = folder
         self._env = env
-        self.ports = ports or {name: free_port() for name in BOOKS}
+        self.ports = ports or {name: free_port() for name in NAMES}
 
     @property
     def books(self) -> Path:
@@ -76,10 +78,11 @@ class Simulators:
         """One process for all of them; `brokers`: MQTT platforms by name, at which the cars listen."""
         ports = [word for name, port in self.ports.items() for word in (f"--{name}-port", str(port))]
         words = ["all", *ports, "--keys", str(self._keys), "--book", str(self.books), "--token", CARRIER_TOKEN]
+        words += ["--backend-token", BACKEND_TOKEN]
         return self._program("simulators", [*words, *_listening(brokers), *options], *self.urls.values())
 
     def one_by_one(self, brokers: Mapping[str, str], *options: str) -> list[Program]:
-        """A process for each of them, so that the CPU time of each can be told."""
+        """A process for each that keeps a book to audit, so that the CPU time of each can be told."""
         keys = ["--keys", str(self._keys)]
         own = {
             "carrier": ["--token", CARRIER_TOKEN],
@@ -94,6 +97,7 @@ class Simulators:
                 self.urls[name],
             )
             for name, port in self.ports.items()
+            if name in own
         ]
 
     def _program(self, name: str, words: list[str], *urls: str) -> Program:

@@ -4,17 +4,19 @@ import asyncio
 import base64
 import secrets
 import shlex
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from configuration.processes import SetupSettings
+from configuration.processes import BridgeSettings, SetupSettings
 from console import preparation
 from console.exits import CommandFailed, Exit
 from devkit.product import product_process, product_settings
 from devkit.servers.process import FOREIGN, PartMissingError, Process, Program
 from devkit.servers.temporal import Temporal
-from devkit.simulation.processes import Simulators
+from devkit.simulation.processes import BACKEND_TOKEN, Simulators
 from devkit.stack.choices import EMBEDDED, Choices
 from devkit.stack.kafka_parts import KafkaPart, kafka_part
 from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
@@ -22,7 +24,7 @@ from devkit.stack.ports import LOOPBACK, Ports
 from devkit.stack.supervisor import Supervisor
 from runtime.settings import load
 
-SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104}
+SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104, "backend": 9105}
 SETUP_SECONDS: Final = 40.0
 Tell = Callable[[str], None]
 
@@ -60,7 +62,9 @@ class LocalStack:
         self._temporal_port = self._ports.take("Temporal", 7233)
         self._ui_port = self._ports.take("Temporal's Web UI", 8233)
         usual = {"serve": 8081} if choices.one_process else {"worker": 8081, "bridge": 8082}
+        usual["gateway"] = 8083
         self._http_ports = {name: self._ports.take(f"the {name}", port) for name, port in usual.items()}
+        self._callback_port = self._ports.take("the gateway's callbacks", 8080)
         ports = {name: self._ports.take(f"the {name} simulator", port) for name, port in SIMULATORS.items()}
         self._simulators = Simulators(self.folder, env=self._base, ports=ports)
         try:
@@ -82,6 +86,10 @@ class LocalStack:
         """Control addresses of the simulators, by name."""
         return self._simulators.urls
 
+    def callback_url(self, provider: str) -> str:
+        """Where a provider tells the gateway of payments and refunds."""
+        return f"http://{LOOPBACK}:{self._callback_port}/callbacks/{provider}"
+
     @property
     def platforms(self) -> tuple[str, ...]:
         """The MQTT platforms' names."""
@@ -91,6 +99,11 @@ class LocalStack:
     def settings(self) -> SetupSettings:
         """The product's settings, as `topup setup` would load them."""
         return load(self.environment, SetupSettings)
+
+    @property
+    def bridge_settings(self) -> BridgeSettings:
+        """The product's settings, as its bridge would load them."""
+        return load(self.environment, BridgeSettings)
 
     @property
     def addresses(self) -> list[Address]:
@@ -103,6 +116,7 @@ class LocalStack:
             *(Address(f"MQTT platform {name}", where, remark) for name, where, remark in self._mqtt.addresses),
             Address("order book", "the given database" if self.choices.database_url else str(self.folder / "topup.db")),
             *(Address(f"{name} simulator", url) for name, url in self.urls.items()),
+            Address("payment callbacks", self.callback_url("{wechat,alipay}")),
             *(
                 Address(f"{name}: ready, metrics", f"http://{host}:{port}/readyz", f"http://{host}:{port}/metrics")
                 for name, port in self._http_ports.items()
@@ -124,8 +138,25 @@ class LocalStack:
         await asyncio.gather(self._start_world(), self._start_servers())
         self._tell("preparing database, search attributes and topics")
         await self._prepare()
-        self._tell("starting bridge and worker")
+        self._tell("starting gateway, bridge and worker")
         await self.supervisor.start(*(self._product(name) for name in self._http_ports))
+
+    async def topup(self, words: Sequence[str], stdin: str = "") -> tuple[int, str]:
+        """Run a `topup` command as a person beside the stack would; its exit code and standard error."""
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "console", *words),
+            env=self._base | self.environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, said = await command.communicate(stdin.encode())
+        finally:
+            if command.returncode is None:
+                command.kill()
+                await command.wait()
+        return command.returncode or 0, said.decode(errors="replace")
 
     async def bring_legacy_back(self) -> None:
         """Let the legacy MQTT platform, which hung so far, answer on the same port."""
@@ -133,12 +164,12 @@ class LocalStack:
         await self.supervisor.start(self._mqtt.proxy)
 
     async def restart(self, name: str) -> None:
-        """Start a process of the product again after it ended by itself."""
+        """Start one of the product's processes again after it ended by itself."""
         await self.supervisor.start(self._product(name))
 
     async def close(self) -> None:
         """End everything: first who would start work, then who does it, then who serves it."""
-        await self.supervisor.close(("bridge",), ("worker", "serve"))
+        await self.supervisor.close(("gateway",), ("bridge",), ("worker", "serve"))
 
     async def _start_servers(self) -> None:
         parts: list[Process] = [self._temporal, *self._mqtt.brokers]
@@ -148,7 +179,8 @@ class LocalStack:
 
     async def _start_world(self) -> None:
         await asyncio.to_thread(self._simulators.make_keys)
-        options = ("--no-fsync", "--time-scale", str(self.choices.time_scale))
+        key = self._secret("attach.key")
+        options = ("--no-fsync", "--time-scale", str(self.choices.time_scale), "--attach-key", str(key))
         parts: list[Process] = [self._simulators.all_in_one(self._mqtt.for_vehicles, *options)]
         if self.choices.legacy_platform:
             parts.append(self._mqtt.hung)
@@ -173,20 +205,27 @@ class LocalStack:
             folder=self.folder,
             temporal_address=f"{LOOPBACK}:{self._temporal_port}",
             database_url=self.choices.database_url or f"sqlite:///{self.folder / 'topup.db'}",
-            pii_key=self._pii_key(),
+            pii_key=self._secret("pii.key").read_text(),
             brokers=self._mqtt.for_product,
             TOPUP_KAFKA_BOOTSTRAP_SERVERS=self._kafka.bootstrap_servers(),
             TOPUP_CARRIER_COMPLETION_SECONDS=str(self.choices.completion_seconds),
             TOPUP_TIME_SCALE=str(self.choices.time_scale),
+            TOPUP_RECORD_KEY=self._secret("record.key").read_text(),
+            TOPUP_ATTACH_KEY=self._secret("attach.key").read_text(),
+            TOPUP_ORDER_LOOKUP_URL=f"{self.urls['backend']}/lookup",
+            TOPUP_ORDER_LOOKUP_TOKEN=BACKEND_TOKEN,
+            TOPUP_CALLBACK_PORT=str(self._callback_port),
+            TOPUP_REFUND_NOTIFY_URL=self.callback_url("wechat"),
             **changes,
         )
 
-    def _pii_key(self) -> str:
-        path = self.folder / "pii.key"
+    def _secret(self, name: str) -> Path:
+        """A key of 32 bytes in base64, made once per folder."""
+        path = self.folder / name
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
-        return path.read_text()
+        return path
 
     def _write_environment(self) -> None:
         """The settings as a file for a shell, so that `topup orders …` works beside the stack."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit.demo.scenarios import INCIDENT, LOAD
+from devkit.demo.scenarios import INCIDENT, LATE, LOAD
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -57,9 +57,16 @@ def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
     assert result["ok"]
     assert result["violations"] == []
     scenarios = {row["scenario"]: row for row in result["scenarios"]}
-    assert set(scenarios) == {scenario.name for scenario in (INCIDENT, *LOAD)} | {"poison"}
+    assert set(scenarios) == {scenario.name for scenario in (INCIDENT, *LOAD, LATE)} | {"poison"}
     assert scenarios["incident"]["seen"] == {"carrier_orders": 1, "refunds": 1, "notices": 4, "dead_letters": 0}
+    assert scenarios["incident"]["records"] == 3, "one for each time that the callback came"
     assert sum(row["orders"] for row in scenarios.values()) > 200
+    money = {line["what"]: line for line in result["money"]["lines"]}
+    assert result["money"]["agrees"]
+    assert result["money"]["open_differences"] == 0
+    assert result["money"]["put_to_kafka"] == 1, "the payment whose callback never came"
+    assert money["paid"]["payments"] == result["total"]["orders"]
+    assert money["paid"]["fen"] == money["delivered"]["fen"] + money["refunded"]["fen"] == money["paid"]["outside_fen"]
     assert wait_until_none(folder) == []
 
 

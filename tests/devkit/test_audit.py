@@ -90,6 +90,9 @@ class Story:
     def refunded(self, **data: Any) -> "Story":
         return self.money("refund", **data).money("refunded", **data)
 
+    def called_back(self, *faults: str, stored: bool, about: str = "payment") -> "Story":
+        return self.money("notice", about=about, faults=list(faults), stored=stored)
+
     def told(self, *results: str, platforms: tuple[str, ...] = PAID.platforms, **data: Any) -> "Story":
         self.wait(1)
         for result in results:
@@ -143,6 +146,10 @@ HONEST: dict[str, Callable[[], Story]] = {
         story().post().rejected().money("refund").refunded().told("failed", "refunded")
     ),
     "a notice repeated with the same bytes": lambda: delivered().told("delivered"),
+    "a callback refused, and the next one stored": lambda: (
+        story().called_back("wrong_signature", stored=False).called_back(stored=True).post().sold().told("delivered")
+    ),
+    "a refund notice that nobody has taken yet": lambda: refunded().called_back(stored=False, about="RT1"),
     "given up by the carrier, on an operator's record": lambda: (
         story().but(given_up=True).post().refunded().told("failed", "refunded")
     ),
@@ -250,6 +257,14 @@ CAUGHT: dict[str, tuple[Callable[[], Story], str]] = {
     "a request that a provider could not trust": (lambda: _with(refunded(), "alipay", "sign_error"), UNDISTURBED),
     "an order that nobody paid": (lambda: _with_a_stranger(delivered()), NO_STRANGERS),
     "a notice that no car can read": (lambda: _with_malformed(delivered()), NO_STRANGERS),
+    "a callback that is never stored": (
+        lambda: story().called_back(stored=False).post().sold().told("delivered"),
+        "heard of by callback",
+    ),
+    "a forged callback that is stored": (
+        lambda: story().called_back("old_key", stored=True).post().sold().told("delivered"),
+        "heard of by callback",
+    ),
     "money that does not balance": (lambda: story().post().rejected(), CONSERVED),
 }  # fmt: skip
 

@@ -32,7 +32,11 @@ class Run:
         self.at = NOON
         self.sent = [
             SentRecord(one.scenario, 3, offset, one.key, one.value, one.headers, one.dead_letter)
-            for offset, one in enumerate(plan.records)
+            for offset, one in enumerate(plan.strays)
+        ]
+        self.sent += [
+            SentRecord(one.scenario.name, 3, offset, one.order_id.encode(), b"{}", (), "")
+            for offset, one in enumerate(plan.orders, start=1000)
         ]
         self.letters = [letter_of(one) for one in self.sent if one.dead_letter]
 
@@ -43,6 +47,7 @@ class Run:
     def play(self, order: PlannedOrder) -> None:
         """What must come of it."""
         scenario = order.scenario
+        self.hear(order, stored=True)
         self.book("carrier", "post", external_id=order.order_id, body_sha256="body")
         for _ in range(scenario.carrier_orders):
             self.book("carrier", "accepted", external_id=order.order_id)
@@ -56,6 +61,11 @@ class Run:
         for result in NOTICES_OF[scenario.end]:
             for platform in PLATFORMS:
                 self.tell(order, platform, result)
+
+    def hear(self, order: PlannedOrder, *faults: str, stored: bool) -> None:
+        """An attempt at its callback."""
+        names = {"about": "payment", "transaction_id": order.transaction_id, "out_trade_no": order.order_id}
+        self.book(order.provider, "notice", **names, faults=list(faults), stored=stored)
 
     def tell(self, order: PlannedOrder, platform: str, result: str) -> None:
         self.book(
@@ -103,7 +113,7 @@ def test_a_right_run_has_no_violation_and_a_row_per_scenario(run):
     assert found.violations == ()
     assert {row.scenario for row in found.rows} == {scenario.name for scenario in LOAD} | {"poison"}
     assert all(row.expected == row.seen for row in found.rows)
-    assert sum(row.records for row in found.rows) == len(run.plan.records)
+    assert sum(row.records for row in found.rows) == len(run.sent)
     assert sum(row.orders for row in found.rows) == sum(row.delivered + row.refunded for row in found.rows) == 221
 
 
@@ -138,3 +148,26 @@ def test_what_was_seen_in_passing_spoils_the_verdict_and_its_row(run):
     found = with_violations(run.verdict(), "refused", [late])
     assert found.violations == (("refused", late),)
     assert wrong_rows(found) == {"refused"}
+
+
+def test_a_callback_that_was_forged_and_stored_spoils_the_row_of_its_order(run, plan):
+    order = first(plan, "plain")
+    run.hear(order, "tampered_amount", stored=True)
+    assert wrong_rows(run.verdict()) == {"plain"}
+
+
+def test_a_payment_whose_callback_is_never_stored_spoils_the_row_of_its_order(plan):
+    order = first(plan, "plain")
+    run = Run(plan)
+    for one in plan.orders:
+        run.play(one)
+    entries = run.books.about(order.paid(PLATFORMS, 0.1)).at_provider("notice")
+    for entry in entries:
+        entry.data["stored"] = False
+    assert wrong_rows(run.verdict()) == {"plain"}
+
+
+def test_a_record_that_nobody_paid_for_spoils_the_verdict(run):
+    run.sent.append(SentRecord("", 0, 5, b"T20230821190000999999", b"{}", (), ""))
+    found = run.verdict()
+    assert [one.order_id for _, one in found.violations] == ["T20230821190000999999"]

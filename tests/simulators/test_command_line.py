@@ -15,7 +15,7 @@ from tests.simulators.carrier_client import CarrierClient, body_of, new_order_id
 from tests.simulators.payment_clients import AlipayClient, WechatClient
 from tests.simulators.processes import ROOT, start
 
-NAMES = ("carrier", "wechat", "alipay", "vehicle", "hung-broker")
+NAMES = ("carrier", "wechat", "alipay", "vehicle", "backend", "hung-broker")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -24,9 +24,9 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 async def test_all_run_in_one_process_each_with_its_own_port_and_book(tmp_path: Path, keys: Path):
-    process = start("all", "--keys", keys, "--book", tmp_path / "books", "--hung-broker", announcements=5)
+    process = start("all", "--keys", keys, "--book", tmp_path / "books", "--hung-broker", announcements=6)
     assert set(process.ports) == set(NAMES)
-    assert len(set(process.ports.values())) == 5
+    assert len(set(process.ports.values())) == 6
     carrier = CarrierClient(process.url("carrier"))
     wechat, alipay = WechatClient(process.url("wechat"), keys), AlipayClient(process.url("alipay"), keys)
     order_id = new_order_id()
@@ -35,7 +35,7 @@ async def test_all_run_in_one_process_each_with_its_own_port_and_book(tmp_path: 
         await client.register("4200", "T4200000")
     assert (await wechat.refund("R4200", "4200")).json()["status"] == "PROCESSING"
     assert alipay.verified(await alipay.refund("4200", "R4200"))["fund_change"] == "Y"
-    for name in NAMES[:4]:
+    for name in NAMES[:5]:
         async with httpx.AsyncClient(base_url=process.url(name)) as http:
             assert (await http.get("/healthz")).json()["status"] == "ok"
     for client in (carrier, wechat, alipay):
@@ -44,7 +44,7 @@ async def test_all_run_in_one_process_each_with_its_own_port_and_book(tmp_path: 
     assert code == 0
     assert seconds < 5
     assert sorted(path.name for path in (tmp_path / "books").iterdir()) == [
-        f"{name}.jsonl" for name in sorted(NAMES[:4])
+        f"{name}.jsonl" for name in sorted(NAMES[:5])
     ]
     assert {entry.kind for entry in verify(tmp_path / "books/carrier.jsonl")} >= {"post", "accepted", "sold"}
 
