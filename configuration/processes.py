@@ -23,6 +23,7 @@ from runtime.settings.groups import (
     Admission,
     Attachments,
     CallbackServer,
+    CodecServer,
     ConsumerGroup,
     Database,
     OrdersAccess,
@@ -124,6 +125,17 @@ class GatewaySettings(
         return [*super().cautions(), *self.unsigned_records()]
 
 
+class CodecServerSettings(_Process, ServerSettings, CodecServer):
+    """`topup codec-server`."""
+
+    process: ClassVar[str] = "codec-server"
+    http_port: Port = http_port(8084)
+
+    def refusals(self) -> list[str]:
+        """Also: nothing to decrypt with, nobody to answer to."""
+        return [*super().refusals(), *self.who_may_ask()]
+
+
 class SetupSettings(_Process, TaskQueue, Database, TopicCreation):
     """`topup setup`."""
 
@@ -187,6 +199,7 @@ PROCESSES = (
     WorkerSettings,
     BridgeSettings,
     GatewaySettings,
+    CodecServerSettings,
     SetupSettings,
     OrdersSettings,
     DlqSettings,

@@ -1,4 +1,4 @@
-"""`topup worker`, `topup bridge`, `topup gateway`, `topup setup`, `topup doctor`: production and what prepares it."""
+"""`topup worker | bridge | gateway | codec-server | setup | doctor`: production and what prepares it."""
 
 import asyncio
 from typing import Annotated
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: TOPUP_DATABASE_URL=sqlite:///topup.db … topup worker")(worker)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup gateway")(gateway)
+    app.command("codec-server", epilog="Example: TOPUP_CODEC_KEY_FILE=… topup codec-server")(codec_server)
     app.command(epilog="Example: topup setup --wait 60   or: topup setup --process-role topup_process")(setup)
     app.command(epilog="Example: topup doctor --json")(doctor)
 
@@ -45,6 +46,16 @@ def gateway() -> None:
     Needs Kafka, a payment provider, and the attachments' key or the order lookup (README.md, "Settings").
     """
     from gateway.process import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
+def codec_server() -> None:
+    """Run the codec server: shows signed-in operators, in Web UI and `temporal` command, what Temporal keeps encrypted.
+
+    Needs the codec's key, and the sign-in proxy's token or the operators' (README.md, "Settings"). Ends on SIGTERM.
+    """
+    from console.codec_server import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
 
