@@ -183,7 +183,7 @@ class PaymentsSettings(_Process, OrdersAccess, UnmatchedTopic, RecordSigning, Ru
     process: ClassVar[str] = "payments"
 
 
-class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
+class DoctorSettings(_Process, OrdersAccess, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
     """`topup doctor`: whatever it looks at may be set, and nothing needs to be."""
 
     process: ClassVar[str] = "doctor"

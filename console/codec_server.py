@@ -2,12 +2,15 @@
 
 Temporal's protocol: POST `/decode` or `/encode`, `{"payloads": […]}`, the same back. Who asks is known by a bearer
 token: an operator's own, or that of the sign-in proxy, which then names the operator in `X-Forwarded-User`. Each answer
-is a log line with the operator and the workflows. `/encode` changes nothing: it can't know for which workflow, and what
-a person types holds no personal data.
+is a log line with the operator and the workflows.
+
+`/encode` encrypts nothing, since it can't know for which workflow, and what a person types holds no personal data. It
+writes into an operator's request who is signed in, whatever name was typed.
 """
 
 import asyncio
 import hmac
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -137,8 +140,7 @@ class CodecServer:
         except Malformed as error:
             self._requests.labels("malformed").inc()
             return _error(error.status, str(error), _NO_STORE)
-        if decode:
-            payloads = self._decoded(payloads, operator)
+        payloads = self._decoded(payloads, operator) if decode else [_signed(payload, operator) for payload in payloads]
         self._requests.labels("answered").inc()
         answered = {"payloads": [MessageToDict(payload) for payload in payloads]}
         return JSONResponse(answered, headers=_NO_STORE)
@@ -160,6 +162,23 @@ class CodecServer:
             **results,
         )
         return [payload for payload, _ in tried]
+
+
+def _signed(payload: Payload, operator: str) -> Payload:
+    """An operator's request (contracts §3) with the name of who is signed in; anything else as it is."""
+    if payload.metadata.get("encoding") != b"json/plain":
+        return payload
+    try:
+        members = strict_json.decode_object(payload.data)
+    except strict_json.NotStrictJson:
+        return payload
+    if not members.keys() & {"operator", "note"}:
+        return payload
+    try:
+        signed = json.dumps(members | {"operator": operator}, ensure_ascii=False)
+    except TypeError:  # a number with a fraction: no request of ours
+        return payload
+    return Payload(metadata=payload.metadata, data=signed.encode())
 
 
 async def _payloads_of(request: Request) -> list[Payload]:

@@ -67,6 +67,12 @@ def setup(
         str,
         typer.Option(help="PostgreSQL role of worker and bridge: as the database's owner, give it what they need."),
     ] = "",
+    kafka_users: Annotated[
+        str,
+        typer.Option(
+            help="As one who may: give gateway, bridge, worker, operator (…=User:NAME) their rights at Kafka."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Prepare database schema, Temporal namespace, search attributes and schedule, and Kafka topics. Idempotent.
@@ -78,7 +84,7 @@ def setup(
     from console.display import print_steps  # noqa: PLC0415 - heavy
     from console.settings import SetupSettings, settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait, process_role))
+    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait, process_role, kafka_users))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
 

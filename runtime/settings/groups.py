@@ -314,8 +314,8 @@ class ConsumerGroup(Topics):
     )
 
 
-class TopicCreation(Topics, UnmatchedTopic):
-    """Kafka, its topics, and how they are created."""
+class TopicCreation(ConsumerGroup, UnmatchedTopic):
+    """Kafka, its topics and who reads them, and how they are created."""
 
     kafka_partitions: Annotated[int, parsed(values.whole(1, 10_000))] = setting(
         12, meaning="partitions of a topic that `topup setup` creates", example="12"

@@ -127,10 +127,23 @@ async def test_what_it_can_not_open_stays_as_it_is_and_hides_nothing_else(server
     assert server.counted("topup_codec_payloads_total", "unknown_key") == 1
 
 
-async def test_what_a_person_types_in_the_web_ui_is_sent_on_as_it_is(server: Server):
-    typed = MessageToDict(Payload(metadata={"encoding": b"json/plain"}, data=b'{"operator": "li"}'))
-    answer = await server.http.post("/encode?preserveStorageRefs=true", json={"payloads": [typed]}, headers=bearer(LI))
-    assert answer.json() == {"payloads": [typed]}
+def typed(data: bytes) -> dict[str, Any]:
+    return MessageToDict(Payload(metadata={"encoding": b"json/plain"}, data=data))
+
+
+async def test_a_request_typed_in_the_web_ui_carries_the_name_of_who_is_signed_in(server: Server):
+    requests = [b'{"operator": "wu", "note": "4711"}', b'{"note": "4711"}', b'{"operator": "", "outcome": "delivered"}']
+    body = {"payloads": [typed(request) for request in requests]}
+    answer = await server.http.post("/encode?preserveStorageRefs=true", json=body, headers=bearer(LI))
+    sent = [json.loads(base64.b64decode(payload["data"])) for payload in answer.json()["payloads"]]
+    assert [request["operator"] for request in sent] == ["li", "li", "li"]
+    assert (sent[0]["note"], sent[2]["outcome"]) == ("4711", "delivered")
+
+
+@pytest.mark.parametrize("data", [b'"text"', b"{no json", b'{"order_id": "T1"}', b"[1]", b'{"note": 1.5}', b""])
+async def test_what_is_no_request_of_an_operator_is_sent_on_as_it_is(server: Server, data: bytes):
+    answer = await server.http.post("/encode", json={"payloads": [typed(data)]}, headers=bearer(LI))
+    assert answer.json() == {"payloads": [typed(data)]}
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ async def test_people_use_web_ui_and_command_through_the_codec_server(
 
         answer = await update_as_the_web_ui_does(world, codec_server, {"operator": "wu", "note": NOTE})
         assert answer == ["Asking again now."]
+        asked = [event.detail for event in await world.book.events(world.order.order_id) if event.detail.get("note")]
+        assert {detail["operator"] for detail in asked} == {"li"}, "who is signed in, whatever was typed"
         assert NOTE not in str((await handle.describe()).raw_description)
 
         # A reset replays under the key, and the order goes on by what the book holds.
