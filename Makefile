@@ -8,7 +8,7 @@ UV := uv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-long test-exhaustive check lock parts sbom clean
+.PHONY: help demo dev test test-long test-exhaustive check lock parts sbom pin-images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ sbom: .venv/.dev ## what the production image holds: a CycloneDX bill of materia
 	@$(PYTHON_IN_VENV) scripts/sbom.py deploy/requirements-run.lock > dist/sbom.cdx.json
 	@$(PYTHON_IN_VENV) scripts/sbom.py --licences deploy/requirements-run.lock > dist/licences.txt
 	@echo "dist/sbom.cdx.json and dist/licences.txt"
+
+pin-images: .venv/.dev ## write each image's digest beside its tag, in Compose file and Dockerfile (needs docker and a network)
+	@$(PYTHON_IN_VENV) scripts/pin_images.py
 
 clean: ## remove the virtual environment, unpacked parts and caches; .topup/, the data of `make dev`, stays
 	rm -rf .venv .parts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

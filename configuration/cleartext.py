@@ -4,7 +4,6 @@ A bearer token, a password, an order or a record that somebody between has read 
 """
 
 from collections.abc import Iterator
-from typing import Final
 from urllib.parse import urlsplit
 
 from adapters.carriers.registry import Carrier
@@ -12,10 +11,8 @@ from adapters.mqtt.settings import Vehicles
 from adapters.payments.registry import Refunds
 from runtime import database_url
 from runtime.settings import Group, ProcessSettings, variables_of
-from runtime.settings.groups import Database, KafkaConnection
+from runtime.settings.groups import Database, KafkaConnection, Purchases
 from runtime.values import is_loopback
-
-_HTTPS: Final = "give an https:// address"
 
 
 def refusals(settings: ProcessSettings) -> list[str]:
@@ -30,12 +27,9 @@ def refusals(settings: ProcessSettings) -> list[str]:
 
 def _in_clear(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
     """The word for it, the variable, and what to set instead."""
-    if isinstance(settings, Carrier) and _http(settings.carrier.url):
-        yield "carrier", _url_of(settings.carrier), _HTTPS
-    if isinstance(settings, Refunds):
-        for provider in settings.payments.values():
-            if _http(provider.url):
-                yield "provider", _url_of(provider), _HTTPS
+    for word, variable, url in _addresses(settings):
+        if _http(url):
+            yield word, variable, "give an https:// address"
     if isinstance(settings, Vehicles):
         for broker in settings.mqtt_brokers:
             if not (broker.tls or is_loopback(broker.host)):
@@ -46,6 +40,17 @@ def _in_clear(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
     if isinstance(settings, Database) and _database(settings):
         cure = "add ?sslmode=verify-full&sslrootcert=FILE (or sslmode=require, which trusts any server)"
         yield "database", "TOPUP_DATABASE_URL", cure
+
+
+def _addresses(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
+    """What is spoken to over HTTP: the word for it, the variable, the address."""
+    if isinstance(settings, Carrier):
+        yield "carrier", _url_of(settings.carrier), settings.carrier.url
+    if isinstance(settings, Refunds):
+        for provider in settings.payments.values():
+            yield "provider", _url_of(provider), provider.url
+    if isinstance(settings, Purchases) and settings.order_lookup_url:
+        yield "lookup", "TOPUP_ORDER_LOOKUP_URL", settings.order_lookup_url
 
 
 def _kafka(settings: KafkaConnection) -> bool:

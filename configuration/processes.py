@@ -23,6 +23,7 @@ from runtime.settings.groups import (
     Admission,
     Attachments,
     CallbackServer,
+    CodecServer,
     ConsumerGroup,
     Database,
     OrdersAccess,
@@ -131,6 +132,17 @@ class GatewaySettings(
         return [*super().cautions(), *self.unsigned_records()]
 
 
+class CodecServerSettings(_Process, ServerSettings, CodecServer):
+    """`topup codec-server`."""
+
+    process: ClassVar[str] = "codec-server"
+    http_port: Port = http_port(8084)
+
+    def refusals(self) -> list[str]:
+        """Also: nothing to decrypt with, nobody to answer to."""
+        return [*super().refusals(), *self.who_may_ask()]
+
+
 class SetupSettings(_Process, TaskQueue, Database, TopicCreation):
     """`topup setup`."""
 
@@ -178,7 +190,7 @@ class PaymentsSettings(_Process, OrdersAccess, UnmatchedTopic, RecordSigning, Ru
     process: ClassVar[str] = "payments"
 
 
-class DoctorSettings(_Process, OrdersAccess, ConsumerGroup, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
+class DoctorSettings(_Process, OrdersAccess, TopicCreation, Carrier, Refunds, Notifications, Vehicles):
     """`topup doctor`: whatever it looks at may be set, and nothing needs to be."""
 
     process: ClassVar[str] = "doctor"
@@ -195,6 +207,7 @@ PROCESSES = (
     BridgeSettings,
     ServeSettings,
     GatewaySettings,
+    CodecServerSettings,
     SetupSettings,
     OrdersSettings,
     DlqSettings,

@@ -67,7 +67,8 @@ async def _kafka_steps(settings: DoctorSettings) -> list[Step]:
     first = await ask("kafka", health_kafka.topics)
     if not first.ok:
         return [first]
-    return [first, await ask("bridge", health_kafka.group)]
+    rights = ask("kafka rights", lambda asked: health_kafka.rights(asked, asked.kafka_unmatched_topic))
+    return [first, await rights, await ask("bridge", health_kafka.group)]
 
 
 async def _world_steps(settings: DoctorSettings) -> list[Step]:
@@ -105,7 +106,15 @@ async def _book_steps(settings: DoctorSettings) -> list[Step]:
             return Step("database", ok=False, says=sentence)
         if abs(seen.clock_ahead_seconds) > CLOCK_SECONDS:
             return Step("database", ok=False, says=skewed("The database", seen.clock_ahead_seconds))
-        return f"The order book answers, has schema {seen.version}, and its clock agrees with this machine's."
+        if seen.rights_missing:
+            lacks = ", ".join(seen.rights_missing)
+            sentence = f"This role lacks {lacks}: as the owner, run `topup setup --process-role NAME` again."
+            return Step("database", ok=False, says=sentence)
+        trail = "may change" if seen.rewrites_trail else "can't change"
+        return (
+            f"The order book answers, has schema {seen.version}, its clock agrees with this machine's, and this user "
+            f"{trail} what its audit trail says."
+        )
 
     async def open_letters() -> Says:
         count = (await book.kept.open_counts()).dead_letters

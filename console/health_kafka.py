@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from kafka.errors import CoordinatorNotAvailableError
 
+from adapters.kafka import rights as kafka_rights
 from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator, reader
 from adapters.kafka.protocols import Partition
 from adapters.kafka.topics import dead_letter_limit
@@ -60,6 +61,23 @@ def group(settings: ConsumerGroup) -> str | Step:
         )
     who = ", ".join(sorted(set(owners.values())))
     return f"{len(lag)} partitions of {topic} are read by {who}; {behind} records behind."
+
+
+def rights(settings: ConsumerGroup, unmatched: str) -> str | Step:
+    """What this user may do with the topics, as the broker says it. Blocks, and does nothing."""
+    if settings.kafka_api_version == EMBEDDED_API_VERSION:
+        return "The embedded broker gives everybody every right."
+    topics = (settings.kafka_topic, settings.kafka_dlq_topic, unmatched)
+    may = {topic: operations & {"READ", "WRITE"} for topic, operations in kafka_rights.may(settings, topics).items()}
+    if not any(may.values()):
+        return Step(
+            "kafka rights",
+            ok=False,
+            says="This user may neither read nor write any of the topics: have `topup setup --kafka-users …` give it "
+            "what it needs, by somebody who may.",
+        )
+    told = "; ".join(f"{topic} {' and '.join(sorted(ops)).lower() or 'neither'}" for topic, ops in may.items())
+    return f"This user may: {told}."
 
 
 def _owners(described: Mapping[str, Any], topic: str) -> dict[int, str]:

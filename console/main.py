@@ -10,7 +10,7 @@ import typer
 
 from console import dead_letters, keys, local_commands, orders, payments, processes, reconcile
 from console.exits import CommandFailed, Exit, say
-from runtime.exits import exit_now
+from runtime.exits import exit_now, leave_no_core
 
 TRACEBACK_OPTION = "--traceback"
 
@@ -77,4 +77,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point: never returns, and never leaves by the interpreter's own exit (`runtime.exits`)."""
+    leave_no_core()
     exit_now(run(sys.argv[1:]))

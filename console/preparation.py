@@ -45,23 +45,29 @@ class CannotMake(Exception):
     """Waiting would not help; the text is a sentence."""
 
 
-async def prepare(settings: SetupSettings, wait_seconds: float, process_role: str = "") -> list[Step]:
+async def prepare(
+    settings: SetupSettings, wait_seconds: float, process_role: str = "", kafka_users: str = ""
+) -> list[Step]:
     """Prepare all parts side by side, each waited for up to `wait_seconds`; one step per part, in a fixed order.
 
     Args:
         settings: of the parts.
         wait_seconds: for each.
         process_role: the PostgreSQL role of the processes, where the database's owner prepares for them.
+        kafka_users: processes and their principals (`adapters.kafka.rights.users`), who are given their rights.
     """
 
     async def database(settings: SetupSettings, made: list[str]) -> str:
         return await _database(settings, made, process_role)
 
+    async def kafka(settings: SetupSettings, made: list[str]) -> str:
+        return await _kafka(settings, made, kafka_users)
+
     deadline = time.monotonic() + wait_seconds
     parts: list[tuple[str, Work, Callable[[BaseException], str]]] = [
         ("database", database, database_away),
         ("temporal", _temporal, lambda error: temporal_away(settings, error)),
-        ("kafka", _kafka, lambda error: kafka_away(settings, error)),
+        ("kafka", kafka, lambda error: kafka_away(settings, error)),
     ]
     return await asyncio.gather(*(_prepare(part, work, away, settings, deadline) for part, work, away in parts))
 
@@ -197,15 +203,21 @@ def _corrected(there: Schedule, wanted: Schedule) -> Schedule:
     return replace(there, action=wanted.action, spec=wanted.spec, policy=wanted.policy)
 
 
-async def _kafka(settings: SetupSettings, made: list[str]) -> str:
-    from adapters.kafka import topics  # noqa: PLC0415 - read when it is used
+async def _kafka(settings: SetupSettings, made: list[str], users: str) -> str:
+    from adapters.kafka import rights, topics  # noqa: PLC0415 - read when it is used
 
+    given = ""
     try:
         made += await asyncio.to_thread(topics.ensure_topics, settings)
+        if users:
+            given = f" {await asyncio.to_thread(rights.grant, settings, rights.users(users))}."
     except topics.CannotCreate as error:
         raise CannotMake(str(error)) from error
+    except ValueError as error:
+        raise CannotMake(f"--kafka-users {error}.") from error
     what = f"made {' and '.join(made)}" if made else "all were there"
-    return f"Topics {settings.kafka_topic}, {settings.kafka_dlq_topic} and {settings.kafka_unmatched_topic}: {what}."
+    names = f"{settings.kafka_topic}, {settings.kafka_dlq_topic} and {settings.kafka_unmatched_topic}"
+    return f"Topics {names}: {what}.{given}"
 
 
 async def _until(question: Callable[[], Awaitable[object]]) -> None:

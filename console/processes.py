@@ -1,4 +1,4 @@
-"""`topup worker`, `bridge`, `serve`, `gateway`, `setup`, `doctor`: production and what prepares it."""
+"""`topup worker | bridge | serve | gateway | codec-server | setup | doctor`: production and what prepares it."""
 
 import asyncio
 from typing import Annotated
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup bridge")(bridge)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup serve")(serve)
     app.command(epilog="Example: TOPUP_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 … topup gateway")(gateway)
+    app.command("codec-server", epilog="Example: TOPUP_CODEC_KEY_FILE=… topup codec-server")(codec_server)
     app.command(epilog="Example: topup setup --wait 60   or: topup setup --process-role topup_process")(setup)
     app.command(epilog="Example: topup doctor --json")(doctor)
 
@@ -60,12 +61,28 @@ def gateway() -> None:
     main()
 
 
+def codec_server() -> None:
+    """Run the codec server: shows signed-in operators, in Web UI and `temporal` command, what Temporal keeps encrypted.
+
+    Needs the codec's key, and the sign-in proxy's token or the operators' (README.md, "Settings"). Ends on SIGTERM.
+    """
+    from console.codec_server import main  # noqa: PLC0415 - heavy, and only this command needs it
+
+    main()
+
+
 def setup(
     *,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for parts that are away.")] = WAIT_SECONDS,
     process_role: Annotated[
         str,
         typer.Option(help="PostgreSQL role of worker and bridge: as the database's owner, give it what they need."),
+    ] = "",
+    kafka_users: Annotated[
+        str,
+        typer.Option(
+            help="As one who may: give gateway, bridge, worker, operator (…=User:NAME) their rights at Kafka."
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -78,7 +95,7 @@ def setup(
     from console.display import print_steps  # noqa: PLC0415 - heavy
     from console.settings import SetupSettings, settings_for  # noqa: PLC0415 - heavy
 
-    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait, process_role))
+    steps = asyncio.run(preparation.prepare(settings_for(SetupSettings), wait, process_role, kafka_users))
     print_steps(steps, as_json=as_json)
     raise typer.Exit(Exit.OK if all(step.ok for step in steps) else Exit.NOT_OK)
 

@@ -90,6 +90,20 @@ METRICS: Final = (
         "differences that called a person at once, by kind",
         ("sold_after_refusal", "delivered_and_refunded", "refunded_twice", "refund_missing"),
     ),
+    Metric(
+        "topup_codec_requests_total",
+        "counter",
+        ("result",),
+        "requests to the codec server; refused: nobody that it knows",
+        ("answered", "refused", "malformed"),
+    ),
+    Metric(
+        "topup_codec_payloads_total",
+        "counter",
+        ("result",),
+        "payloads asked for, by what became of them",
+        ("decoded", "plain", "unknown_key", "changed"),
+    ),
     Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 

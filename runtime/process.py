@@ -15,7 +15,7 @@ from typing import Final, Generic, NoReturn, TypeVar
 
 from starlette.routing import BaseRoute
 
-from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now
+from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now, leave_no_core
 from runtime.health import Health, export_parts
 from runtime.http import HttpServer, bind
 from runtime.metrics import Metrics
@@ -78,6 +78,7 @@ def run(
     at interpreter exit (measured). `routes` are served beside `/healthz`, `/readyz` and `/metrics`.
     """
     process = model.process
+    leave_no_core()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(EXIT_OK))  # nothing is in hand yet
     configure_logging()
     try:

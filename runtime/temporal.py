@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import logging
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -15,12 +15,14 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
+from runtime.payload_codec import EncryptingCodec, UnreadablePayload
 from runtime.settings import ProcessSettings
+from runtime.settings.groups import PayloadEncryption
 from runtime.waiting import in_one_line, wait_for
 
 CONNECT_SECONDS: Final = 10.0
@@ -40,7 +42,7 @@ class SentenceFailureConverter(DefaultFailureConverter):
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         """Fill `failure` from `exception` (see base class)."""
         room = type(exception).__module__.partition(".")[0]
-        if isinstance(exception, ApplicationError) or room == LANGUAGE:
+        if isinstance(exception, ApplicationError | UnreadablePayload) or room == LANGUAGE:
             with _no_traces(exception):
                 super().to_failure(exception, payload_converter, failure)
         else:
@@ -63,7 +65,41 @@ def _no_traces(exception: BaseException) -> Generator[None]:
             one.__traceback__ = trace  # the log may want it
 
 
-DATA_CONVERTER: Final = dataclasses.replace(pydantic_data_converter, failure_converter_class=SentenceFailureConverter)
+class EncodingFailureConverter(SentenceFailureConverter):
+    """Likewise, with message and trace among what the codec encrypts; without the key, one reads "Encoded failure"."""
+
+    def __init__(self) -> None:
+        super().__init__(encode_common_attributes=True)
+        self._in_clear = SentenceFailureConverter()
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Fill `failure` from `exception` (see base class)."""
+        if isinstance(exception, UnreadablePayload):  # to be read by those who lack a key; it says nothing of an order
+            self._in_clear.to_failure(exception, payload_converter, failure)
+        else:
+            super().to_failure(exception, payload_converter, failure)
+
+
+def data_converter(key: bytes | None = None, old_keys: Sequence[bytes] = ()) -> DataConverter:
+    """How every process of ours writes to Temporal and reads from it; encrypted where there is a key (contracts §11).
+
+    What no key opens is refused by a sentence that names the missing setting.
+    """
+    return dataclasses.replace(
+        pydantic_data_converter,
+        failure_converter_class=SentenceFailureConverter if key is None else EncodingFailureConverter,
+        payload_codec=EncryptingCodec(key, old_keys),
+    )
+
+
+def _converter_of(settings: ProcessSettings) -> DataConverter:
+    if isinstance(settings, PayloadEncryption):
+        return data_converter(settings.codec_key, settings.codec_old_keys)
+    return DATA_CONVERTER  # it sends no payload and reads none
+
+
+DATA_CONVERTER: Final = data_converter()
+"""Without a key."""
 
 
 class NotConnected(Exception):
@@ -80,7 +116,7 @@ async def connect(settings: ProcessSettings, *, lazy: bool = False) -> Client:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await Client.connect(
                 **settings.temporal.connect_config(),
-                data_converter=DATA_CONVERTER,
+                data_converter=_converter_of(settings),
                 keep_alive_config=KEEP_ALIVE,
                 lazy=lazy,
                 runtime=_runtime(),

@@ -54,7 +54,7 @@ def api_v3_key(text: str) -> str:
     return text
 
 
-CLEARTEXT: Final = ("carrier", "provider", "mqtt", "kafka", "database")
+CLEARTEXT: Final = ("carrier", "provider", "mqtt", "kafka", "database", "lookup")
 """What TOPUP_ALLOW_CLEARTEXT may name."""
 
 
@@ -290,6 +290,52 @@ def carrier_url(text: str) -> str:
     if "/tmf-api" in url:
         raise ValueError("must end before the base path /tmf-api/…, which is added")
     return url
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as a browser names them, `https://host[:port]`, separated by commas."""
+    found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    for one in found:
+        parts = _split(one)
+        if f"{parts.scheme}://{parts.netloc}" != one or parts.scheme not in ("http", "https") or "@" in one:
+            raise ValueError("must be the origins of Web UIs, https://host or https://host:port, separated by commas")
+    return found
+
+
+SHORTEST_TOKEN: Final = 20
+"""Characters of a bearer token that people don't choose themselves (`openssl rand -base64 24` has 32)."""
+_bearer = matching(
+    rf"[!-~]{{{SHORTEST_TOKEN},}}",
+    f"must be {SHORTEST_TOKEN} or more ASCII characters without blanks (make one with `openssl rand -base64 24`)",
+)
+
+
+def bearer_token(text: str) -> str:
+    """A token that can't be guessed."""
+    return _bearer(text)
+
+
+def tokens_by_operator(text: str) -> Mapping[str, str]:
+    """A JSON object: operator's name → their bearer token, each another one."""
+    rule = "must be a JSON object that maps each operator's name to their token"
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise ValueError(rule) from None
+    if not isinstance(found, dict):
+        raise ValueError(rule)  # noqa: TRY004 - the text is wrong, not its type
+    members = cast("dict[str, object]", found)
+    for name, token_ in members.items():
+        if not isinstance(token_, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+            raise ValueError(rule)
+        bearer_token(token_)
+    if len(set(members.values())) != len(members):
+        raise ValueError("must give each operator a token of their own")
+    return {name: str(token_) for name, token_ in members.items()}
+
+
+LONGEST_NAME: Final = 100
+"""Characters of an operator's name."""
 
 
 def host_in(url: str, domains: Collection[str]) -> bool:

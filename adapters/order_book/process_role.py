@@ -34,6 +34,24 @@ async def grant(connection: AsyncConnection, role: str) -> None:
         await connection.execute(text(statement))
 
 
+async def rights(connection: AsyncConnection) -> tuple[tuple[str, ...], bool]:
+    """What this role lacks for the processes' work, as `RIGHT on TABLE`, and whether it could rewrite the trail."""
+    wanted = [
+        (table, right)
+        for table in sorted(SQLModel.metadata.tables)
+        for right in ("SELECT", "INSERT", *(() if table in APPEND_ONLY else ("UPDATE",)))
+    ]
+    beyond = [(table, right) for table in sorted(APPEND_ONLY) for right in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")]
+    ask = text("SELECT to_regclass(:name) IS NULL OR has_table_privilege(to_regclass(:name), :right)")
+
+    async def may(table: str, right: str) -> bool:
+        return bool((await connection.execute(ask, {"name": table, "right": right})).scalar_one())
+
+    missing = [f"{right} on {table}" for table, right in wanted if not await may(table, right)]
+    rewrites = [right for table, right in beyond if await may(table, right)]
+    return tuple(missing), bool(rewrites)
+
+
 def _statements(role: str) -> list[str]:
     tables = sorted(SQLModel.metadata.tables)
     changed = ", ".join(name for name in tables if name not in APPEND_ONLY)

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, text
 
-from adapters.order_book import audit_trail, migrations
+from adapters.order_book import audit_trail, migrations, process_role
 from adapters.order_book.field_cipher import FieldCipher, Personal
 from adapters.order_book.rows import EVENTS, ORDERS, Event, StoredOrder
 from adapters.order_book.transactions import Transactions
@@ -19,11 +19,19 @@ MOST_ORPHANS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at the database shows. `clock_ahead_seconds`: how far its clock is ahead of ours."""
+    """What a look at the database shows.
+
+    Attributes:
+        clock_ahead_seconds: how far its clock is ahead of ours.
+        rights_missing: what this role lacks for the processes' work, as `RIGHT on TABLE`.
+        rewrites_trail: whether it could change or take out lines of the audit trail; so it is with SQLite.
+    """
 
     version: str
     newest_version: str
     clock_ahead_seconds: float
+    rights_missing: tuple[str, ...] = ()
+    rewrites_trail: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,16 @@ class Queries:
             read: str | datetime = (await connection.execute(select(text(clock)))).scalar_one()
             answered_at = self._clock.now()
             found, newest = await connection.run_sync(migrations.versions)
+            missing, rewrites = ((), True) if self._transaction.sqlite else await process_role.rights(connection)
         at = datetime.fromisoformat(read).replace(tzinfo=UTC) if isinstance(read, str) else read
         ahead = at - (asked_at + (answered_at - asked_at) / 2)
-        return Look(version=found, newest_version=newest, clock_ahead_seconds=ahead.total_seconds())
+        return Look(
+            version=found,
+            newest_version=newest,
+            clock_ahead_seconds=ahead.total_seconds(),
+            rights_missing=missing,
+            rewrites_trail=rewrites,
+        )
 
     async def filed_under(self, kind: Personal, *values: str) -> list[str]:
         """The IDs of the orders of a VIN, ICCID or phone number (in any of these spellings), newest first.

@@ -142,8 +142,8 @@ class Kafka(Process):
         if not self._data.exists():
             self._format()
 
-    def _format(self) -> None:
-        options = ["format", "-t", CLUSTER_ID, "-c", str(self._settings), "--standalone"]
+    def _format(self, *, standalone: bool = True) -> None:
+        options = ["format", "-t", CLUSTER_ID, "-c", str(self._settings), *(["--standalone"] if standalone else [])]
         done = subprocess.run(
             self._java("kafka.tools.StorageTool", *options),
             check=False,

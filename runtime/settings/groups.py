@@ -1,5 +1,6 @@
 """The groups of settings that belong to no adapter of their own: the product's parts that several processes share."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -54,8 +55,72 @@ class OrderBookAccess(Database):
         return (self.pii_key, *self.pii_old_keys)
 
 
-class OrdersAccess(ProcessSettings, TaskQueue, OrderBookAccess):
-    """What every process reads that works on orders: Temporal, its task queue, the order book."""
+class PayloadEncryption(Group):
+    """The keys of what Temporal keeps of an order."""
+
+    codec_key: Annotated[bytes | None, parsed(values.pii_key)] = setting(
+        None,
+        meaning="32 bytes in base64, not `TOPUP_PII_KEY`: payloads in Temporal are encrypted; none: they are not",
+        example='"$(openssl rand -base64 32)"',
+        secret=True,
+    )
+    codec_old_keys: Annotated[tuple[bytes, ...], parsed(values.pii_keys)] = setting(
+        (),
+        meaning="other keys that decrypt payloads, base64, separated by commas: see docs/keys.md",
+        example='"$OLD_CODEC_KEY"',
+        secret=True,
+    )
+
+
+class CodecServer(PayloadEncryption):
+    """Who may have payloads decrypted."""
+
+    codec_tokens: Annotated[Mapping[str, str], parsed(values.tokens_by_operator)] = setting(
+        {},
+        default_text="",
+        meaning="JSON object: operator → bearer token (`temporal --codec-auth 'Bearer …'`); at least this or the next",
+        example='{"li": "a token of 20 characters or more"}',
+        secret=True,
+    )
+    codec_proxy_token: Annotated[str, parsed(values.bearer_token)] = setting(
+        "",
+        meaning="bearer token of the sign-in proxy, which names the operator in `X-Forwarded-User`",
+        example='"$(openssl rand -base64 24)"',
+        secret=True,
+    )
+    codec_origins: Annotated[tuple[str, ...], parsed(values.origins)] = setting(
+        (),
+        meaning="origins of the Web UIs that may ask from a browser, separated by commas; none: only from the same one",
+        example="https://temporal.example",
+    )
+
+    def who_may_ask(self) -> list[str]:
+        """The sentences about what is missing."""
+        missing: list[str] = []
+        if self.codec_key is None and not self.codec_old_keys:
+            missing.append(
+                "TOPUP_CODEC_KEY is not set and the codec-server needs it: give the key of worker and bridge, for "
+                'example TOPUP_CODEC_KEY="$(openssl rand -base64 32)".'
+            )
+        if not self.codec_tokens and not self.codec_proxy_token:
+            missing.append(
+                "Neither TOPUP_CODEC_TOKENS nor TOPUP_CODEC_PROXY_TOKEN is set and the codec-server answers nobody "
+                'unknown: give one, for example TOPUP_CODEC_PROXY_TOKEN="$(openssl rand -base64 24)".'
+            )
+        return missing
+
+
+class OrdersAccess(ProcessSettings, TaskQueue, OrderBookAccess, PayloadEncryption):
+    """What every process reads that works on orders: Temporal and the keys of its payloads, the order book."""
+
+    def refusals(self) -> list[str]:
+        """Also: one key for two purposes, of which one is given to more people than the other."""
+        shared = {self.codec_key, *self.codec_old_keys} & {key for key in self.pii_keys if key}
+        sentence = (
+            "TOPUP_CODEC_KEY or one of TOPUP_CODEC_OLD_KEYS is a key of the order book too: give it a key of its own, "
+            'for example TOPUP_CODEC_KEY="$(openssl rand -base64 32)".'
+        )
+        return [*super().refusals(), *([sentence] if shared else [])]
 
 
 class KafkaConnection(Group):
@@ -249,8 +314,8 @@ class ConsumerGroup(Topics):
     )
 
 
-class TopicCreation(Topics, UnmatchedTopic):
-    """Kafka, its topics, and how they are created."""
+class TopicCreation(ConsumerGroup, UnmatchedTopic):
+    """Kafka, its topics and who reads them, and how they are created."""
 
     kafka_partitions: Annotated[int, parsed(values.whole(1, 10_000))] = setting(
         12, meaning="partitions of a topic that `topup setup` creates", example="12"

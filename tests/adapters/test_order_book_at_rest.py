@@ -225,7 +225,12 @@ async def test_a_process_works_with_the_book_and_only_adds_to_its_trail(postgres
 
     await filled(process)
     await process.ping()
-    assert (await process.look()).version
+    looked = await process.look()
+    assert (bool(looked.version), looked.rights_missing, looked.rewrites_trail) == (True, (), False)
+    assert (await owner.look()).rewrites_trail
+    await ask(owners, f"REVOKE UPDATE ON orders FROM {role}")
+    assert (await process.look()).rights_missing == ("UPDATE on orders",)
+    await owner.grant_to(role)
     assert await process.erasure().erase("T00001", operator="li", note="x") == ""
     assert (await process.key_rotation().run_once()).rows == 0
     assert not (await process.verify_trails()).flaws

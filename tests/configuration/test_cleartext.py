@@ -2,7 +2,14 @@
 
 import pytest
 
-from configuration.processes import BridgeSettings, DlqSettings, DoctorSettings, SetupSettings, WorkerSettings
+from configuration.processes import (
+    BridgeSettings,
+    DlqSettings,
+    DoctorSettings,
+    GatewaySettings,
+    SetupSettings,
+    WorkerSettings,
+)
 from runtime.settings import ProcessSettings, SettingsError, load
 from runtime.values import is_loopback
 from tests.runtime import environments
@@ -41,11 +48,16 @@ REFUSED = [
     (WorkerSettings, database("sslmode=prefer"), "database", "TOPUP_DATABASE_URL"),
     (WorkerSettings, database("sslmode=disable"), "database", "TOPUP_DATABASE_URL"),
     (DoctorSettings, DATABASE, "database", "TOPUP_DATABASE_URL"),
+    (GatewaySettings, {"TOPUP_ORDER_LOOKUP_URL": "http://orders.example/paid"}, "lookup", "TOPUP_ORDER_LOOKUP_URL"),
 ]
 
 
 def environment(process: type[ProcessSettings]) -> dict[str, str]:
-    return environments.worker() if issubclass(process, WorkerSettings) else environments.bridge()
+    if issubclass(process, WorkerSettings):
+        return environments.worker()
+    if issubclass(process, GatewaySettings):
+        return environments.bridge() | environments.wechat()
+    return environments.bridge()
 
 
 @pytest.mark.parametrize(("process", "change", "word", "variable"), REFUSED)
@@ -63,7 +75,7 @@ def test_cleartext_beyond_this_machine_is_refused_unless_it_is_named(process, ch
 
 @pytest.mark.parametrize(("process", "change", "word", "variable"), REFUSED)
 def test_to_allow_one_part_allows_no_other(process, change, word, variable):
-    others = ",".join({"carrier", "provider", "mqtt", "kafka", "database"} - set(word.split(",")))
+    others = ",".join({"carrier", "provider", "mqtt", "kafka", "database", "lookup"} - set(word.split(",")))
 
     with pytest.raises(SettingsError, match="TOPUP_ALLOW_CLEARTEXT"):
         load(environment(process) | change | {"TOPUP_ALLOW_CLEARTEXT": others}, process)
@@ -87,7 +99,9 @@ def test_what_is_encrypted_or_stays_on_this_machine_needs_no_permission(process,
 
 @pytest.mark.parametrize("text", ["true", "all", "kafka;database", "kafka,", "Kafka"])
 def test_a_word_that_names_no_part_is_refused(text):
-    with pytest.raises(SettingsError, match="must be false, or some of carrier, provider, mqtt, kafka, database"):
+    with pytest.raises(
+        SettingsError, match="must be false, or some of carrier, provider, mqtt, kafka, database, lookup"
+    ):
         load(environments.worker() | {"TOPUP_ALLOW_CLEARTEXT": text}, WorkerSettings)
 
 

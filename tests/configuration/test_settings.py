@@ -103,7 +103,10 @@ def test_the_readme_table_shows_who_reads_what_and_no_process_that_is_not_there(
         row.split("`")[1]: [cell.strip() for cell in row.split("|")] for row in configuration_table().splitlines()[2:]
     }
     assert rows["TOPUP_TIME_SCALE"][2:4] == ["`1`", "all"]
-    assert rows["TOPUP_HTTP_PORT"][2:4] == ["8081 worker, 8082 bridge, 8083 gateway", "worker, bridge, gateway"]
+    assert rows["TOPUP_HTTP_PORT"][2:4] == [
+        "8081 worker, 8082 bridge, 8083 gateway, 8084 codec-server",
+        "worker, bridge, gateway, codec-server",
+    ]
     assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders, dlq, payments, reconcile"]
     assert rows["TOPUP_WECHAT_MCHID"][2:4] == ["", "worker, gateway, reconcile"]
     assert rows["TOPUP_CARRIER_LONGEST_LATENCY_SECONDS"][2:4] == ["`60`", "worker, reconcile"]

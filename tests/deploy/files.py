@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
-PROCESSES = ("setup", "bridge", "worker")
+PROCESSES = ("setup", "bridge", "worker", "codec-server")
 _REFERENCE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?:(?P<kind>:-|:\?)(?P<rest>[^}]*))?\}")
 
 

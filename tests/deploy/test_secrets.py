@@ -26,12 +26,21 @@ def test_a_secret_put_in_place_of_a_made_one_stays(tmp_path):
 
 def test_no_two_stacks_share_a_secret(made_secrets, tmp_path):
     other = secrets_made_in(tmp_path / "deploy")
-    for name in ("topup_pii_key", "topup_database_password", "topup_wechat_private_key", "mosquitto_passwords"):
+    for name in (
+        "topup_pii_key",
+        "topup_codec_key",
+        "ca_key",
+        "signin_operators",
+        "topup_database_password",
+        "topup_wechat_private_key",
+        "mosquitto_passwords",
+    ):
         assert (other / name).read_text() != (made_secrets / name).read_text()
 
 
 def test_the_folder_is_its_owner_s_alone_and_containers_can_read_the_files(made_secrets):
     assert stat.S_IMODE(made_secrets.stat().st_mode) == 0o700
     for path in made_secrets.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.name != "ca_key":
             assert stat.S_IMODE(path.stat().st_mode) == 0o444, path
+    assert stat.S_IMODE((made_secrets / "ca_key").stat().st_mode) == 0o400

@@ -30,7 +30,6 @@ from adapters.order_book.field_cipher import FieldCipher
 from orders import operator_rules
 from orders.paid_order import PaidOrder
 from orders.state import CarrierTimes, OrderState
-from runtime.temporal import DATA_CONVERTER
 from tests.limits import WAIT_SECONDS
 from tests.workflows.fakes import FakeCarrier, FakeNotifier, FakeProvider
 from tests.workflows.flat import FakeFlatCarrier
@@ -228,7 +227,8 @@ class World:
         replayer = Replayer(
             workflows=WORKFLOWS,
             workflow_runner=UnsandboxedWorkflowRunner(),
-            data_converter=DATA_CONVERTER,
+            data_converter=self.env.client.data_converter,
+            namespace=self.env.client.namespace,
             interceptors=[VirtualTime()],
         )
         for handle in self.handles:
