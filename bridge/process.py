@@ -29,6 +29,7 @@ from runtime.process import ProcessContext
 from runtime.process import run as run_process
 from runtime.telemetry import get_logger
 from runtime.temporal import check, wait_for_temporal
+from runtime.temporal_metrics import TemporalRelay
 
 _log = get_logger(__name__)
 
@@ -47,7 +48,7 @@ async def run(context: ProcessContext[BridgeSettings]) -> int:
     book = OrderBook.open(settings.database_url, cipher, SystemClock())
     try:
         await context.wait_for("The order book", book.ping)
-        client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting)
+        client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting, measured=True)
         await Bridge(context, book, cipher, client).run()
     finally:
         await book.close()
@@ -107,6 +108,7 @@ class Bridge:
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._broker.run(), name="broker-watch"),
             asyncio.create_task(self._keeper.run(), name="keeper"),
+            asyncio.create_task(TemporalRelay(self._context.metrics).run(), name="temporal metrics"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         health.started()

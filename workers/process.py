@@ -13,9 +13,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from configuration.processes import WorkerSettings
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
+from runtime.temporal_metrics import TemporalRelay
 from workers.composition import WORKFLOWS, Dependencies, open_dependencies
 from workers.differences import CountingDifferences, count_differences
 from workers.measuring import MeasuringInterceptor, is_unexpected
+from workers.pushing import Pusher
+from workers.steps_taken import StepsTaken
+from workers.waiting import Watch
 from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
 from workflows.steps import notices_queue
@@ -32,13 +36,23 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
-    client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
+    client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting, measured=True)
     async with open_dependencies(
-        context.settings, lambda: client, CountingDifferences(context.metrics)
+        context.settings, lambda: client, CountingDifferences(context.metrics), StepsTaken(context.metrics)
     ) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         watch(context, client, dependencies)
-        counting = asyncio.create_task(count_differences(dependencies.differences, context.metrics))
+        watching = Watch(
+            dependencies.book.duties, dependencies.book.waiting, context.metrics, dependencies.notifier.platforms
+        )
+        beside = [
+            asyncio.create_task(count_differences(dependencies.differences, context.metrics)),
+            asyncio.create_task(watching.run()),
+            asyncio.create_task(TemporalRelay(context.metrics).run()),
+        ]
+        if dependencies.pushing is not None:
+            pusher = Pusher(dependencies.book.duties, dependencies.book.pushes, dependencies.pushing, context.metrics)
+            beside.append(asyncio.create_task(pusher.run()))
         workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
         running = [asyncio.create_task(worker.run()) for worker in workers]
         context.health.started()
@@ -47,7 +61,8 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
         for task in running:
             if task.done():
                 task.result()  # a worker ends by itself only by raising
-        counting.cancel()
+        for task in beside:
+            task.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await dependencies.telecom.drain()
     return 0
