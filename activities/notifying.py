@@ -73,7 +73,8 @@ class NotifyingActivities:
         """
         stored, notices = await self._book.read_with_notices(request.order_id)
         known = {notice.platform: notice for notice in notices if notice.result == request.result}
-        states = {name: "acknowledged" for name in request.platforms if _state(known, name) == "acknowledged"}
+        ended = {name: _state(known, name) for name in request.platforms}
+        states = {name: state for name, state in ended.items() if state == "acknowledged" or self._retired(name, state)}
         due = [platform for platform in request.platforms if platform not in states]
         notice = _compose(stored, request.result)
         if notice is None:
@@ -85,6 +86,10 @@ class NotifyingActivities:
             kind = "NoticeRefused" if pending[0].refused else "NoticeNotAcknowledged"
             raise_retryable(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
         return NotifyResult(states=states | {platform: one.state for platform, one in told.items()})
+
+    def _retired(self, platform: str, state: str) -> bool:
+        """Whether a person has ended the notices of a platform that is no more; one that is configured is tried on."""
+        return state == "given_up" and platform not in self._notifier.platforms
 
     async def _publish(self, platform: str, notice: Notice) -> _Told:
         if platform not in self._notifier.platforms:

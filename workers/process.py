@@ -63,6 +63,7 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
                 task.result()  # a worker ends by itself only by raising
         for task in beside:
             task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)  # lays the duty down, while the book is open
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await dependencies.telecom.drain()
     return 0

@@ -14,7 +14,10 @@ from adapters.order_book.waiting import OLDER, REFUND_AGES, Waiting, WaitingOrde
 from orders.errors import Unavailable
 from orders.state import Attention
 from runtime.metrics import Metrics
+from runtime.telemetry import get_logger
+from runtime.waiting import in_one_line
 
+_log = get_logger(__name__)
 LOOK_SECONDS: Final = 15.0
 DUTY: Final = "watch"
 STATUSES: Final = ("placing", "in_doubt", "refunding", "parked")
@@ -77,7 +80,9 @@ class Watch:
                 return
             self._has_it_until = asked_at + LEASE_SECONDS
             self._say(await self._waiting.look())
-        except Unavailable:
+        except Exception as error:  # noqa: BLE001 - a bug of ours in looking must end neither the looks nor the worker
+            if not isinstance(error, Unavailable):
+                _log.warning("watch failed", reason=in_one_line(error), sentence="Looked again soon; report this line.")
             if time.monotonic() > self._has_it_until:
                 self._forget()
 

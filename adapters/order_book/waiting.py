@@ -10,6 +10,7 @@ from sqlalchemy import case, func, select
 from adapters.order_book.rows import NOTICES, ORDERS
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
+from orders.identities import NoticeResult
 
 REFUND_AGES: Final = (("10m", timedelta(minutes=10)), ("1h", timedelta(hours=1)), ("24h", timedelta(hours=24)))
 """A refund under way is counted under the first that it is not older than."""
@@ -41,6 +42,14 @@ class WaitingOrders:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transaction = transactions
         self._clock = clock
+
+    async def notices_for(self, platform: str, *, limit: int) -> list[tuple[str, NoticeResult]]:
+        """Notices that this platform has not taken: order ID and result, by order ID, each order's oldest first."""
+        waits = (NOTICES.c.platform == platform, NOTICES.c.state.in_(("waiting", "pending")))
+        query = select(NOTICES.c.order_id, NOTICES.c.result).where(*waits)
+        async with self._transaction(write=False) as connection:
+            rows = await connection.execute(query.order_by(NOTICES.c.order_id, NOTICES.c.at).limit(limit))
+            return [(row.order_id, row.result) for row in rows]
 
     async def look(self) -> Waiting:
         """What waits now."""

@@ -217,3 +217,12 @@ async def test_a_notice_that_is_not_taken_stands_in_the_book_from_its_first_regu
     step.notifier.down = set()
     await step.run("new", attempt=3)
     assert step.book.states["new"][0] == "acknowledged"
+
+
+async def test_a_notice_for_a_platform_that_was_retired_ends_and_one_that_is_configured_is_tried_on() -> None:
+    step = Step(REFUNDING)
+    step.book.states = {"gone": ("given_up", "retired"), "new": ("given_up", "retired by mistake")}
+
+    assert (await step.run("gone")).states == {"gone": "given_up"}
+    assert step.notifier.results("gone") == []
+    assert (await step.run("new")).states == {"new": "acknowledged"}
