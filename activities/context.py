@@ -18,6 +18,19 @@ class Alert(Protocol):
         ...
 
 
+class Journal(Protocol):
+    """Says of each step that an order takes that it was taken."""
+
+    def __call__(self, event: str, order_id: str, **fields: object) -> None:
+        """One line, without personal data. Raises nothing."""
+        ...
+
+
+def quiet(event: str, order_id: str, **fields: object) -> None:
+    """A journal that nobody reads."""
+    del event, order_id, fields
+
+
 def is_local() -> bool:
     """Whether this attempt is the local first try, which answers in doubt rather than waits."""
     return activity.info().is_local

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from temporalio import activity
 
 from activities.concurrency_limit import ConcurrencyLimit, Full
-from activities.context import Alert, is_local, raise_retryable
+from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, Notifier, StoredOrder
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
@@ -41,15 +41,28 @@ class NotifyingActivities:
     """Publishes notices to the configured platforms."""
 
     def __init__(
-        self, notifier: Notifier, book: Book, alert: Alert, scale: float, *, waiting_most: int = WAITING_MOST
+        self,
+        notifier: Notifier,
+        book: Book,
+        alert: Alert,
+        scale: float,
+        *,
+        waiting_most: int = WAITING_MOST,
+        call_after_seconds: float = policies.NOTICE_PENDING_AFTER_SECONDS,
+        journal: Journal = quiet,
     ) -> None:
-        """`waiting_most` regular attempts wait at one platform at once; of the others each comes back later."""
+        """`waiting_most` regular attempts wait at one platform at once; of the others each comes back later.
+
+        A person is called for a notice that no platform has taken for `call_after_seconds` (unscaled).
+        """
         self._notifier = notifier
         self._book = book
         self._alert = alert
+        self._journal = journal
         self._scale = scale
         self._longest_seconds = scaled(policies.NOTIFY_PLATFORM.longest_retry_seconds, scale)
         self._waiting_most = waiting_most
+        self._call_after_seconds = scaled(call_after_seconds, scale)
         self._limits: dict[str, ConcurrencyLimit] = {}
 
     @activity.defn(name=steps.NOTIFY.name)
@@ -60,7 +73,8 @@ class NotifyingActivities:
         """
         stored, notices = await self._book.read_with_notices(request.order_id)
         known = {notice.platform: notice for notice in notices if notice.result == request.result}
-        states = {name: "acknowledged" for name in request.platforms if _state(known, name) == "acknowledged"}
+        ended = {name: _state(known, name) for name in request.platforms}
+        states = {name: state for name, state in ended.items() if state == "acknowledged" or self._retired(name, state)}
         due = [platform for platform in request.platforms if platform not in states]
         notice = _compose(stored, request.result)
         if notice is None:
@@ -72,6 +86,10 @@ class NotifyingActivities:
             kind = "NoticeRefused" if pending[0].refused else "NoticeNotAcknowledged"
             raise_retryable(kind, " ".join(one.why for one in pending), after_seconds=pending[0].after_seconds)
         return NotifyResult(states=states | {platform: one.state for platform, one in told.items()})
+
+    def _retired(self, platform: str, state: str) -> bool:
+        """Whether a person has ended the notices of a platform that is no more; one that is configured is tried on."""
+        return state == "given_up" and platform not in self._notifier.platforms
 
     async def _publish(self, platform: str, notice: Notice) -> _Told:
         if platform not in self._notifier.platforms:
@@ -110,7 +128,7 @@ class NotifyingActivities:
         return self._limits[platform]
 
     async def _note(self, request: NotifyRequest, told: Mapping[str, _Told], known: Mapping[str, NoticeState]) -> None:
-        """Book what is new. Of a pending notice that is what a person is called for, once: by a regular attempt."""
+        """Book what is new: that a notice waits, by its first regular attempt, and once what a person is called for."""
         news = {platform: (one.state, one.why) for platform, one in told.items() if one.state == "acknowledged"}
         for platform, one in told.items():
             if one.state == "acknowledged" or is_local():
@@ -126,8 +144,13 @@ class NotifyingActivities:
                 )
             if calls or (one.refused and known[platform].remark != one.why):
                 news[platform] = (one.state, one.why)
+            elif platform not in known:
+                news[platform] = ("waiting", "")
         if news:
             await self._book.write_notices(request.order_id, request.result, news)
+        for platform, (state, _) in news.items():
+            if state == "acknowledged":
+                self._journal("told", request.order_id, result=request.result, platform=platform)
 
     def _is_overdue(self, one: _Told) -> bool:
         """Whether a person is to be called: it has waited too long, or fails again and again where others get through.
@@ -136,7 +159,7 @@ class NotifyingActivities:
         """
         info = activity.info()
         age = datetime.now(UTC) - info.scheduled_time
-        overdue = age.total_seconds() > scaled(policies.NOTICE_PENDING_AFTER_SECONDS, self._scale)
+        overdue = age.total_seconds() > self._call_after_seconds
         return overdue or (one.alone and info.attempt >= policies.NOTICE_TRIES_BEFORE_CALL)
 
 

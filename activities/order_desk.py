@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from activities.context import Alert, is_local, raise_retryable
+from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, StoredOrder
 from orders import carrier_rules, four_eyes
 from orders.clock import Clock
+from orders.milestones import milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
+from orders.paid_order import instant_ns
 from orders.state import CarrierTimes, OrderState
 from workflows import policies
 from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pace_seconds
@@ -40,6 +42,8 @@ class OrderDesk:
         platforms: the configured MQTT platforms; enters each run with a step's result.
         local_first: whether steps are tried locally first; likewise.
         four_eyes: whether `resolve` and `refund_now` wait for a second operator's same word.
+        journal: hears of each step that an order has taken.
+        refund_silent_seconds: after how long a refund that is not confirmed calls a person; scaled, None: the policy's.
     """
 
     book: Book
@@ -50,6 +54,8 @@ class OrderDesk:
     platforms: tuple[str, ...] = ()
     local_first: bool = True
     four_eyes: bool = False
+    refund_silent_seconds: float | None = None
+    journal: Journal = quiet
 
     async def decide(
         self,
@@ -61,8 +67,11 @@ class OrderDesk:
         wait_at_least_seconds: float = 0.0,
     ) -> Decided[T]:
         """Run a rule as one compare-and-set; whoever must be called for what it leads to is called with it."""
+        found: StoredOrder | None = None
 
         def run(stored: StoredOrder) -> tuple[OrderState, tuple[T, OrderState, bool]]:
+            nonlocal found
+            found = stored
             now = self.clock.now()
             after, answer = rule(stored, now)
             after = carrier_rules.call_if_needed(after, now, self.times)
@@ -74,10 +83,19 @@ class OrderDesk:
             return {**detail(answer), **({"calls_for": after.attention} if called else {})}
 
         answer, after, called = await self.book.decide(order_id, run, kind=kind, detail=shown)
+        if found is not None:
+            self._say(found, after)
         if called:
             self.alert("order_needs_operator", order_id=order_id, why=after.reason)
         progress = self.progress(after, wait_at_least_seconds=wait_at_least_seconds)
         return Decided(answer, after, progress)
+
+    def _say(self, stored: StoredOrder, after: OrderState) -> None:
+        for event, fields in milestones(stored.state, after):
+            if event == "settled" and after.settled_at is not None and stored.unreadable is None:
+                paid_seconds = instant_ns(stored.order.payment.paid_at) / 1e9
+                fields["paid_to_settled_seconds"] = round(after.settled_at.timestamp() - paid_seconds, 3)
+            self.journal(event, after.order_id, **fields)
 
     async def read(self, order_id: str) -> Decided[StoredOrder]:
         """Where the order stands now."""
@@ -103,6 +121,7 @@ class OrderDesk:
             proposal=four_eyes.open_proposal(state, now) if self.four_eyes else "",
             platforms=self.platforms,
             local_first=self.local_first,
+            refund_silent_seconds=self.refund_silent_seconds,
         )
 
     def _wait_seconds(self, state: OrderState, step: object, now: datetime) -> float:

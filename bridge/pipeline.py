@@ -28,6 +28,7 @@ from orders.record import PoisonRecord, parse
 from orders.record_mac import HEADER, verify
 from runtime.alerts import Alerts
 from runtime.metrics import Metrics
+from runtime.order_lines import OrderLines
 from runtime.waiting import in_one_line
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class Pipeline:
         self._outages = outages
         self._metrics = metrics
         self._record_metrics = RecordMetrics(metrics)
+        self._line = OrderLines(metrics)
         self._alert = Alerts(metrics.counter("topup_alerts_total"))
         self._inbox: deque[Record] = deque()
         self._waiting: deque[Waiting] = deque()
@@ -198,6 +200,8 @@ class Pipeline:
             return held.results
 
     def _go_on(self, record: Record, order: PaidOrder, result: ClaimResult) -> None:
+        if result.outcome is not Claim.CONFLICT:
+            self._say("claimed" if result.outcome is Claim.NEW else "duplicate", record, order)
         match result.outcome:
             case Claim.NEW | Claim.UNSETTLED:
                 first = self._starting.get(order.order_id)
@@ -239,6 +243,8 @@ class Pipeline:
         started = await self._carry_through("temporal", attempt, order.order_id)
         # A start whose answer was lost did start the run: the next attempt finds it there.
         mine = started or (new and attempts > 1)
+        if mine:
+            self._say("started", record, order)
         self._complete(record, "started" if mine else "duplicate")
 
     async def _follow(self, first: asyncio.Task[None], record: Record) -> None:
@@ -279,6 +285,9 @@ class Pipeline:
                     exc_info=error,
                 )
                 await asyncio.sleep(policies.BUG_PAUSE_SECONDS)
+
+    def _say(self, event: str, record: Record, order: PaidOrder) -> None:
+        self._line(event, order.order_id, partition=record.partition, offset=record.offset)
 
     def _call(self, order: PaidOrder, sentence: str) -> None:
         self._alert("order_not_started", order_id=order.order_id, sentence=sentence)

@@ -29,6 +29,7 @@ from runtime.process import ProcessContext
 from runtime.process import run as run_process
 from runtime.telemetry import get_logger
 from runtime.temporal import check, wait_for_temporal
+from runtime.temporal_metrics import TemporalRelay
 
 _log = get_logger(__name__)
 
@@ -45,8 +46,10 @@ async def run(context: ProcessContext[BridgeSettings]) -> int:
     book = OrderBook.open(settings.database_url, cipher, SystemClock())
     try:
         await context.wait_for("The order book", book.ping)
-        client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting)
+        client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting, measured=True)
+        relay = asyncio.create_task(TemporalRelay(context.metrics).run(), name="temporal metrics")
         await Bridge(context, book, cipher, client).run()
+        relay.cancel()
     finally:
         await book.close()
     return EXIT_OK

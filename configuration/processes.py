@@ -16,6 +16,7 @@ from adapters.payments.registry import (
     refund_groups,
     scaled_at_real_providers,
 )
+from adapters.push.settings import Pushing
 from configuration import cleartext
 from runtime import values
 from runtime.settings import Environment, Group, ProcessSettings
@@ -23,6 +24,7 @@ from runtime.settings.groups import (
     Admission,
     Attachments,
     CallbackServer,
+    Calling,
     CodecServer,
     ConsumerGroup,
     Database,
@@ -74,7 +76,9 @@ class Reconciling(Group):
         return environment.load(IntakeAccess) if environment.mentions(IntakeAccess) else None
 
 
-class WorkerSettings(_Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Rules, Reconciling):
+class WorkerSettings(
+    _Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Calling, Pushing, Rules, Reconciling
+):
     """`topup worker`."""
 
     process: ClassVar[str] = "worker"

@@ -275,6 +275,29 @@ def erase_person(
     raise typer.Exit(asyncio.run(work))
 
 
+@app.command(
+    "retire-platform", epilog='Example: topup orders retire-platform legacy --note "switched off, ticket 4711"'
+)
+def retire_platform(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Its name in TOPUP_MQTT_BROKERS.")],
+    *,
+    dry_run: DryRun = False,
+    note: NeededNote = "",
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
+    """End the notices that wait for an MQTT platform that is no more; what each car was told elsewhere stands.
+
+    First take it out of TOPUP_MQTT_BROKERS and restart the workers: one that is configured is tried on.
+    """
+    from console import retiring  # noqa: PLC0415 - heavy
+    from console.settings import OrdersSettings, settings_for  # noqa: PLC0415 - heavy
+
+    said = word(operator, note)
+    work = retiring.retire_platform(settings_for(OrdersSettings), platform, **said, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(asyncio.run(work))
+
+
 @app.command(epilog="Example: topup orders verify --json   or: topup orders verify T20230821183406000001")
 def verify(orders: OrdersArgument = None, *, as_json: Json = False) -> None:
     """Verify that the audit trail is as it was written; exit code 1 names the orders whose trail is broken.

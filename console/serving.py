@@ -14,6 +14,7 @@ from runtime.temporal import wait_for_temporal
 from workers.composition import open_dependencies
 from workers.differences import CountingDifferences
 from workers.process import LONGEST_SHUTDOWN_SECONDS, run_workers
+from workers.steps_taken import StepsTaken
 
 assert SETTLE_SECONDS + LONGEST_SHUTDOWN_SECONDS < GRACE_SECONDS, "the bridge starts nothing more, then the worker ends"
 assert SETTLE_SECONDS + LEAVE_SECONDS < GRACE_SECONDS, "meanwhile the bridge leaves its group"
@@ -27,8 +28,9 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 async def serve(context: ProcessContext[ServeSettings]) -> int:
     """Wait for Temporal and the database, then read, claim, start and work until `context.stop`."""
     settings = context.settings
-    client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting)
-    async with open_dependencies(settings, lambda: client, CountingDifferences(context.metrics)) as dependencies:
+    client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting, measured=True)
+    counting, steps = CountingDifferences(context.metrics), StepsTaken(context.metrics)
+    async with open_dependencies(settings, lambda: client, counting, steps) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         # A versioned worker takes no task but by the queue, which alone knows what version a run belongs to.
         eager_start = not settings.worker_build_id

@@ -14,9 +14,10 @@ _CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class NoticeState:
-    """What became of one notice on one platform: `acknowledged`, `pending` (refused so far), `not_due` or `given_up`.
+    """What became of one notice on one platform: `acknowledged`, `waiting`, `pending`, `not_due` or `given_up`.
 
-    A book of an earlier version may hold `refused`.
+    `waiting`: not taken yet; `pending`: likewise, and a person was called for it. A book of an earlier version may hold
+    `refused`.
     """
 
     result: NoticeResult

@@ -16,6 +16,8 @@ _ESCAPED: Final = re.compile(r"[\\`*\[\]<&|~$]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])"
 """What may begin markup in the middle of a line (CommonMark, GFM's tables and strikethrough)."""
 _LINKED: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\S)(?=@)", re.IGNORECASE)
 """Where GFM makes a link of bare text; it looks at the text after escapes, so only a blank breaks it."""
+_CHAT: Final = str.maketrans({"<": "＜", ">": "＞", "&": "＆", "@": "＠"})
+"""What a chat reads as markup, in the width of Chinese text: each chat has other escapes for them, or none."""
 _DOUBLE_QUOTABLE: Final = re.compile(r"[0-9A-Za-z ._:/#,+@%=()-]*", re.ASCII)
 
 
@@ -44,6 +46,11 @@ def in_lines(text: str, most: int) -> str:
 def markdown(text: object, most: int = MOST_CHARACTERS) -> str:
     """Words within a line of Markdown, after something of ours: no markup, no HTML, no link."""
     return _ESCAPED.sub(r"\\\g<0>", _LINKED.sub(" ", one_line(text, most)))
+
+
+def chat(text: object, most: int = MOST_CHARACTERS) -> str:
+    """A line of a chat message (Slack, WeCom, DingTalk, Feishu): it mentions nobody, and nothing in it is a link."""
+    return _LINKED.sub(" ", one_line(text, most).translate(_CHAT))
 
 
 def code(text: object, most: int = MOST_CHARACTERS) -> str:

@@ -1,8 +1,7 @@
 """Metrics: each defined once, in a table that the documentation is compared with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -10,25 +9,12 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from runtime.alerts import ALERTS
+from runtime.metric import Metric
+from runtime.temporal_table import TEMPORAL_METRICS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
 """Wide: an answer takes 20 ms, a slow carrier 40 s, a doubt minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric. Labels hold few distinct values and no personal data.
-
-    `values` of its one label are exported as 0 from the start: Prometheus sees no increase in a series that begins
-    with 1.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    meaning: str
-    values: tuple[str, ...] = ()
 
 
 METRICS: Final = (
@@ -104,6 +90,61 @@ METRICS: Final = (
         "payloads asked for, by what became of them",
         ("decoded", "plain", "unknown_key", "changed"),
     ),
+    Metric(
+        "topup_paid_to_settled_seconds",
+        "histogram",
+        ("outcome",),
+        "from the payment to the written end, once per order",
+    ),
+    Metric(
+        "topup_orders_unsettled",
+        "gauge",
+        ("status",),
+        "paid orders without an end, by status; from the order book, by one worker at a time",
+    ),
+    Metric(
+        "topup_orders_unsettled_oldest_seconds",
+        "gauge",
+        ("status",),
+        "how long ago the oldest of them was claimed, 0 where there is none; likewise",
+    ),
+    Metric(
+        "topup_orders_need_person",
+        "gauge",
+        ("attention",),
+        "unsettled orders that wait for a person, by what for (`orders/state.py`); likewise",
+    ),
+    Metric(
+        "topup_refunds_under_way",
+        "gauge",
+        ("age",),
+        "refunds not confirmed yet, by the age that they have not passed: 10m, 1h, 24h, older; likewise",
+    ),
+    Metric(
+        "topup_notices_unpublished",
+        "gauge",
+        ("platform",),
+        "notices that an MQTT platform has not taken yet; likewise",
+    ),
+    Metric(
+        "topup_book_read_timestamp_seconds",
+        "gauge",
+        (),
+        "when this process last read those five from the order book (Unix time); 0: another one does",
+    ),
+    Metric(
+        "topup_pushes_total",
+        "counter",
+        ("result",),
+        "pushes to `TOPUP_PUSH_URL`, by what came of them",
+        ("sent", "failed"),
+    ),
+    Metric(
+        "topup_log_lines_left_out_total",
+        "counter",
+        ("event",),
+        "lines of orders' steps left out in a storm, by what they would have said; the trails have them",
+    ),
     Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 
@@ -114,7 +155,7 @@ class Metrics:
     Beside the table it exports what `prometheus_client` knows of the process: memory, CPU, files, garbage collection.
     """
 
-    def __init__(self, table: tuple[Metric, ...] = METRICS) -> None:
+    def __init__(self, table: tuple[Metric, ...] = (*METRICS, *TEMPORAL_METRICS)) -> None:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)

@@ -17,7 +17,15 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
-from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    MetricBuffer,
+    MetricBufferDurationFormat,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
 from runtime.payload_codec import EncryptingCodec, UnreadablePayload
@@ -29,6 +37,8 @@ CONNECT_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 2.0
 KEEP_ALIVE: Final = KeepAliveConfig(interval_millis=15_000, timeout_millis=10_000)
 """A connection that a frozen host or a proxy swallowed is replaced within 25 s; the server allows pings each 10 s."""
+BUFFERED_UPDATES: Final = 200_000
+"""Some 80 s of a full worker (55 updates per order, measured); drained each second."""
 LANGUAGE: Final = "orders"
 """The room whose errors are sentences for an operator, so that a stack trace adds nothing."""
 
@@ -106,8 +116,10 @@ class NotConnected(Exception):
     """Temporal can't be used now: away, frozen, or its namespace isn't there yet; the text says which."""
 
 
-async def connect(settings: ProcessSettings, *, lazy: bool = False) -> Client:
+async def connect(settings: ProcessSettings, *, lazy: bool = False, measured: bool = False) -> Client:
     """A client for the server and namespace of the environment; `lazy` connects at the first call.
+
+    `measured`: what the SDK measures is buffered, and a `runtime.temporal_metrics.TemporalRelay` must take it out.
 
     Raises:
         NotConnected: the server doesn't answer, refuses, or its certificates can't be read.
@@ -119,7 +131,7 @@ async def connect(settings: ProcessSettings, *, lazy: bool = False) -> Client:
                 data_converter=_converter_of(settings),
                 keep_alive_config=KEEP_ALIVE,
                 lazy=lazy,
-                runtime=_runtime(),
+                runtime=_runtime(measured),
             )
     except TimeoutError:
         raise NotConnected("no answer in time") from None
@@ -129,16 +141,22 @@ async def connect(settings: ProcessSettings, *, lazy: bool = False) -> Client:
 
 
 async def wait_for_temporal(
-    settings: ProcessSettings, stop: asyncio.Event, *, on_wait: Callable[[str], None] = lambda _sentence: None
+    settings: ProcessSettings,
+    stop: asyncio.Event,
+    *,
+    on_wait: Callable[[str], None] = lambda _sentence: None,
+    measured: bool = False,
 ) -> Client:
     """A client whose server answers and whose namespace is there; waits for both as `wait_for` does.
+
+    `measured` as `connect` has it.
 
     Raises:
         Stopped: `stop` was set first.
     """
 
     async def attempt() -> Client:
-        client = await connect(settings)
+        client = await connect(settings, measured=measured)
         await _describe_namespace(client)
         return client
 
@@ -173,14 +191,21 @@ async def _describe_namespace(client: Client) -> None:
 
 
 @functools.cache
-def _runtime() -> Runtime:
-    """One per process: its own log lines come through `logging` (they would go to stdout), its metrics are off."""
+def metric_buffer() -> MetricBuffer:
+    """What the SDK has measured since it was last asked; for clients that were connected `measured`."""
+    return MetricBuffer(BUFFERED_UPDATES, MetricBufferDurationFormat.SECONDS)
+
+
+@functools.cache
+def _runtime(measured: bool) -> Runtime:  # noqa: FBT001 - the cache's key
+    """One per process: its own log lines come through `logging` (they would go to stdout), its metrics to a buffer."""
     return Runtime(
         telemetry=TelemetryConfig(
             logging=LoggingConfig(
                 filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
                 forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
             ),
-            metrics=None,
+            metrics=metric_buffer() if measured else None,
+            attach_service_name=False,
         )
     )

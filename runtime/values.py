@@ -284,6 +284,16 @@ def http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def push_url(text: str) -> str:
+    """A webhook's whole address; it may hold a key, so it is never shown. In clear on this machine alone."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("must be an https:// address without user and fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be an https:// address: what it says, and its key, are read on the way otherwise")
+    return text
+
+
 def carrier_url(text: str) -> str:
     """The carrier's origin, without the base path of contracts §4, which the product adds."""
     url = http_url(text)

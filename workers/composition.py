@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.context import Alert
+from activities.context import Alert, Journal, quiet
 from activities.notifying import NotifyingActivities
 from activities.order_desk import OrderDesk
 from activities.reconciling import ReconcilingActivities
@@ -16,13 +16,16 @@ from activities.recording import RecordingActivities
 from activities.refunding import RefundingActivities
 from activities.reopening import Reopening
 from activities.telecom import TelecomActivities
+from adapters import http
 from adapters.http import EndpointHealth
 from adapters.mqtt.broker import MqttLimits
 from adapters.mqtt.notifier import MqttNotifier
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.reconciling import ReconciliationBook
+from adapters.push.client import PushClient
 from configuration.processes import WorkerSettings
+from orders.clock import Clock
 from orders.state import CarrierTimes
 from runtime.clock import SystemClock
 from workers.reconciling import open_reconciliation
@@ -55,13 +58,15 @@ class Dependencies:
     activities: Sequence[Callable[..., Any]]
     notices: Sequence[Callable[..., Any]]
     """What runs on the notices' own queue as well."""
+    pushing: PushClient | None
+    """Who is told of orders that need a person, if anybody is."""
     differences: ReconciliationBook
     """The differences of money that are open."""
 
 
 @asynccontextmanager
 async def open_dependencies(
-    settings: WorkerSettings, client: Callable[[], Client], alert: Alert
+    settings: WorkerSettings, client: Callable[[], Client], alert: Alert, journal: Journal = quiet
 ) -> AsyncGenerator[Dependencies, None]:
     """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
     async with AsyncExitStack() as stack:
@@ -80,11 +85,21 @@ async def open_dependencies(
             platforms=notifier.platforms,
             local_first=settings.local_first,
             four_eyes=settings.two_persons,
+            refund_silent_seconds=scaled(settings.refund_silent_seconds, scale),
+            journal=journal,
         )
         telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
         providers = {name: await stack.enter_async_context(one.open()) for name, one in settings.payments.items()}
         refunding = RefundingActivities(providers, desk)
-        notifying = NotifyingActivities(notifier, book, alert, scale, waiting_most=waiting_most(settings))
+        notifying = NotifyingActivities(
+            notifier,
+            book,
+            alert,
+            scale,
+            waiting_most=waiting_most(settings),
+            call_after_seconds=settings.notice_pending_seconds,
+            journal=journal,
+        )
         reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
         differences = book.reconciliation()
         reconciling = ReconcilingActivities(
@@ -93,6 +108,7 @@ async def open_dependencies(
         yield Dependencies(
             book=book,
             differences=differences,
+            pushing=await _pushing(stack, settings, clock),
             notifier=notifier,
             telecom=telecom,
             endpoints={"carrier": Endpoint(settings.carrier.url, carrier.health)}
@@ -154,6 +170,12 @@ def carrier_times(settings: WorkerSettings) -> CarrierTimes:
 def waiting_most(settings: WorkerSettings) -> int:
     """How many notices may wait at one platform at once: half of the slots stay free, however many platforms hang."""
     return max(1, settings.worker_max_activities // (2 * max(1, len(settings.mqtt_brokers))))
+
+
+async def _pushing(stack: AsyncExitStack, settings: WorkerSettings, clock: Clock) -> PushClient | None:
+    if settings.push_url is None:
+        return None
+    return PushClient(await stack.enter_async_context(http.client()), settings, clock)
 
 
 def _notifier(settings: WorkerSettings) -> MqttNotifier:

@@ -13,9 +13,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from configuration.processes import WorkerSettings
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
+from runtime.temporal_metrics import TemporalRelay
 from workers.composition import WORKFLOWS, Dependencies, open_dependencies
 from workers.differences import CountingDifferences, count_differences
 from workers.measuring import MeasuringInterceptor, is_unexpected
+from workers.pushing import Pusher
+from workers.steps_taken import StepsTaken
+from workers.waiting import Watch
 from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
 from workflows.steps import notices_queue
@@ -34,9 +38,9 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 
 async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
-    client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting)
+    client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting, measured=True)
     async with open_dependencies(
-        context.settings, lambda: client, CountingDifferences(context.metrics)
+        context.settings, lambda: client, CountingDifferences(context.metrics), StepsTaken(context.metrics)
     ) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         await run_workers(context, client, dependencies, context.stop)
@@ -49,7 +53,7 @@ async def run_workers(
     """Work until then, and end gracefully. Raises what a worker raises, which ends by itself only so."""
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     watch(context, client, dependencies)
-    counting = asyncio.create_task(count_differences(dependencies.differences, context.metrics))
+    beside = _beside(context, dependencies)
     workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
     running = [asyncio.create_task(worker.run()) for worker in workers]
     context.health.started()
@@ -58,9 +62,21 @@ async def run_workers(
     for task in running:
         if task.done():
             task.result()
-    counting.cancel()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)  # lays the duty down, while the book is open
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await dependencies.telecom.drain()
+
+
+def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies) -> list[asyncio.Task[None]]:
+    """What a worker does beside its work: count, watch the book while that is its duty, push, pass metrics on."""
+    metrics, book = context.metrics, dependencies.book
+    watching = Watch(book.duties, book.waiting, metrics, dependencies.notifier.platforms)
+    beside = [count_differences(dependencies.differences, metrics), watching.run(), TemporalRelay(metrics).run()]
+    if dependencies.pushing is not None:
+        beside.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
+    return [asyncio.create_task(one) for one in beside]
 
 
 def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> Worker:

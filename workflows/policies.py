@@ -114,7 +114,8 @@ NOTIFY_PLATFORM: Final = StepPolicy(
 NOTICE_ANSWER_SECONDS: Final = 10.0
 """Limit of one publish, connect and CONNACK included. Scaled; below the call's limit. A connect alone has no more."""
 NOTICE_PENDING_AFTER_SECONDS: Final = 3600.0
-"""A notice that no platform has taken by then calls a person; it is tried on until it would expire. Scaled."""
+"""A notice that no platform has taken by then calls a person, unless `TOPUP_NOTICE_PENDING_SECONDS` says otherwise; it
+is tried on until it would expire. Scaled."""
 NOTICE_TRIES_BEFORE_CALL: Final = 10
 """Sooner where the platform is up: after as many tries, some 3 minutes, the fault is this notice's own."""
 RECONNECT_LONGEST_SECONDS: Final = 10.0
@@ -150,7 +151,7 @@ TROUBLE_AFTER_SECONDS: Final = 120.0
 PARK_AFTER_SECONDS: Final = 24 * 3600.0
 """A carrier that has settled nothing by then needs a person; the saga goes on asking. Scaled."""
 REFUND_SILENT_AFTER_SECONDS: Final = 3600.0
-"""Likewise a refund that is not confirmed. Scaled."""
+"""Likewise a refund that is not confirmed, unless `TOPUP_REFUND_SILENT_SECONDS` says otherwise. Scaled."""
 LABEL_SECONDS: Final = 24 * 3600.0
 """A label's timer is renewed each day; it wakes nobody. Not scaled."""
 

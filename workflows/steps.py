@@ -96,6 +96,9 @@ class Progress(_Data):
     """The MQTT platforms that the worker of this step knows."""
     local_first: bool = True
     """Whether the worker of this step wants steps tried locally first."""
+    refund_silent_seconds: float | None = None
+    """After how long a refund that is not confirmed calls a person, as the worker of this step has it; scaled already.
+    None: it said nothing of that, and the policy's own holds."""
 
     @property
     def mark(self) -> str:

@@ -26,7 +26,7 @@ LABEL_CHARACTERS: Final = 120
 REFERENCE: Final = "REFERENCE"
 _SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
-REFUND_SILENT: Final = "the payment provider has not confirmed the refund for 1 h"
+REFUND_SILENT: Final = "the payment provider has not confirmed the refund for "
 
 
 class View:
@@ -91,8 +91,13 @@ class View:
             heading, ends = ("REFUND WAITS FOR YOU: ", "") if refunding else ("PARKED: ", then)
             return WaitLabel(label(heading, self.progress.reason, ends), LABEL_SECONDS)
         if refunding:
-            return self._trouble("payment provider", "refund_silent", REFUND_SILENT, REFUND_SILENT_AFTER_SECONDS)
-        return self._trouble("carrier", "carrier_silent", CARRIER_SILENT, PARK_AFTER_SECONDS)
+            after = scaled(REFUND_SILENT_AFTER_SECONDS, self._order.time_scale)
+            if self.progress.refund_silent_seconds is not None:
+                after = self.progress.refund_silent_seconds
+            why = REFUND_SILENT + _long(after / self._order.time_scale)
+            return self._trouble("payment provider", "refund_silent", why, after)
+        after = scaled(PARK_AFTER_SECONDS, self._order.time_scale)
+        return self._trouble("carrier", "carrier_silent", CARRIER_SILENT, after)
 
     def _trouble(self, whom: str, attention: Attention, why: str, call_after_seconds: float) -> WaitLabel:
         now = workflow.time()
@@ -107,7 +112,7 @@ class View:
             request = CallPerson(order_id=self._order.order_id, attention=attention, why=why)
             self.show(await self._runner.record(steps.CALL_PERSON, request))
 
-        left = scaled(call_after_seconds, self._order.time_scale) - elapsed
+        left = call_after_seconds - elapsed
         trouble = f"RETRYING > 2 min: click the orange bar for the {whom}'s answer"
         return WaitLabel(trouble, max(left, 1.0), call)
 
@@ -211,6 +216,12 @@ def label(ours: str, words: str = "", ends: str = "") -> str:
         kept = f"{said}{ends}"[: room - 1].rstrip()
         said, ends = kept[: len(said)], f"{kept[len(said) :]}…"
     return f"{ours}{shown_text.markdown(said)}{ends}".rstrip()
+
+
+def _long(seconds: float) -> str:
+    """`1 h`, `90 min`."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
 
 
 def _utc(moment: datetime) -> str:

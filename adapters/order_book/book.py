@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.order_book import migrations, process_role
 from adapters.order_book.claims import Claim, ClaimResult, Claims, ClaimsHeld
 from adapters.order_book.decisions import Decision, Decisions
+from adapters.order_book.duties import Duties
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from adapters.order_book.erasure import Erasure
 from adapters.order_book.field_cipher import FieldCipher, Personal
@@ -18,12 +19,14 @@ from adapters.order_book.kept import Kept
 from adapters.order_book.key_rotation import KeyRotation
 from adapters.order_book.known_payments import KnownPayments
 from adapters.order_book.letters import Letters
+from adapters.order_book.pushes import Pushes
 from adapters.order_book.queries import Look, Queries, TrailsRead
 from adapters.order_book.reads import Reads
 from adapters.order_book.reconciling import ReconciliationBook
 from adapters.order_book.rows import ORDERS, Event, StoredOrder, UnknownOrder, Unreadable, Unstorable
 from adapters.order_book.transactions import Transactions
 from adapters.order_book.unmatched import UnmatchedPayments
+from adapters.order_book.waiting import WaitingOrders
 from orders.arrival import Arrival
 from orders.clock import Clock
 from orders.identities import NoticeResult
@@ -69,6 +72,9 @@ class OrderBook:
     Attributes:
         unmatched, letters: what became no order and needs a person.
         kept: how it comes into the book.
+        waiting: what is not done yet, counted.
+        pushes: which orders that need a person nobody was told of.
+        duties: what one process at a time does for all.
 
     Raises (every method):
         Unavailable: the database can't be reached or doesn't answer in time; ask again later. A change may have been
@@ -86,6 +92,9 @@ class OrderBook:
         self.unmatched = UnmatchedPayments(self._transaction, cipher, clock)
         self.letters = Letters(self._transaction, clock)
         self.kept = Kept(self._transaction, self.unmatched, self.letters)
+        self.waiting = WaitingOrders(self._transaction, clock)
+        self.pushes = Pushes(self._transaction, clock)
+        self.duties = Duties(self._transaction, clock)
 
     @classmethod
     def open(cls, database_url: str, cipher: FieldCipher, clock: Clock) -> "OrderBook":

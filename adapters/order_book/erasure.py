@@ -39,7 +39,7 @@ class Erasure:
                 return ""
             notices = (await connection.execute(told)).all()
             if not any(result == row.outcome for result, _ in notices) or any(
-                state == "pending" for _, state in notices
+                state in ("waiting", "pending") for _, state in notices
             ):
                 return NOTICE_PENDING
             line = audit_trail.line(

@@ -63,6 +63,12 @@ class OrderRow(SQLModel, table=True):
         Index("orders_out_trade_no", "out_trade_no"),
         Index("orders_iccid", "iccid_hash"),
         Index("orders_msisdn", "msisdn_hash"),
+        Index(
+            "orders_need_operator",
+            "order_id",
+            sqlite_where=text("needs_operator"),
+            postgresql_where=text("needs_operator"),
+        ),
     )
 
     order_id: str = Field(primary_key=True, max_length=32)
@@ -149,10 +155,16 @@ class EventRow(SQLModel, table=True):
     hash: str = Field(max_length=64)
 
 
+_UNPUBLISHED: Final = text("state IN ('waiting', 'pending')")
+
+
 class NoticeRow(SQLModel, table=True):
     """What became of one notice on one platform."""
 
     __tablename__: ClassVar[Any] = "notices"
+    __table_args__: ClassVar[Any] = (
+        Index("notices_unpublished", "platform", sqlite_where=_UNPUBLISHED, postgresql_where=_UNPUBLISHED),
+    )
 
     order_id: str = Field(primary_key=True, max_length=32)
     result: str = Field(primary_key=True, max_length=16)
@@ -325,3 +337,29 @@ class ReadPositionRow(SQLModel, table=True):
     partition: int = Field(primary_key=True)
     topic_id: str
     next_offset: int = Field(sa_type=BigInteger)
+
+
+class DutyRow(SQLModel, table=True):
+    """What one process at a time does for all, and until when which one has it."""
+
+    __tablename__: ClassVar[Any] = "duties"
+
+    name: str = Field(primary_key=True, max_length=32)
+    holder: str
+    until: datetime = Field(sa_type=UtcDateTime)
+
+
+_TOLD_PARKED: Final = text("attention <> ''")
+
+
+class PushRow(SQLModel, table=True):
+    """What a push has last said of an order that needed a person: `attention` as the row had it, `""`: freed."""
+
+    __tablename__: ClassVar[Any] = "pushes"
+    __table_args__: ClassVar[Any] = (
+        Index("pushes_parked", "order_id", sqlite_where=_TOLD_PARKED, postgresql_where=_TOLD_PARKED),
+    )
+
+    order_id: str = Field(primary_key=True, max_length=32)
+    attention: str = Field(max_length=32)
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -374,6 +374,21 @@ class Working(Group):
     )
 
 
+class Calling(Group):
+    """When a person is called for what goes on by itself."""
+
+    refund_silent_seconds: Annotated[float, parsed(values.seconds(60, 7 * 86400))] = setting(
+        3600.0,
+        meaning="seconds after which a refund that is not confirmed calls a person; it is asked about on and on",
+        example="3600",
+    )
+    notice_pending_seconds: Annotated[float, parsed(values.seconds(60, 7 * 86400))] = setting(
+        3600.0,
+        meaning="seconds after which a notice that an MQTT platform has not taken calls a person; it is tried on",
+        example="3600",
+    )
+
+
 class Rules(Group):
     """What the operators have decided about how orders are handled."""
 

@@ -141,13 +141,13 @@ async def test_what_an_earlier_version_has_booked_as_refused_is_tried_again() ->
     assert (await step.run("new")).states == {"new": "acknowledged"}
 
 
-async def test_an_attempt_at_a_platform_that_is_away_writes_nothing() -> None:
+async def test_attempts_at_a_platform_that_is_away_write_once_that_the_notice_waits() -> None:
     step = Step(REFUNDING)
     step.notifier.down = {"new"}
 
     for attempt in range(1, 6):
         assert (await step.again("new", attempt=attempt)).type == "NoticeNotAcknowledged"
-    assert (step.book.writes, step.alerts) == (0, [])
+    assert (step.book.writes, step.alerts) == (1, [])
 
 
 async def test_a_notice_that_ends_the_connection_at_each_try_calls_a_person_once_and_is_tried_on() -> None:
@@ -158,7 +158,7 @@ async def test_a_notice_that_ends_the_connection_at_each_try_calls_a_person_once
         await step.again("new", attempt=attempt)
 
     assert [kind for kind, _ in step.alerts] == ["notice_pending"]
-    assert (step.book.states["new"][0], step.book.writes) == ("pending", 1)
+    assert (step.book.states["new"][0], step.book.writes) == ("pending", 2)
 
 
 async def test_a_platform_that_is_away_calls_a_person_for_its_notices_after_an_hour_alone() -> None:
@@ -201,3 +201,28 @@ async def test_a_platform_that_is_away_is_tried_again_when_it_has_been_away_as_l
 
     assert 5 <= min(waits) <= max(waits) <= 10
     assert len(set(waits)) > 1  # spread
+
+
+async def test_a_notice_that_is_not_taken_stands_in_the_book_from_its_first_regular_try_until_it_is() -> None:
+    step = Step(REFUNDING)
+    step.notifier.down = {"new"}
+    await step.run("new", is_local=True)
+    assert step.book.states == {}
+
+    await step.again("new")
+    assert step.book.states == {"new": ("waiting", "")}
+    await step.again("new", attempt=2)
+    assert step.book.writes == 1
+
+    step.notifier.down = set()
+    await step.run("new", attempt=3)
+    assert step.book.states["new"][0] == "acknowledged"
+
+
+async def test_a_notice_for_a_platform_that_was_retired_ends_and_one_that_is_configured_is_tried_on() -> None:
+    step = Step(REFUNDING)
+    step.book.states = {"gone": ("given_up", "retired"), "new": ("given_up", "retired by mistake")}
+
+    assert (await step.run("gone")).states == {"gone": "given_up"}
+    assert step.notifier.results("gone") == []
+    assert (await step.run("new")).states == {"new": "acknowledged"}

@@ -6,7 +6,9 @@ from pathlib import Path
 import yaml
 
 from runtime.alerts import ALERTS, Alert
-from runtime.metrics import METRICS, Metric
+from runtime.metric import Metric
+from runtime.metrics import METRICS
+from runtime.temporal_table import TEMPORAL_METRICS
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -32,9 +34,9 @@ def _alert_row(alert: Alert) -> str:
 
 
 def test_the_table_of_metrics_is_what_the_processes_export():
-    rows = [line for line in OPERATIONS.splitlines() if line.startswith("| `topup_")]
+    rows = [line for line in OPERATIONS.splitlines() if line.startswith(("| `topup_", "| `temporal_"))]
 
-    assert rows == [_row(metric) for metric in METRICS]
+    assert rows == [_row(metric) for metric in (*METRICS, *TEMPORAL_METRICS)]
 
 
 def test_the_table_of_alerts_is_what_the_code_raises():
@@ -61,12 +63,12 @@ def test_every_alert_that_the_runbook_names_exists():
 
 
 def test_the_rules_ask_for_metrics_and_labels_that_are_exported():
-    labels = {metric.name: set(metric.labels) for metric in METRICS}
+    labels = {metric.name: set(metric.labels) for metric in (*METRICS, *TEMPORAL_METRICS)}
     rules = [rule for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
 
     assert len(rules) > 5
     for rule in rules:
-        asked = re.findall(r"(topup_\w+)(?:\{(\w+)=)?", rule["expr"])
+        asked = re.findall(r"((?:topup|temporal)_\w+?)(?:_bucket)?(?:\{(\w+)=|\b)", rule["expr"])
         assert [name for name, _ in asked if name not in labels] == []
         assert [label for name, label in asked if label and label not in labels[name]] == []
         shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))

@@ -5,7 +5,8 @@ import pytest
 import structlog
 
 from runtime.alerts import ALERTS, Alerts
-from runtime.metrics import METRICS, Metric, Metrics
+from runtime.metric import Metric
+from runtime.metrics import METRICS, Metrics
 
 
 def test_every_metric_of_the_table_can_be_used_and_is_exposed():

@@ -126,6 +126,7 @@ def upgrade() -> None:
     _append_only()
     _reconciliation()
     _what_became_no_order()
+    _watched()
 
 
 def _reconciliation() -> None:
@@ -272,6 +273,31 @@ def _ending() -> list[sa.Column[Any]]:
         sa.Column("ended_by", sa.String(), nullable=False),
         sa.Column("ended_note", sa.String(), nullable=False),
     ]
+
+
+def _watched() -> None:
+    """Who looks at what waits, what was pushed to whom, and the indexes that make looking cheap."""
+    unpublished, parked = sa.text("state IN ('waiting', 'pending')"), sa.text("needs_operator")
+    op.create_index(
+        "notices_unpublished", "notices", ["platform"], sqlite_where=unpublished, postgresql_where=unpublished
+    )
+    op.create_index("orders_need_operator", "orders", ["order_id"], sqlite_where=parked, postgresql_where=parked)
+    op.create_table(
+        "duties",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "pushes",
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("attention", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id"),
+    )
+    told_parked = sa.text("attention <> ''")
+    op.create_index("pushes_parked", "pushes", ["order_id"], sqlite_where=told_parked, postgresql_where=told_parked)
 
 
 def _append_only() -> None:

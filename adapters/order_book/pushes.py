@@ -1,0 +1,57 @@
+"""What a push has last said of each order, compared with where the orders stand: the difference is what is due.
+
+By level and not by event: nothing is queued, so an endpoint that is dead for days owes one message per order that still
+waits, and an order that was freed meanwhile none.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapters.order_book.rows import ORDERS, PUSHES
+from adapters.order_book.transactions import Transactions
+from adapters.push.message import Told
+from orders.clock import Clock
+
+MOST: Final = 2000
+_SAME: Final = PUSHES.c.order_id == ORDERS.c.order_id
+_COLUMNS: Final = (ORDERS.c.order_id, ORDERS.c.attention, ORDERS.c.status, ORDERS.c.reason)
+_PARKED: Final = (
+    select(*_COLUMNS)
+    .select_from(ORDERS.outerjoin(PUSHES, _SAME))
+    .where(ORDERS.c.needs_operator, or_(PUSHES.c.order_id.is_(None), PUSHES.c.attention != ORDERS.c.attention))
+    .limit(MOST)
+)
+_FREED: Final = (
+    select(*_COLUMNS)
+    .select_from(PUSHES.join(ORDERS, _SAME))
+    .where(and_(PUSHES.c.attention != "", ORDERS.c.needs_operator.is_(False)))
+    .limit(MOST)
+)
+
+
+class Pushes:
+    """Made by `OrderBook.pushes`. Raises `Unavailable` where the database is away."""
+
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transaction = transactions
+        self._clock = clock
+        insert = (sqlite if transactions.sqlite else postgresql).insert(PUSHES)
+        self._note = insert.on_conflict_do_update(
+            index_elements=["order_id"], set_={name: insert.excluded[name] for name in ("attention", "at")}
+        )
+
+    async def due(self) -> list[Told]:
+        """What nobody was told of yet, at most some thousands."""
+        async with self._transaction(write=False) as connection:
+            rows = [*await connection.execute(_PARKED), *await connection.execute(_FREED)]
+            return [Told(row.order_id, row.attention, row.status, row.reason) for row in rows]
+
+    async def told(self, orders: Sequence[Told]) -> None:
+        """Note that a push has said it."""
+        now = self._clock.now()
+        rows = [{"order_id": one.order_id, "attention": one.attention, "at": now} for one in orders]
+        async with self._transaction(write=True) as connection:
+            await connection.execute(self._note, rows)
