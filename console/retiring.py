@@ -35,7 +35,9 @@ async def retire_platform(
         if not waiting:
             raise CommandFailed(f"No notice waits for the platform {platform}: see topup_notices_unpublished.")
         signed = {"platform": platform, "operator": operator, "note": note}
-        of = {order_id: [result for _, result in group] for order_id, group in groupby(waiting, key=itemgetter(0))}
+        of: dict[str, list[NoticeResult]] = {
+            order_id: [result for _, result in group] for order_id, group in groupby(waiting, key=itemgetter(0))
+        }
         if dry_run:
             said = f"{len(waiting)} notices of {len(of)} orders wait for {platform}; they would be given up."
             if as_json:
