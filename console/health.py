@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.mqtt.broker import Broker
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from configuration.processes import DoctorSettings
@@ -15,6 +14,7 @@ from console import health_kafka, health_temporal
 from console.connecting import database_away, kafka_away, order_book, temporal_away, temporal_client
 from console.display import Step
 from console.exits import CommandFailed
+from console.health_mqtt import let_in
 from console.health_temporal import CLOCK_SECONDS, skewed
 from console.stranded import unsettled
 from orders.errors import TopUpError
@@ -86,7 +86,7 @@ async def _world_steps(settings: DoctorSettings) -> list[Step]:
         )
     for broker in settings.mqtt_brokers:
         name = f"The MQTT platform {broker.name}"
-        questions.append(_ask(f"mqtt {broker.name}", _mqtt(broker), _away(name, "TOPUP_MQTT_BROKERS")))
+        questions.append(_ask(f"mqtt {broker.name}", let_in(broker), _away(name, "TOPUP_MQTT_BROKERS")))
     if not settings.mqtt_brokers:
         questions.append(_missing("mqtt", "No MQTT platform is configured: set TOPUP_MQTT_BROKERS."))
     return await asyncio.gather(*questions)
@@ -216,9 +216,3 @@ async def _answers(url: str, name: str) -> Says:
     async with httpx.AsyncClient(timeout=QUESTION_SECONDS) as client:
         answer = await client.head(url)
     return f"{name} answers at {urlsplit(url).netloc} (HTTP {answer.status_code})."
-
-
-async def _mqtt(broker: Broker) -> Says:
-    _, writer = await asyncio.open_connection(broker.host, broker.port)
-    writer.close()
-    return f"The MQTT platform {broker.name} accepts connections."

@@ -33,6 +33,8 @@ FOLDER: Final = Path(__file__).parent / "secrets"
 MOSQUITTO_ROUNDS: Final = 101
 """PBKDF2 rounds of mosquitto's own `mosquitto_passwd`; the passwords here are 192 random bits anyway."""
 SERVERS: Final = ("temporal", "kafka", "mosquitto", "signin")
+CALL_THEMSELVES: Final = ("temporal", "kafka")
+"""Servers whose parts are clients of one another. No other server's certificate lets it in anywhere."""
 CLIENTS: Final = ("ui", "setup", "bridge", "worker", "gateway", "operator")
 """Each has a certificate with its name, by which Kafka knows its rights."""
 AUTHORITY_LIVES: Final = timedelta(days=3650)
@@ -114,9 +116,11 @@ def _certificate(name: str) -> str:
     )
     if not is_authority:
         hosts = [x509.DNSName(name), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]  # Kafka and Temporal call themselves
+        uses = ([ExtendedKeyUsageOID.SERVER_AUTH] if name in SERVERS else []) + (
+            [ExtendedKeyUsageOID.CLIENT_AUTH] if name in (*CLIENTS, *CALL_THEMSELVES) else []
+        )
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     return builder.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM).decode().strip()
 
 

@@ -1,16 +1,22 @@
 """The Kubernetes manifests: each process gets what it reads and nothing else, starts, stops and is asked rightly."""
 
+import asyncio
+import os
 import re
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer.main
 import yaml
 
 from configuration.processes import PROCESSES as MODELS
 from console.main import app
+from devkit.servers.process import Program, free_port
 from runtime.metrics import METRICS
 from runtime.process import GRACE_SECONDS
 from runtime.settings import load, read_by, variables_of
@@ -102,6 +108,38 @@ def test_a_process_starts_with_what_it_is_given(process: str, kubernetes_secrets
     assert settings.warnings == ()
     if process != "codec-server":
         assert settings.temporal.connect_config()["tls"].client_cert
+
+
+@pytest.mark.parametrize("process", SERVING)
+async def test_a_pod_answers_its_probes_and_stops_when_it_is_told(process: str, kubernetes_secrets: Path):
+    """As the manifests start it, natively; its parts are not there, so only who needs none is ready."""
+    port = free_port()
+    here = {name: value.replace(MOUNTED, str(kubernetes_secrets)) for name, value in environment(process).items()}
+    here |= {"TOPUP_HTTP_PORT": str(port), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    here |= {name: str(free_port()) for name in here if name == "TOPUP_CALLBACK_PORT"}
+    command = [sys.executable, "-m", "console", *container(process)["args"]]
+    program = Program(f"pod-{process}", command, env=here)
+    await asyncio.to_thread(program.start)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            async with asyncio.timeout(120):
+                while True:
+                    try:
+                        alive = await http.get(container(process)["livenessProbe"]["httpGet"]["path"])
+                        break
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.1)
+            assert alive.status_code == 200
+            path = container(process)["readinessProbe"]["httpGet"]["path"]
+            wanted = 200 if process == "codec-server" else 503
+            async with asyncio.timeout(60):
+                while (ready := await http.get(path)).status_code != wanted:
+                    await asyncio.sleep(0.1)
+            assert ready.json()["ready"] is (wanted == 200)
+        os.kill(program.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(program.wait, 100) == 0
+    finally:
+        program.close()
 
 
 @pytest.mark.parametrize("process", SERVING)

@@ -1,6 +1,7 @@
 """The broker's configuration, run by a real mosquitto."""
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from adapters.mqtt.settings import parse_brokers
+from console.display import Step
+from console.health_mqtt import let_in
 from devkit.servers.mosquitto import CONNACK, CONNECT, Mosquitto
 from devkit.servers.process import free_port
 from tests.deploy.files import ROOT
@@ -160,6 +163,19 @@ async def test_a_car_reads_its_own_notices_and_no_other_car_s(broker, made_secre
         async with Client(broker, CAR, password, car=True, client_id="anything") as again:
             assert await soon(again.connected) == 0
             assert await soon(car.disconnected.get()) >= FAILURE, "2.0.11 says no more; later ones say taken over"
+
+
+async def test_doctor_says_whether_the_product_is_let_in(broker, made_secrets):
+    listed = json.loads((made_secrets / "topup_mqtt_brokers").read_text().replace("/run/secrets", str(made_secrets)))
+    listed[0]["url"] = listed[0]["url"].replace("mosquitto:8884", f"127.0.0.1:{broker.port}")
+    (right,) = parse_brokers(json.dumps(listed))
+    assert "lets this user in" in str(await let_in(right))
+    listed[0]["url"] = f"mqtts://topup:wrong@127.0.0.1:{broker.port}"
+    (wrong,) = parse_brokers(json.dumps(listed))
+    step = await let_in(wrong)
+    assert isinstance(step, Step)
+    assert not step.ok
+    assert "wrong" not in step.says
 
 
 def test_nobody_is_spoken_to_in_clear(broker):

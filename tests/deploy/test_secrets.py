@@ -1,6 +1,10 @@
 import stat
 from pathlib import Path
 
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from tests.deploy.files import secrets_made_in
 
 
@@ -36,6 +40,17 @@ def test_no_two_stacks_share_a_secret(made_secrets, tmp_path):
         "mosquitto_passwords",
     ):
         assert (other / name).read_text() != (made_secrets / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "client"),
+    [("mosquitto", True, False), ("signin", True, False), ("worker", False, True), ("kafka", True, True)],
+)
+def test_a_certificate_is_for_what_its_holder_does(made_secrets, name, server, client):
+    certificate = x509.load_pem_x509_certificate((made_secrets / f"{name}_certificate").read_bytes())
+    uses = set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in uses, ExtendedKeyUsageOID.CLIENT_AUTH in uses) == (server, client)
+    assert certificate.subject.rfc4514_string() == f"CN={name}"
 
 
 def test_the_folder_is_its_owner_s_alone_and_containers_can_read_the_files(made_secrets):
