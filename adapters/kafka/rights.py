@@ -90,9 +90,7 @@ def may(settings: ConsumerGroup, topics: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _operations(topic: Mapping[str, Any]) -> set[str]:
-    found = topic.get("topic_authorized_operations") or ()
-    known = {int(operation): str(operation.name) for operation in cast("Any", kafka_admin.ACLOperation)}
-    return {known[number] for number in found if number in known}
+    return {str(operation) for operation in topic.get("authorized_operations") or ()}
 
 
 def _rights(settings: TopicCreation, process: Process) -> Iterator[tuple[str, str, str]]:

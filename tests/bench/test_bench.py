@@ -58,7 +58,7 @@ def test_help_shows_examples_and_a_wrong_word_ends_with_2_and_a_sentence():
     assert "python -m bench compare" in run_bench("--help").stdout
     wrong = run_bench("compair")
     assert wrong.returncode == 2
-    assert "compare, trouble, memory" in wrong.stderr
+    assert "compare, lone, trouble, memory" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
 

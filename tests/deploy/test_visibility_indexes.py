@@ -50,6 +50,12 @@ def test_attributes_that_no_run_has_cost_nothing_and_all_comes_back(postgres: Po
         partial = {name for name, definition in slim.items() if "WHERE" in definition}
         assert partial == {"by_keyword_01", "by_keyword_02", "by_keyword_list_01"}
         assert all(slim[name].startswith(before[name]) for name in slim)
+    postgres.execute(
+        "INSERT INTO executions_visibility (namespace_id, run_id, start_time, status, keyword01)"
+        " SELECT 'n', n::text, now(), 1, CASE WHEN n % 100 = 0 THEN 'parked' END FROM generate_series(1, 5000) AS n",
+        url=url,
+    )
+    postgres.execute("ANALYZE executions_visibility", url=url)
     plan = postgres.execute(
         "EXPLAIN SELECT * FROM executions_visibility WHERE namespace_id = 'n' AND keyword01 = 'parked'"
         " ORDER BY start_time DESC LIMIT 20",

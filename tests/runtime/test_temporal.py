@@ -72,7 +72,8 @@ async def test_a_bug_keeps_its_stack_trace():
 
 async def test_payloads_are_pydantic_s(temporal_server: Temporal):
     client = await connect(settings(temporal_server.address))
-    assert client.data_converter is DATA_CONVERTER
+    assert client.data_converter.payload_converter_class is DATA_CONVERTER.payload_converter_class
+    assert client.data_converter.failure_converter_class is DATA_CONVERTER.failure_converter_class
 
 
 async def test_a_server_that_is_there_is_connected_to_and_answers_the_check(temporal_server: Temporal):
