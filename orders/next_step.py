@@ -46,7 +46,7 @@ class StartRefund(_Step):
 
 
 class SendRefund(_Step):
-    """Send the refund number in use; where it may have been sent before, ask for it first."""
+    """Send the refund number in use; where it may have been sent before, ask for it first: if closed, take the next."""
 
     kind: Literal["send_refund"] = "send_refund"
 

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 
-WORDS = 'Provider = Literal["wechat", "alipay"]'
+WORDS = "Provider = Literal["
 
 
 def add_the_word() -> None:
@@ -23,7 +23,7 @@ def add_the_word() -> None:
     assert source.count(WORDS) == 1
     module = importlib.util.module_from_spec(found)
     sys.modules["orders.paid_order"] = module
-    exec(compile(source.replace(WORDS, WORDS[:-1] + ', "thirdpay"]'), found.origin or "", "exec"), module.__dict__)
+    exec(compile(source.replace(WORDS, WORDS + '"thirdpay", '), found.origin or "", "exec"), module.__dict__)
 
 
 def add_the_line() -> None:
