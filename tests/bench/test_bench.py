@@ -13,10 +13,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import ActivityTaskStartedEventAttributes, HistoryEvent
 
 from bench.checkouts import unpacked
-from bench.history_cost import cost_of
+from bench.history_cost import HistoryCost, cost_of
 from bench.orders import Merchants, Trouble, make_orders
 from bench.plots import all_drawn
-from bench.report import memory_slopes, ratios
+from bench.report import as_text, memory_slopes, ratios
 from bench.rounds import Memory, Result, mismatches
 from devkit.audit.books import Books, Entry
 from devkit.servers import kafka, mosquitto, postgres, temporal
@@ -153,3 +153,30 @@ def test_another_commits_source_is_unpacked_as_it_was(tmp_path):
     assert (first.root / "bench" / "__main__.py").read_bytes() == (again.root / "bench" / "__main__.py").read_bytes()
     with pytest.raises(PartMissingError, match="takes a commit of this repository"):
         unpacked("no-such-commit", tmp_path)
+
+
+def test_the_tables_show_each_round_and_the_ratio_of_each_pair():
+    rounds = [measured("this checkout", seconds=10.0, worker=10.0), measured("4c81e81", seconds=20.0, worker=30.0)]
+    shown = as_text(rounds)
+    assert "this checkout : 4c81e81 = 2.00 in orders/s" in shown
+    assert "0.33 of bridge and worker" in shown
+    for column in ("SQL round trips", "Cloud actions", "WAL KiB", "p99", "spin ms", "product, engine"):
+        assert column in shown
+    assert "Every effect of every order was right." in shown
+
+
+def measured(name: str, *, seconds: float, worker: float) -> Result:
+    return Result(
+        name,
+        100,
+        kind="compare",
+        seconds=seconds,
+        half_seconds=seconds / 2,
+        cpu_ms_per_order={"worker": worker, "Temporal": 5.0, "PostgreSQL (book)": 1.0},
+        p50_seconds=seconds / 2,
+        p99_seconds=seconds,
+        round_trips_per_order=4.0,
+        write_transactions_per_order={"PostgreSQL (book)": 1.5},
+        wal_bytes_per_order={"PostgreSQL (book)": 8192.0},
+        history=HistoryCost(11, 3, 1),
+    )
