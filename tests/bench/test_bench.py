@@ -6,12 +6,17 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import ActivityTaskStartedEventAttributes, HistoryEvent
 
+from bench.checkouts import unpacked
+from bench.history_cost import HistoryCost, cost_of
 from bench.orders import Merchants, Trouble, make_orders
 from bench.plots import all_drawn
-from bench.report import memory_slopes, ratios
+from bench.report import as_text, memory_slopes, ratios
 from bench.rounds import Memory, Result, mismatches
 from devkit.audit.books import Books, Entry
 from devkit.servers import kafka, mosquitto, postgres, temporal
@@ -52,6 +57,9 @@ def test_a_small_run_measures_both_sagas_and_finds_every_effect_right():
         assert one["orders_per_second"] > 0
         assert one["cpu_ms_per_order"]["worker"] > 0
         assert one["cpu_ms_per_order"]["PostgreSQL (book)"] > 0
+        assert one["p50_seconds"] <= one["p99_seconds"]
+        assert one["round_trips_per_order"] > one["write_transactions_per_order"]["PostgreSQL (book)"] > 0
+        assert one["history"]["events"] > one["history"]["actions"] > 0
 
 
 def test_help_shows_examples_and_a_wrong_word_ends_with_2_and_a_sentence():
@@ -115,3 +123,60 @@ def test_each_plot_of_the_documents_shows_the_recorded_figures():
     assert drawn
     for image, svg in drawn.items():
         assert image.read_text() == svg, "make them again: python -m bench.plots"
+
+
+def test_an_orders_actions_are_counted_as_they_are_billed():
+    """One start, one upsert, one for each workflow task that reports local activities, one for each attempt."""
+
+    def happened(kind: "EventType.ValueType", **more: Any) -> HistoryEvent:
+        return HistoryEvent(event_type=kind, **more)
+
+    task, marker = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, EventType.EVENT_TYPE_MARKER_RECORDED
+    attempts = ActivityTaskStartedEventAttributes(attempt=3)
+    cost = cost_of(
+        [
+            happened(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED),
+            happened(task),
+            happened(marker),
+            happened(marker),
+            happened(EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES),
+            happened(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED, activity_task_started_event_attributes=attempts),
+            happened(task),
+            happened(marker),
+        ]
+    )
+    assert (cost.events, cost.workflow_tasks, cost.actions) == (8, 2, 1 + 1 + 1 + 3 + 1)
+
+
+def test_another_commits_source_is_unpacked_as_it_was(tmp_path):
+    first, again = unpacked("HEAD", tmp_path / "one"), unpacked("HEAD", tmp_path / "two")
+    assert (first.root / "bench" / "__main__.py").read_bytes() == (again.root / "bench" / "__main__.py").read_bytes()
+    with pytest.raises(PartMissingError, match="takes a commit of this repository"):
+        unpacked("no-such-commit", tmp_path)
+
+
+def test_the_tables_show_each_round_and_the_ratio_of_each_pair():
+    rounds = [measured("this checkout", seconds=10.0, worker=10.0), measured("4c81e81", seconds=20.0, worker=30.0)]
+    shown = as_text(rounds)
+    assert "this checkout : 4c81e81 = 2.00 in orders/s" in shown
+    assert "0.33 of bridge and worker" in shown
+    for column in ("SQL round trips", "Cloud actions", "WAL KiB", "p99", "spin ms", "product, engine"):
+        assert column in shown
+    assert "Every effect of every order was right." in shown
+
+
+def measured(name: str, *, seconds: float, worker: float) -> Result:
+    return Result(
+        name,
+        100,
+        kind="compare",
+        seconds=seconds,
+        half_seconds=seconds / 2,
+        cpu_ms_per_order={"worker": worker, "Temporal": 5.0, "PostgreSQL (book)": 1.0},
+        p50_seconds=seconds / 2,
+        p99_seconds=seconds,
+        round_trips_per_order=4.0,
+        write_transactions_per_order={"PostgreSQL (book)": 1.5},
+        wal_bytes_per_order={"PostgreSQL (book)": 8192.0},
+        history=HistoryCost(11, 3, 1),
+    )

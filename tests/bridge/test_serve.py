@@ -14,6 +14,7 @@ from devkit.servers.process import Program, free_port
 from orders.identities import workflow_id
 from runtime.settings import load
 from tests.bridge.conftest import UNMATCHED, Lane
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 
 pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
@@ -27,7 +28,13 @@ def serving(lane: Lane, **changes: str) -> Program:
         **lane.environment(TOPUP_HTTP_PORT=str(port), TOPUP_CARRIER_URL=f"http://127.0.0.1:{free_port()}", **changes),
         "TOPUP_MQTT_BROKERS": json.dumps([{"name": "cars", "url": f"mqtt://127.0.0.1:{free_port()}"}]),
     }
-    program = Program("serve", [sys.executable, "-m", "console", "serve"], env=settings, listens_on=port)
+    program = Program(
+        "serve",
+        [sys.executable, "-m", "console", "serve"],
+        env=settings,
+        listens_on=port,
+        ready_timeout_seconds=WAIT_SECONDS,
+    )
     lane.bridges.append(program)
     lane.ports[id(program)] = port
     program.start()
@@ -58,7 +65,7 @@ async def test_one_process_claims_starts_and_works_and_ends_in_order(embedded_la
     first = [await first_event(lane, str(order.key, "ascii")) for order in orders[:3] if order.key]
     assert all(event.workflow_execution_started_event_attributes.eager_execution_accepted for event in first)
     os.kill(program.pid, signal.SIGTERM)
-    assert await asyncio.to_thread(program.wait, 100) == 0
+    assert await asyncio.to_thread(program.wait, WAIT_SECONDS) == 0
     assert sum((await lane.started()).values()) == await lane.claimed() == len(orders)
 
 
