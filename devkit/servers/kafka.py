@@ -24,7 +24,7 @@ ARTIFACTS = (
 )
 OLDEST_JAVA = 17
 CLUSTER_ID = "dG9wdXAtdGVzdC1jbHVzdA"
-FORMAT_TIMEOUT_SECONDS = 60
+FORMAT_TIMEOUT_SECONDS = 240
 ADMIN_TIMEOUT_MS = 10_000
 RECONNECT_MS = 100  # the client's own back-off grows to 30 s, and a start would seem to take that long
 # Short-lived small JVMs: start-up counts, peak throughput doesn't.

@@ -49,5 +49,5 @@ def secrets_made_in(folder: Path) -> Path:
     if not script.exists():
         shutil.copy(ROOT / "deploy/demo_secrets.py", script)
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, str(script)], check=True, env=environ, stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run([sys.executable, str(script)], check=True, env=environ, stdout=subprocess.DEVNULL, timeout=240)
     return folder / "secrets"
