@@ -43,7 +43,7 @@ MERCHANT: Final = "1900000109"
 PRICE_FEN: Final = 9900
 REFUNDED_EACH: Final = 50
 """One order of so many is refunded, so that its refund is a line too."""
-CHUNK: Final = 5_000
+CHUNK: Final = 1_000
 
 
 def paid_order() -> PaidOrder:
