@@ -41,6 +41,7 @@ CAR: Final = Purchase(Vehicle(vin="LSGBC5342AG000001", iccid="898603212475500000
 ANSWER_SECONDS: Final = 5.0
 GOOD_PER_SECOND: Final = 20
 DRIP_SECONDS: Final = 1.0
+COMES_AGAIN_SECONDS: Final = 30.0
 FILES_BESIDES: Final = 500
 STORED: Final = (b"HTTP/1.1 204", b"HTTP/1.1 200")
 
@@ -148,14 +149,14 @@ async def _bad_clients(port: int, idle: int, slow: int) -> AsyncGenerator[None]:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(first)
-                while not reader.at_eof():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(reader.read(4096), DRIP_SECONDS)
+                while drip and not writer.is_closing():
                     writer.write(drip)
+                    await asyncio.sleep(DRIP_SECONDS)
+                await reader.read()
                 writer.close()
             except OSError:
                 pass
-            await asyncio.sleep(DRIP_SECONDS)
+            await asyncio.sleep(COMES_AGAIN_SECONDS)
 
     kinds = [(idle, b"", b""), (slow, b"POST /callbacks/wechat HTTP/1.1\r\nHost: x\r\n", b"")]
     kinds.append((slow, b"POST /callbacks/wechat HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"x"))

@@ -43,7 +43,7 @@ MERCHANT: Final = "1900000109"
 PRICE_FEN: Final = 9900
 REFUNDED_EACH: Final = 50
 """One order of so many is refunded, so that its refund is a line too."""
-CHUNK: Final = 5_000
+CHUNK: Final = 1_000
 
 
 def paid_order() -> PaidOrder:
@@ -82,6 +82,7 @@ async def prepare(database: str, bill: Path, orders: int) -> None:
             await connection.execute(insert(ORDERS), rows)
     if database.startswith("postgresql"):  # as a book that has grown is known to its planner
         async with transactions(write=True, seconds=60) as connection:
+            await connection.execute(text("SET LOCAL statement_timeout = 60000"))
             await connection.execute(text(f"ANALYZE {ORDERS.name}"))
     await book.close()
     _write_bill(bill, orders)

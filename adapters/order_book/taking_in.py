@@ -144,6 +144,7 @@ class TakingIn:
         """
         with contextlib.suppress(Unavailable):
             async with self._transaction(write=True) as connection:
+                await connection.execute(text(f"SET LOCAL statement_timeout = {int(WAIT_SECONDS * 1000)}"))
                 await connection.execute(text(f"ANALYZE {table.name}"))
 
     async def note_not_whole(self, source: str, day: str, why: str) -> None:

@@ -20,7 +20,7 @@ from tests.gateway.providers import NOW, Callback, alipay, alipay_form, event, p
 from tests.gateway.readers import ALIPAY_READER, WECHAT_READER
 from tests.gateway.serving import gateway
 
-SLOWEST_SECONDS = 0.25
+SLOWEST_SECONDS = 0.05
 GROWTH_KIB = 50 * 1024
 SEEDS: tuple[Callback, ...] = (
     wechat(event(payment())),
