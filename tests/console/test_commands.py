@@ -23,7 +23,7 @@ COMMANDS = (
     ("orders", "of-vehicle"), ("orders", "find"), ("keys",), ("keys", "status"), ("keys", "rotate"),
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "settle"), ("dlq", "discard"),
     ("payments",), ("payments", "list"), ("payments", "show"), ("payments", "adopt"), ("payments", "refund"),
-    ("payments", "settle"),
+    ("payments", "settle"), ("orders", "retire-platform"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
 

@@ -63,6 +63,11 @@ async def test_an_order_that_parks_is_seen_said_and_pushed_and_so_is_its_end(env
     deployed = Deployment(env, await env.temporal.connect(), scale=0.05, TOPUP_PUSH_URL=await hook.start())
     try:
         worker = await deployed.process("worker")
+
+        async def listens() -> bool:
+            return '"listening"' in worker.log_path.read_text(errors="replace")
+
+        await until(listens, "the worker listens")
         order = await env.new_order("wechat")
         await env.order_faults("carrier", order.order_id, [PARTIAL])
         await deployed.start(order)
@@ -93,7 +98,10 @@ async def test_an_order_that_parks_is_seen_said_and_pushed_and_so_is_its_end(env
         assert took == {"delivered": 1}
 
         log = worker.log_path.read_text()
-        assert lines_of(log, order.order_id) == ["sent", "needs_person", "placed", "freed", "settled", "told"]
+        events = lines_of(log, order.order_id)
+        assert events.count("sent") - events.count("not_sent") == 1  # a right may run out on a slow machine
+        others = [event for event in events if event not in {"sent", "not_sent"}]
+        assert others == ["needs_person", "placed", "freed", "settled", "told"]
         outside = json.dumps(hook.heard) + await deployed.scrape(worker)
         assert [kind for kind in PERSONAL if getattr(order.vehicle, kind) in outside] == []
     except (NotShown, TimeoutError) as error:
