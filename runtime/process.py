@@ -155,6 +155,7 @@ def _unexpected(process: str) -> str:
 def _stop_on_signals(context: ProcessContext[S]) -> None:
     """SIGTERM and Ctrl-C set `stop`; a second Ctrl-C ends the process at once."""
     loop = asyncio.get_running_loop()
+    told = False
 
     def stop() -> None:
         if not context.stop.is_set():
@@ -164,8 +165,10 @@ def _stop_on_signals(context: ProcessContext[S]) -> None:
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         # A plain handler, not the loop's: a second Ctrl-C must work also where the loop is stuck.
-        if number == signal.SIGINT and context.stop.is_set():
+        nonlocal told
+        if number == signal.SIGINT and told:
             os._exit(EXIT_INTERRUPTED)
+        told = True
         loop.call_soon_threadsafe(stop)
 
     for number in (signal.SIGTERM, signal.SIGINT):

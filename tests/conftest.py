@@ -33,6 +33,21 @@ _not_shown = pytest.StashKey[dict[str, str]]()
 _session = pytest.StashKey[pytest.Session]()
 
 
+LONG_FIRST = (
+    "tests/workflows", "tests/bridge", "tests/workers", "tests/console", "tests/reconciliation", "tests/properties",
+    "tests/conformance", "tests/deploy", "tests/upgrade", "tests/gateway", "tests/adapters", "tests/orders",
+)  # fmt: skip
+"""The folders whose files take long. A file stays in one process: begun last, it would run when all else is done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folders = [number for number, folder in enumerate(LONG_FIRST) if item.nodeid.startswith(f"{folder}/")]
+        return folders[0] if folders else len(LONG_FIRST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """PostgreSQL; `create_database()` gives the URL of a fresh database."""

@@ -9,10 +9,10 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
@@ -71,12 +71,21 @@ def get() -> None:
     fetch.unpack_debian(NAME, "postgresql")
 
 
+EMPTY: Final = """DO $$ BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
+    DROP SCHEMA public CASCADE;
+    CREATE SCHEMA public;
+END $$"""
+
+
 class Postgres(Process):
     """A PostgreSQL server, or the one at `url` that runs already."""
 
     def __init__(self, url: str | None = None) -> None:
         super().__init__("postgres", ours=url is None)
         self._created: list[str] = []
+        self._spare: list[str] = []
         if url is not None:
             self.url = url
             return
@@ -93,6 +102,14 @@ class Postgres(Process):
         self.execute(f'CREATE DATABASE "{name}"')
         self._created.append(name)
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    @contextlib.contextmanager
+    def database(self) -> Generator[str]:
+        """The URL of an empty database, lent: emptied at the end, and lent again. Making one copies 300 files."""
+        url = self._spare.pop() if self._spare else self.create_database()
+        yield url
+        self.execute(EMPTY, url=url)
+        self._spare.append(url)
 
     def execute(self, sql: str, *, url: str | None = None) -> list[Any]:
         """Run one statement on a connection of its own and return the rows."""

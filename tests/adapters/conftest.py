@@ -1,6 +1,6 @@
 """An order book on each database."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,14 @@ from tests.adapters.book_process import open_book
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/book.db"
+        yield f"sqlite:///{tmp_path}/book.db"
+        return
     postgres: Postgres = request.getfixturevalue("postgres")
-    return postgres.create_database()
+    with postgres.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ import pytest
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.known_payments import KnownPayments
 from adapters.order_book.unmatched import StoredUnmatched, UnknownPayment, UnmatchedRecord
-from devkit.servers.postgres import Postgres
 from orders import unmatched
 from orders.arrival import Arrival
 from orders.dead_letter import KeptLetter, Names, Source
@@ -20,28 +17,11 @@ from orders.errors import TopUpError
 from orders.record_mac import HEADER, sign, verify
 from orders.unmatched import UnmatchedPayment, UnmatchedState, parse_unmatched
 from reconciliation.evidence import KnownPayment
-from tests.adapters.book_process import KEY, VIN, open_book, paid_order
+from tests.adapters.book_process import KEY, VIN, paid_order
 
 TRANSACTION = "4200001923202308213518640001"
 NAMED = ("wechat", TRANSACTION)
 DAY = "2023-08-21"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/book.db"
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        yield postgres.create_database()
-
-
-@pytest.fixture
-async def book(url: str) -> AsyncGenerator[OrderBook]:
-    opened = open_book(url)
-    await opened.migrate()
-    yield opened
-    await opened.close()
 
 
 def record(*, mac: bytes | None = None, offset: int = 7, **changes: Any) -> UnmatchedRecord:
