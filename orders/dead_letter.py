@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
 
@@ -57,6 +57,16 @@ class KeptLetter:
     ended_at: datetime | None = None
     ended_by: str = ""
     ended_note: str = ""
+
+    @property
+    def alone(self) -> Source:
+        """What tells it apart where its source is another letter's: its own place."""
+        partition, _, offset = self.place.partition(":")
+        return Source("", int(partition), int(offset), 0)
+
+    def may_repeat(self, other: "KeptLetter") -> bool:
+        """Whether both name the same payment; two of one source that don't are no repeats: somebody forged one."""
+        return replace(self.names, paid_on="") == replace(other.names, paid_on="")
 
 
 def names_in(value: bytes | None) -> Names:

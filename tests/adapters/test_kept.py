@@ -248,6 +248,14 @@ async def test_a_topic_made_anew_under_its_name_hides_no_letter(book: OrderBook)
     assert len(await book.letters.listed(open_only=True)) == 1
 
 
+async def test_a_letter_with_anothers_source_and_another_payment_is_open_on_its_own(book: OrderBook):
+    await book.letters.end(letter(), "discarded", "li", "forged")
+    await book.kept.keep([], [letter(place="2:7", order_id="T00001"), letter(place="2:8")], {})
+
+    [left] = await book.letters.listed(open_only=True)
+    assert (left.source, left.names.order_id) == (Source("", 2, 7, 0), "T00001")
+
+
 async def test_reconciliation_knows_every_payment_that_is_held(book: OrderBook):
     names = {"order_id": "T00002", "provider": "alipay", "transaction_id": "2023", "amount_fen": 5}
     await book.kept.keep([record()], [letter(4, **names), letter(5)], {})
