@@ -14,6 +14,8 @@ from workflows import steps
 from workflows.steps import CallPerson, GivenUp, OrderRequest, Progress, Recorded, SignedRequest
 
 NAMELESS = "Two persons are demanded, and this cancel names none: use `topup orders refund`, which does."
+NO_SUCH_UPDATE = "The saga has no such update; nothing was written."
+"""Who calls an activity past the saga gives the trail no line that reads as a step's."""
 TOO_LATE = "The carrier's final word is in the book; the cancel came too late."
 
 
@@ -88,6 +90,8 @@ class RecordingActivities:
         Where two persons are demanded, the first one's word is a proposal alone; a word that would be refused is
         refused at once.
         """
+        if signed.update not in ("resolve", four_eyes.REFUND_NOW):
+            return Recorded(refusal=NO_SUCH_UPDATE)
         written = await self._desk.decide(
             signed.order_id,
             lambda stored, now: self._write(stored.state, now, signed),
@@ -99,6 +103,8 @@ class RecordingActivities:
     @activity.defn(name=steps.RECORD_REQUEST.name)
     async def record_request(self, signed: SignedRequest) -> Recorded:
         """Note who asked for what and why; `retry_now` lets what was refused be tried once more."""
+        if signed.update not in ("retry_now", "renotify"):
+            return Recorded(refusal=NO_SUCH_UPDATE)
         retries = signed.update == "retry_now"
         await self._desk.decide(
             signed.order_id,

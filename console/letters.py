@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -12,7 +12,7 @@ from adapters.kafka.dead_letters import redrive as send_again
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from console.settings import DlqSettings
-from orders.dead_letter import Ending, KeptLetter
+from orders.dead_letter import Ending, KeptLetter, Source
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
 
@@ -72,11 +72,28 @@ async def found(settings: DlqSettings) -> list[Found]:
     letters = await asyncio.to_thread(lambda: list(read_dead_letters(settings)))
     async with _book(settings) as book:
         kept = {one.source: one for one in await book.letters.listed()}
-    in_kafka: dict[Any, Found] = {}
-    for letter in letters:
-        read = kept_letter(letter)
-        before = in_kafka[read.source].places if read.source in in_kafka else ()
-        in_kafka[read.source] = Found(kept.get(read.source, read), letter, (*before, read.place))
+    return grouped(letters, kept)
+
+
+def grouped(letters: Sequence[DeadLetter], kept: Mapping[Source, KeptLetter]) -> list[Found]:
+    """Letters as Kafka has them, repeats together, with what the book has of each, and what only the book has.
+
+    A source's letter is the one that the book kept, else the first. One with that source and another record is no
+    repeat, whoever wrote it: it stands alone, hides none, and is not sent in another's place.
+    """
+    read = [(letter, kept_letter(letter)) for letter in letters]
+    records: dict[Source, Any] = {}
+    for letter, one in read:
+        before = kept.get(one.source)
+        if one.source not in records or (before is not None and before.place == one.place):
+            records[one.source] = letter.record
+    in_kafka: dict[Source, Found] = {}
+    for letter, one in read:
+        before = kept.get(one.source, one)
+        repeats = letter.record == records[one.source] and before.may_repeat(one)
+        source = one.source if repeats else one.alone
+        places = in_kafka[source].places if source in in_kafka else ()
+        in_kafka[source] = Found(kept.get(source, replace(one, source=source)), letter, (*places, one.place))
     gone = [Found(one, None, (one.place,)) for source, one in kept.items() if source not in in_kafka]
     return [*in_kafka.values(), *gone]
 

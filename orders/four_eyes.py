@@ -5,6 +5,7 @@ The proposal stands in the order's row, so that it outlives the run it was made 
 signs as another.
 """
 
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
@@ -114,7 +115,14 @@ def _replaced(entry: Proposable, now: datetime) -> str:
 
 
 def _same_person(one: str, other: str) -> bool:
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+    return _as_read(one) == _as_read(other)
+
+
+def _as_read(name: str) -> str:
+    """Without what isn't seen, and in one width: an input method writes `ｌｉ` for `li`."""
+    plain = unicodedata.normalize("NFKC", name)
+    seen = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def _both(first: str, second: str) -> str:

@@ -6,7 +6,7 @@ one ending, and the one order that the book has for a payment (a refund is an or
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -26,9 +26,14 @@ Ending = Literal["", "adopted", "refund", "settled"]
 
 MOST_FEN: Final = 10**15
 """Above what any provider takes, and below what a database's integer holds."""
+MOST_CHARACTERS: Final = 256
+"""Above what any provider says (64), and below what a database's index holds."""
 NO_VEHICLE: Final = {"vin": "0" * 17, "iccid": "0" * 19}
 """Stands in the order of a refund without a delivery; no car has this number."""
 NO_PACKAGE: Final = "unmatched"
+
+
+_Text = Annotated[str, Field(max_length=MOST_CHARACTERS, pattern="^[^\\x00]*$")]
 
 
 class UnmatchedPayment(BaseModel):
@@ -39,10 +44,10 @@ class UnmatchedPayment(BaseModel):
     schema_: Literal["topup.unmatched-payment/1"] = Field(default=SCHEMA, alias="schema")
     provider: Provider
     merchant_id: Reference
-    out_trade_no: str
+    out_trade_no: _Text
     transaction_id: Reference
     amount_fen: int = Field(ge=-MOST_FEN, le=MOST_FEN)
-    currency: str
+    currency: _Text
     paid_at: str = Field(max_length=40)
     reason: UnmatchedReason
 

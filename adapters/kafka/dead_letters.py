@@ -21,6 +21,9 @@ PREFIX: Final = "topup-dlq-"
 """Of the names of a dead letter's own headers."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
+_TOPIC: Final = re.compile(r"[0-9A-Za-z._-]{1,249}")
+"""Kafka's own rule."""
+_LAST_PARTITION: Final = 2**31 - 1
 
 T = TypeVar("T")
 
@@ -57,21 +60,25 @@ class DeadLetter:
 
 
 def kept_letter(letter: DeadLetter) -> KeptLetter:
-    """What the order book keeps of it. One without a readable source counts as its own."""
-    numbers = [letter.ours(name) for name in ("partition", "offset", "timestamp")]
-    place = f"{letter.partition}:{letter.offset}"
-    if all(_NUMBER.fullmatch(number) for number in numbers):
-        source = Source(letter.ours("topic").replace("\x00", ""), *(int(number) for number in numbers))
-    else:
-        source = Source("", letter.partition, letter.offset, 0)
+    """What the order book keeps of it. One whose source is no place in Kafka counts as its own."""
     return KeptLetter(
-        source=source,
-        place=place,
+        source=_source(letter),
+        place=f"{letter.partition}:{letter.offset}",
         reason=letter.ours("reason") or "unknown",
         error=letter.ours("error"),
         dead_at=letter.ours("at"),
         names=names_in(letter.value),
     )
+
+
+def _source(letter: DeadLetter) -> Source:
+    """Whoever may write the topic wrote it: what no row can hold would stop all that comes after it."""
+    topic, numbers = letter.ours("topic"), [letter.ours(name) for name in ("partition", "offset", "timestamp")]
+    if _TOPIC.fullmatch(topic) and all(_NUMBER.fullmatch(number) for number in numbers):
+        partition, offset, timestamp_ms = (int(number) for number in numbers)
+        if partition <= _LAST_PARTITION:
+            return Source(topic, partition, offset, timestamp_ms)
+    return Source("", letter.partition, letter.offset, 0)
 
 
 def read_dead_letters(

@@ -1,10 +1,11 @@
 """Dead letters in the order book: kept once per record, ended once by a person. Their bytes stay in Kafka."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,9 +28,13 @@ class Letters:
         self._keep = (sqlite if transaction.sqlite else postgresql).insert(LETTERS).on_conflict_do_nothing()
 
     async def keep(self, connection: AsyncConnection, letters: Sequence[KeptLetter]) -> None:
-        """Keep them in this transaction; one that was sent twice is one."""
+        """Keep them in this transaction; one that was sent twice is one, one that has another's source is its own."""
         for letter in letters:
-            await connection.execute(self._keep, self._values(letter))
+            kept = await connection.execute(self._keep.returning(LETTERS.c.topic), self._values(letter))
+            if kept.first() is None:
+                there = _letter((await connection.execute(select(LETTERS).where(_is(letter.source)))).one())
+                if not there.may_repeat(letter):
+                    await connection.execute(self._keep, self._values(replace(letter, source=letter.alone)))
 
     async def listed(self, *, open_only: bool = False, limit: int = 1_000_000) -> list[KeptLetter]:
         """The oldest first."""
@@ -48,13 +53,7 @@ class Letters:
         """Note how it was ended, once; kept first, where the bridge hasn't read it yet. Returns how it stands then."""
         said = {"ending": ending, "ended_at": self._clock.now(), "ended_by": operator, "ended_note": note}
         check_texts(said)
-        source = letter.source
-        mine = and_(
-            LETTERS.c.topic == source.topic,
-            LETTERS.c.partition == source.partition,
-            LETTERS.c.offset == source.offset,
-            LETTERS.c.timestamp_ms == source.timestamp_ms,
-        )
+        mine = _is(letter.source)
         async with self._transaction(write=True) as connection:
             await self.keep(connection, [letter])
             await connection.execute(update(LETTERS).where(mine, IS_OPEN).values(**said))
@@ -86,6 +85,15 @@ class Letters:
 def count_open() -> Any:
     """How many are open."""
     return select(func.count()).select_from(LETTERS).where(IS_OPEN)
+
+
+def _is(source: Source) -> ColumnElement[bool]:
+    return and_(
+        LETTERS.c.topic == source.topic,
+        LETTERS.c.partition == source.partition,
+        LETTERS.c.offset == source.offset,
+        LETTERS.c.timestamp_ms == source.timestamp_ms,
+    )
 
 
 def _letter(row: Row[Any]) -> KeptLetter:

@@ -110,10 +110,15 @@ class UnmatchedPayments:
                         "paid_on",
                         "reason",
                     ),
-                    *("partition", "offset", "record_value", "record_mac"),
+                    *("partition", "offset", "record_value", "record_mac", "ending"),
                 )
             },
-            where=and_(UNMATCHED.c.ending == "", UNMATCHED.c.record_mac.is_(None), proven.record_mac.is_not(None)),
+            # What somebody ended without a proof may have been forged to hide this one: it is open again.
+            where=and_(
+                UNMATCHED.c.ending.in_(("", "settled")),
+                UNMATCHED.c.record_mac.is_(None),
+                proven.record_mac.is_not(None),
+            ),
         )
         self._insert_order = (sqlite if transaction.sqlite else postgresql).insert(ORDERS).on_conflict_do_nothing()
 

@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.recording import NO_SUCH_UPDATE
 from tests.activities.conftest import Steps
 from tests.workflows.world import TIMES
+from workflows.steps import OperatorRequest, SignedRequest
 
 Changes = dict[str, Any]
 HOUR = timedelta(hours=1)
@@ -111,3 +114,14 @@ async def test_a_carrier_that_was_asked_long_ago_is_posted_to_again_only_on_an_a
     await steps.put(not_found_at=now)
     await steps.run(steps.telecom.place_telecom_order)
     assert steps.sent == ["POST"]
+
+
+@pytest.mark.parametrize("update", ["settle", "claimed", "post", "cancel_requested", ""])
+async def test_an_activity_that_is_called_past_the_saga_writes_no_line_of_a_step(steps: Steps, update: str):
+    before = await steps.book.events(steps.order.order_id)
+    said = OperatorRequest(operator="ann", note="forged", outcome="delivered")
+    signed = SignedRequest(order_id=steps.order.order_id, request=said, update=update)
+
+    for activity in (steps.recording.record_request, steps.recording.record_resolution):
+        assert (await ActivityEnvironment().run(activity, signed)).refusal == NO_SUCH_UPDATE
+    assert await steps.book.events(steps.order.order_id) == before

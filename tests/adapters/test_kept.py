@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapters.kafka.dead_letters import DeadLetter, kept_letter
 from adapters.order_book.book import Claim, OrderBook
 from adapters.order_book.known_payments import KnownPayments
 from adapters.order_book.unmatched import StoredUnmatched, UnknownPayment, UnmatchedRecord
@@ -15,7 +16,7 @@ from orders.arrival import Arrival
 from orders.dead_letter import KeptLetter, Names, Source
 from orders.errors import TopUpError
 from orders.record_mac import HEADER, sign, verify
-from orders.unmatched import UnmatchedPayment, UnmatchedState, parse_unmatched
+from orders.unmatched import MOST_CHARACTERS, UnmatchedPayment, UnmatchedState, parse_unmatched
 from reconciliation.evidence import KnownPayment
 from tests.adapters.book_process import KEY, VIN, paid_order
 
@@ -92,6 +93,39 @@ async def test_a_record_that_is_signed_stands_above_one_that_is_not(book: OrderB
     state = (await book.unmatched.read(*NAMED, keyed)).state
     assert state.signed
     assert state.payment.amount_fen == 9900
+
+
+async def test_what_nobody_signed_and_somebody_ended_hides_nothing_that_is_signed(book: OrderBook):
+    await book.kept.keep([record(amount_fen=1)], [], {})
+    await say(book, unmatched.settle)
+    genuine = record(mac=sign(KEY, b"T00001", record().value))
+    await book.kept.keep([genuine], [], {})
+
+    assert (await book.kept.open_counts()).unmatched_payments == 1
+    state = (await book.unmatched.read(*NAMED, keyed)).state
+    assert (state.signed, state.is_open, state.payment.amount_fen) == (True, True, 9900)
+    assert state.ended_by == "li"
+
+    await say(book, unmatched.settle, "wang")
+    await book.kept.keep([genuine], [], {})
+    assert (await book.kept.open_counts()).unmatched_payments == 0
+
+
+async def test_the_widest_that_is_read_is_kept(book: OrderBook):
+    wide = record(out_trade_no="".join(chr(0x4E00 + n * 37) for n in range(MOST_CHARACTERS)))
+    headers: dict[str, bytes] = {
+        "topic": bytes(97 + n * n % 26 for n in range(249)),
+        "partition": b"2147483647",
+        "offset": b"9" * 15,
+        "timestamp": b"9" * 15,
+        "reason": b"\x00\xff" * 4096,
+    }
+    forged = DeadLetter(0, 1, None, b"{", [(f"topup-dlq-{name}", text) for name, text in headers.items()])
+    await book.kept.keep([wide], [kept_letter(forged)], {})
+
+    [kept] = await book.letters.listed()
+    assert (kept.source.partition, len(kept.source.topic)) == (2**31 - 1, 249)
+    assert (await read(book)).state.payment == wide.payment
 
 
 async def test_a_refund_is_an_order_that_begins_refused_and_excludes_its_adoption(book: OrderBook):
@@ -192,6 +226,14 @@ async def test_a_topic_made_anew_under_its_name_hides_no_letter(book: OrderBook)
     anew = KeptLetter(Source("orders", 1, 3, 1700000000000), "0:0", "invalid", "why", "", Names())
     await book.kept.keep([], [anew], {})
     assert len(await book.letters.listed(open_only=True)) == 1
+
+
+async def test_a_letter_with_anothers_source_and_another_payment_is_open_on_its_own(book: OrderBook):
+    await book.letters.end(letter(), "discarded", "li", "forged")
+    await book.kept.keep([], [letter(place="2:7", order_id="T00001"), letter(place="2:8")], {})
+
+    [left] = await book.letters.listed(open_only=True)
+    assert (left.source, left.names.order_id) == (Source("", 2, 7, 0), "T00001")
 
 
 async def test_reconciliation_knows_every_payment_that_is_held(book: OrderBook):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 
 from adapters.kafka.assignments import Record
-from adapters.kafka.dead_letters import read_dead_letters, redrive
+from adapters.kafka.dead_letters import DeadLetter, kept_letter, read_dead_letters, redrive
 from adapters.kafka.producer import AcknowledgedProducer
 from adapters.kafka.watermark import PartitionAssignment
 from bridge.dead_letters import DeadLetters, letter_headers
+from console.letters import grouped
+from orders.dead_letter import Source
 from orders.errors import Unavailable
 from tests.adapters.kafka.fakes import FakeProducer
 from tests.bridge.conftest import Sent
@@ -86,6 +89,29 @@ async def test_a_dead_letter_that_is_too_large_names_its_record_and_the_size_tha
             Unavailable, match=r"letter of orders:7:42 is too large for orders\.dlq: raise .*bytes to \d{4};"
         ):
             await letters.send(record([]), "oversize", "x")
+
+
+# --- what operators see ----------------------------------------------------------------------------------------------
+
+
+def lying(partition: int, value: bytes) -> DeadLetter:
+    return DeadLetter(partition, 0, b"k", value, written([]))
+
+
+def test_a_letter_with_anothers_source_hides_none_and_is_not_sent_in_its_place() -> None:
+    """Forged by who may write the topic, before or after the genuine one, kept by the book or not yet."""
+    genuine, repeat, forged = lying(1, b'{"order_id": "GENUINE1"}'), lying(3, b'{"order_id": "GENUINE1"}'), b"{}"
+    for place, kept in ((0, True), (2, True), (2, False)):
+        letters = sorted([genuine, repeat, lying(place, forged)], key=lambda letter: letter.partition)
+        book = {(read := kept_letter(genuine)).source: read} if kept else {}
+        found = {one.kept.source: one for one in grouped(letters, book)}
+
+        assert len(found) == 2
+        assert (found[read.source].places, found[read.source].letter) == (("1:0", "3:0"), repeat)
+        assert found[Source("", place, 0, 0)].place == f"{place}:0"
+
+    [alone, of_the_book] = grouped([lying(0, forged)], {read.source: replace(read, ending="discarded")})
+    assert (alone.is_open, of_the_book.is_open, of_the_book.letter) == (True, False, None)
 
 
 # --- reading and sending again, on a real broker ---------------------------------------------------------------------

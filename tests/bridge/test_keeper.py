@@ -12,7 +12,9 @@ from adapters.kafka.whole_topics import Batch, Positions, WholeTopics
 from adapters.order_book.book import OrderBook
 from adapters.order_book.unmatched import SignedBy
 from bridge.keeper import Keeper
+from orders.dead_letter import Names, Source, names_in
 from orders.errors import Unavailable
+from orders.record import MAX_VALUE_BYTES
 from orders.record_mac import HEADER, sign
 from runtime.metrics import Metrics
 from tests.adapters.book_process import KEY, open_book
@@ -162,6 +164,47 @@ async def test_a_record_that_is_no_unmatched_payment_becomes_a_dead_letter_and_h
 
     assert [(offset, reason) for offset, reason, _ in lane.dead_letters.letters] == [(0, "invalid")]
     assert await names(book) == ["T00000001"]
+
+
+@pytest.mark.parametrize("member", ["out_trade_no", "currency"])
+@pytest.mark.parametrize("text", ["a\0b", "x" * 3000], ids=["NUL", "long"])
+async def test_what_no_database_keeps_is_a_dead_letter_and_holds_nothing_up(book: OrderBook, member: str, text: str):
+    """Forged by who may write the topic: else it would hide all unmatched payments and dead letters behind it."""
+    topics = FakeTopics()
+    lane = Lane(book, topics)
+    topics.add(UNMATCHED, json.dumps(json.loads(unmatched(1)) | {member: text}).encode())
+    topics.add(UNMATCHED, unmatched(2))
+    await lane.keeper.run_once()
+
+    assert [reason for _, reason, _ in lane.dead_letters.letters] == ["invalid"]
+    assert await names(book) == ["T00000002"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"topup_dlq_partition": b"9" * 15},
+        {"topup_dlq_topic": b"t" * 250},
+        {"topup_dlq_topic": "bestellungen-für-alle".encode()},
+        {"topup_dlq_topic": b"a\0b"},
+        {"topup_dlq_topic": b""},
+    ],
+    ids=["partition", "long topic", "odd topic", "NUL", "no topic"],
+)
+async def test_a_letter_from_no_place_that_kafka_has_counts_as_its_own(book: OrderBook, forged: dict[str, bytes]):
+    topics = FakeTopics()
+    source = {"topup_dlq_topic": b"orders", "topup_dlq_partition": b"2", "topup_dlq_timestamp": b"9"}
+    topics.add(DLQ, b"{", topup_dlq_offset=b"1", **{**source, **forged})
+    await Lane(book, topics).keeper.run_once()
+
+    assert [one.source for one in await book.letters.listed()] == [Source("", 0, 0, 0)]
+
+
+def test_a_record_far_beyond_an_orders_size_is_not_read_for_names():
+    """31 KB of gzip make 867 MiB of Python of it (measured), which ends the bridge, and the next one."""
+    order = b'{"order_id": "T00000001", "padding": [' + b"{}," * MAX_VALUE_BYTES + b"{}]}"
+    assert names_in(b'{"order_id": "T00000001"}').order_id == "T00000001"
+    assert names_in(order) == Names()
 
 
 async def test_a_mac_that_no_key_has_made_is_not_kept(book: OrderBook):

@@ -82,7 +82,8 @@ async def settled(bench: Bench, assignment: PartitionAssignment, taken: Sequence
     await bench.until(lambda: not assignment.in_flight)
 
 
-async def test_each_order_gets_one_run_and_its_offset_is_complete() -> None:
+async def test_each_order_gets_one_run_and_its_offset_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.policies.PARSE_SECONDS", 60.0)  # however slow this machine is
     assignment = PartitionAssignment("orders", 0)
     async with running(Bench()) as bench:
         await settled(bench, assignment, records(assignment, [value(n) for n in range(250)]))
@@ -233,6 +234,35 @@ async def test_with_a_key_only_records_that_it_signed_are_orders() -> None:
         (offset, "invalid") for offset in range(2, 6)
     ]
     assert all(HEADER in error for _, _, error in bench.dead_letters.letters)
+
+
+async def test_what_nobody_signed_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storm of it costs a hash each."""
+    assignment = PartitionAssignment("orders", 0)
+    parsed: list[bytes] = []
+    monkeypatch.setattr("bridge.pipeline.parse", lambda _, value: parsed.append(value))
+    async with running(Bench(record_keys=(b"k" * 32,))) as bench:
+        await settled(bench, assignment, records(assignment, [value(0), b"{}"]))
+    assert parsed == []
+    assert all(HEADER in error for _, _, error in bench.dead_letters.letters)
+
+
+async def test_a_storm_of_poison_does_not_hold_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.policies.PARSE_SECONDS", 0.0)  # as if each record took too long
+    assignment, turns = PartitionAssignment("orders", 0), 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += bool(bench.dead_letters.letters)
+
+    async with running(Bench()) as bench:
+        beside = asyncio.create_task(others())
+        await settled(bench, assignment, records(assignment, [b"{}"] * 50))
+        beside.cancel()
+    assert len(bench.dead_letters.letters) == 50
+    assert turns >= 48
 
 
 async def test_an_offset_is_not_complete_before_its_dead_letter_is_acknowledged() -> None:

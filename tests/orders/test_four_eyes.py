@@ -42,7 +42,7 @@ def test_another_operators_same_word_within_the_hour_confirms_it(operator: str, 
     assert open_proposal(state, at(seconds)) == ""
 
 
-@pytest.mark.parametrize("same", ["Ann", "ann", " ANN ", "Ann\t"])
+@pytest.mark.parametrize("same", ["Ann", "ann", " ANN ", "Ann\t", "Ａｎｎ", "An\u200bn", "Ann\u2060", "\u202eAnn"])
 def test_the_same_operator_in_any_spelling_confirms_nothing(same: str):
     _, answer = propose(proposed(), at(10), "not_delivered", same, "again")
 
