@@ -233,36 +233,37 @@ async def _exchange(
 
 async def _read(response: httpx.Response, whom: str) -> Reply | NoResponse:
     # Taken out of the head, so that httpx gives the body as it came, and nothing is unpacked without a bound.
-    named = response.headers.pop("content-encoding", "").lower().split(",")
-    codings = [coding for one in named if (coding := one.strip()) in _PACKED | _UNREADABLE]
+    named = response.headers.pop("content-encoding", "")
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return NoResponse("answered", f"{whom} answered with more than {MAX_BODY_BYTES} bytes; nothing is known.")
     try:
-        plain = _unpacked(bytes(body), codings)
+        plain = unpacked(bytes(body), named)
     except ValueError as error:
         return NoResponse("answered", f"{whom} answered with what can't be unpacked ({error}); nothing is known.")
     return Reply(response.status_code, response.headers, plain)
 
 
-def _unpacked(body: bytes, codings: list[str]) -> bytes:
+def unpacked(body: bytes, content_encoding: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """The body without its content codings, the last of which was applied last.
 
     Raises:
-        ValueError: it is not whole, becomes too large, or is of a coding that is not unpacked.
+        ValueError: it is not whole, becomes larger than `most_bytes`, or is of a coding that is not unpacked.
     """
+    named = (one.strip() for one in content_encoding.lower().split(","))
+    codings = [coding for coding in named if coding in _PACKED | _UNREADABLE]
     for coding in reversed(codings if body else []):
         if coding in _UNREADABLE:
             raise ValueError(coding)
         unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # the head says which of the two it is
         try:
-            body = unpacking.decompress(body, MAX_BODY_BYTES + 1)
+            body = unpacking.decompress(body, most_bytes + 1)
         except zlib.error:
             return body  # the header is wrong, as of servers that unpack and leave it; what the body is, is seen by it
-        if len(body) > MAX_BODY_BYTES:
-            raise ValueError(f"more than {MAX_BODY_BYTES} bytes")
+        if len(body) > most_bytes:
+            raise ValueError(f"more than {most_bytes} bytes")
         if not unpacking.eof:
             raise ValueError(f"{coding} that ends early")
     return body

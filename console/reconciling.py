@@ -28,7 +28,8 @@ from workers.reconciling import open_reconciliation
 Shape = Literal["table", "json", "csv"]
 NO_KEY_NEEDED: Final = bytes(32)
 """Reconciliation reads no encrypted column."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""In the width of Chinese text too: spreadsheets of East Asia take these for the same."""
 
 
 async def run(settings: ReconcileSettings, day: str, provider: str | None, *, as_json: bool) -> Exit:

@@ -10,6 +10,7 @@ from typing import Literal, cast
 from adapters.payments.notifications import PaymentNotice
 from gateway.intake import Intake
 from gateway.records import Records
+from orders.errors import Unavailable
 from orders.paid_order import Provider
 from reconciliation.ports import PaymentNow
 
@@ -32,7 +33,7 @@ class LatePayments:
         """Write its record; returns once all in-sync replicas have it.
 
         Raises:
-            Unavailable: that isn't known.
+            Unavailable: that isn't known, or a text of the provider's is none.
         """
         notice = PaymentNotice(
             notification_id="",
@@ -45,6 +46,9 @@ class LatePayments:
             paid_at=payment.paid_at,
             attachment=payment.attachment,
         )
-        record = await self._intake.record_of(replace(notice, attachment=None) if never_an_order else notice)
+        try:
+            record = await self._intake.record_of(replace(notice, attachment=None) if never_an_order else notice)
+        except UnicodeEncodeError as error:
+            raise Unavailable(f"{provider} answers with half of a character: look the payment up there.") from error
         await self._records.store(record)
         return "order" if record.unmatched is None else "unmatched"

@@ -8,6 +8,7 @@ from typing import Final
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from adapters.http import unpacked
 from orders.attachment import Purchase
 from orders.errors import Unavailable
 from orders.paid_order import AmountFen, PackageId, Vehicle
@@ -45,7 +46,9 @@ class OrderLookup:
     """
 
     def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | (
+            {"Authorization": f"Bearer {token}"} if token else {}
+        )
         self._url = url.rstrip("/")
         self._trouble: str | None = None
         self._http = httpx.AsyncClient(
@@ -95,12 +98,16 @@ class OrderLookup:
 
     async def _get(self, out_trade_no: str) -> tuple[int, bytes]:
         async with self._http.stream("GET", f"{self._url}/{out_trade_no}") as answer:
+            packing = answer.headers.pop("content-encoding", "")  # httpx would unpack it without a bound
             body = b""
             async for part in answer.aiter_bytes():
                 body += part
                 if len(body) > MAX_ANSWER_BYTES:
                     raise httpx.ReadError("the answer is too large")
-            return answer.status_code, body
+            try:
+                return answer.status_code, unpacked(body, packing, MAX_ANSWER_BYTES)
+            except ValueError as error:
+                raise httpx.ReadError("the answer can't be unpacked") from error
 
     def _away(self, what: str) -> Unavailable:
         self._trouble = f"The order backend at TOPUP_ORDER_LOOKUP_URL {what}: payments without an attachment wait."

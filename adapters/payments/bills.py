@@ -17,7 +17,8 @@ from reconciliation.ports import NotWhole
 BATCH_LINES: Final = 2_000
 ASK_SECONDS: Final = 20.0
 DOWNLOAD_SECONDS: Final = 300.0
-MAX_PACKED_BYTES: Final = 1024 * 1024 * 1024
+MAX_PACKED_BYTES: Final = 256 * 1024 * 1024
+"""It stands in /tmp, which the deployments give that much of (deploy/)."""
 MAX_UNPACKED_BYTES: Final = 4 * 1024 * 1024 * 1024
 """A million lines are some 300 MB; what unpacks to more than this is no bill."""
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -43,6 +44,8 @@ async def download(http: httpx.AsyncClient, request: httpx.Request, to: Path, *,
             try:
                 if not response.is_success:
                     raise NotWhole(f"{whom} answered HTTP {response.status_code} to the bill's download; run it again.")
+                if "," in response.headers.get("content-encoding", ""):  # each multiplies what a chunk unpacks to
+                    raise NotWhole(f"{whom}'s bill comes packed more than once on its way; see which proxy does that.")
                 with to.open("wb") as file:
                     async for chunk in response.aiter_bytes(_CHUNK_BYTES):
                         size += len(chunk)

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 import yaml
 
+from adapters.payments.bills import MAX_PACKED_BYTES
 from configuration.processes import PROCESSES as MODELS
 from console.main import app
 from devkit.servers.process import Program, free_port
@@ -212,6 +213,12 @@ def test_each_policy_is_of_a_workload_and_each_workload_has_one():
     for process in SERVING:
         wanted = {"app.kubernetes.io/name": "topup", "app.kubernetes.io/component": process}
         assert policies[f"topup-{process}"]["podSelector"]["matchLabels"] == wanted
+
+
+def test_the_largest_bill_that_is_read_has_room_where_it_is_downloaded_to():
+    """A pod that has more than its limit is evicted, and the next one that reads the bill too."""
+    (tmp,) = [one for one in WORKLOADS["worker"]["volumes"] if one["name"] == "tmp"]
+    assert int(tmp["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 1024 * 1024 > MAX_PACKED_BYTES
 
 
 def test_what_scales_is_there_and_its_metric_too():

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -190,6 +192,28 @@ async def test_a_lookup_has_two_seconds(monkeypatch: pytest.MonkeyPatch):
         await lookup.find(ORDER_ID)
     with pytest.raises(Unavailable):
         await lookup.check()
+
+
+async def test_a_packed_answer_is_unpacked_as_far_as_an_answer_goes():
+    def packed(content: bytes, times: int) -> Backend:
+        for _ in range(times):
+            content = gzip.compress(content)
+        headers = {"Content-Encoding": ", ".join(["gzip"] * times)}
+        return Backend(lambda _: httpx.Response(200, stream=httpx.ByteStream(content), headers=headers))
+
+    for times in (0, 1, 2):
+        found = await packed(json.dumps(BACKEND).encode(), times).lookup().find(ORDER_ID)
+        assert found is not None
+        assert found.amount_fen == 9900
+    giant = packed(bytes(32 * 1024 * 1024), 2).lookup()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unavailable):
+            await giant.find(ORDER_ID)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 * 1024 * 1024
 
 
 async def test_the_lookup_is_well_again_once_it_answers():

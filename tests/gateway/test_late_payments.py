@@ -8,6 +8,7 @@ import pytest
 from gateway.late_payments import LatePayments
 from gateway.records import Records
 from orders.attachment import Purchase, make_attachment
+from orders.errors import Unavailable
 from orders.paid_order import Vehicle
 from orders.record import parse
 from reconciliation.ports import PaymentNow
@@ -59,6 +60,16 @@ async def test_what_proves_nothing_becomes_unmatched(payment: PaymentNow):
     assert (put_as, topic) == ("unmatched", "unmatched")
     assert value is not None
     assert json.loads(value)["transaction_id"] == PAYMENT.transaction_id
+
+
+@pytest.mark.parametrize("wrong", [{"out_trade_no": "T\ud800"}, {"currency": "\udfff"}, {"attachment": "\ud800~"}])
+async def test_half_a_character_is_no_record_and_stops_no_run(wrong: dict[str, str]):
+    payment = replace(PAYMENT, attachment=None)
+    try:
+        put_as, _ = await put(replace(payment, **wrong))
+    except Unavailable:
+        return  # the payment waits, and the rest of the day goes on
+    assert put_as == "unmatched"
 
 
 async def test_a_second_payment_never_becomes_an_order_whatever_it_carries():

@@ -1,12 +1,16 @@
 """What a bill says is taken as it stands, and a bill that could be another than the provider's judges nothing."""
 
+import contextlib
 import io
 import re
+import zipfile
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from adapters.payments.alipay import bills as alipay
-from adapters.payments.bills import fen_of, text_lines
+from adapters.payments.bills import download, fen_of, text_lines
 from adapters.payments.wechat import bills as wechat
 from reconciliation.evidence import BillLine
 from reconciliation.ports import NotWhole
@@ -103,6 +107,10 @@ def test_the_sha1_is_that_of_the_unpacked_bytes_and_what_does_not_unpack_is_refu
     assert wechat._digests(whole).sha1 == sha1
     with pytest.raises(NotWhole):
         wechat._digests(cut)
+    for place in range(10, len(content), 7):
+        cut.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        with contextlib.suppress(NotWhole):  # and nothing else
+            wechat._digests(cut)
 
 
 # --- Alipay ------------------------------------------------------------------------------------------------------
@@ -173,6 +181,38 @@ def test_an_alipay_bill_that_is_no_gbk_or_no_archive_is_refused(tmp_path):
             alipay._digests(tmp_path / "bill.zip")
 
 
+def test_an_archive_with_any_byte_changed_is_read_or_refused(tmp_path):
+    archive, whole = tmp_path / "bill.zip", alipay_zip(alipay_details(LINES, DAY), DAY)
+    marked = io.BytesIO()
+    with zipfile.ZipFile(marked, "w") as file:  # names in UTF-8, and marked so
+        file.writestr("业务明细.csv", alipay_details(LINES, DAY))
+
+    for content in (whole, marked.getvalue()):
+        for place in range(0, len(content), 3):
+            archive.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+            with contextlib.suppress(NotWhole):  # and nothing else
+                alipay._digests(archive)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_whose_packing_has_no_bound_is_not_unpacked(tmp_path, packing: int):
+    with zipfile.ZipFile(tmp_path / "bill.zip", "w", packing) as archive:
+        archive.writestr("业务明细.csv", alipay_details(LINES, DAY))
+
+    with pytest.raises(NotWhole, match="packed in another way"):
+        alipay._digests(tmp_path / "bill.zip")
+
+
+def test_an_archive_of_countless_files_is_not_listed(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(alipay, "MOST_READ_BYTES", 4096)
+    with zipfile.ZipFile(tmp_path / "bill.zip", "w") as archive:
+        for number in range(100):
+            archive.writestr(f"{number}", b"")
+
+    with pytest.raises(NotWhole, match="can't be unpacked"):
+        alipay._digests(tmp_path / "bill.zip")
+
+
 # --- both --------------------------------------------------------------------------------------------------------
 
 
@@ -192,3 +232,38 @@ def test_what_is_no_amount_is_never_one(text: str):
 def test_a_line_that_never_ends_is_not_read_to_its_end():
     with pytest.raises(NotWhole, match=re.escape("65536")):
         list(text_lines(io.BytesIO(b"a" * 70_000), "utf-8", "WeChat Pay"))
+
+
+LINKS = (
+    "",
+    "https://[",
+    "https://[::1",
+    "https://host:port/v3/x",
+    "https://host:99999/v3/\x00",
+    "/v3/\x00",
+    "/v3/" + "a" * 70_000,
+)
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_that_is_none_is_not_followed(link: str):
+    class Pay:
+        def signed(self, method: str, path: str, body: bytes) -> httpx.Request:
+            return httpx.Request(method, "https://api.example" + path, content=body)
+
+    class Client:
+        merchant_id, url = SELLER, "https://gateway.example/gateway.do"
+
+    bills = alipay.AlipayBills(Client(), host="host", cleartext=False)  # pyright: ignore[reportArgumentType] - what it looks at
+    pays = wechat.WeChatBills.__new__(wechat.WeChatBills)
+    pays._pay = Pay()  # pyright: ignore[reportAttributeAccessIssue] - what it looks at
+    for request in (bills._request, pays._request):
+        with contextlib.suppress(NotWhole):  # and nothing else
+            assert urlsplit(str(request(link).url)).hostname in ("host", "api.example")
+
+
+async def test_a_file_that_comes_packed_over_and_over_is_not_unpacked(tmp_path):
+    twice = httpx.Response(200, content=b"", headers={"Content-Encoding": "gzip, gzip"})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: twice)) as http:
+        with pytest.raises(NotWhole, match="packed more than once"):
+            await download(http, httpx.Request("GET", "https://host/"), tmp_path / "bill", whom="Alipay")

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from console import reconciling
 from console.main import run
 from orders.attachment import Purchase, make_attachment
 from orders.paid_order import Vehicle
@@ -197,3 +198,9 @@ def test_a_wrong_use_is_told_with_exit_2(words, says, monkeypatch, capsys, tmp_p
 
     assert run(["reconcile", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["=1+1", "+1", "-1", "@x", " =1", "\t=1", "\r\n=1", "＝1+1", "＋1", "－1", "＠x"])
+def test_an_operators_note_is_no_formula_of_a_spreadsheet(word: str):
+    assert str(reconciling._cell(word)).startswith("'")
+    assert reconciling._cell("ticket 4711 = paid") == "ticket 4711 = paid"

@@ -68,10 +68,29 @@ async def test_a_count_that_changes_between_pages_or_in_the_end_begins_anew():
         httpx.Response(206, json=[], headers={"X-Total-Count": "1"}),
         *(
             httpx.Response(200, json=[order(1, **wrong)], headers={"X-Total-Count": "1"})
-            for wrong in ({"state": "inProgress"}, {"completionDate": "2026-03-10"}, {"externalId": None}, {"id": ""})
+            for wrong in (
+                *({"state": "inProgress"}, {"state": ["completed"]}, {"state": {}}, {"externalId": None}, {"id": ""}),
+                {"completionDate": "2026-03-10"},
+                {"completionDate": "9999-12-31T23:59:59+00:00"},
+                {"completionDate": "0001-01-01T00:00:00+14:00"},
+            )
         ),
+        *(httpx.Response(200, json=[order(1)], headers={"X-Total-Count": count}) for count in ("-1", "1" * 5000)),
     ],
 )
 async def test_what_is_no_whole_statement_judges_nothing(answer: httpx.Response):
     with pytest.raises(NotWhole):
         await read(lambda _request: httpx.Response(answer.status_code, content=answer.content, headers=answer.headers))
+
+
+async def test_a_statement_that_goes_on_behind_its_count_is_not_read_on():
+    asked: list[int] = []
+
+    def endless(request: httpx.Request) -> httpx.Response:
+        asked.append(offset := int(request.url.params["offset"]))
+        assert offset < 5, "it would never end"
+        return httpx.Response(206, json=[order(offset)], headers={"X-Total-Count": "2"})
+
+    with pytest.raises(ReadAgain):
+        await read(endless)
+    assert asked == [0, 1, 2]

@@ -1,5 +1,6 @@
 """The statement of a carrier that speaks the TMF622 profile: orders in a final state, by their day (contracts §4)."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -17,6 +18,7 @@ PAGE_ORDERS: Final = 500
 ASK_SECONDS: Final = 60.0
 FINAL_STATES: Final = frozenset({"completed", "rejected", "failed", "cancelled", "partial"})
 _LONGEST_ID: Final = 64
+_COUNT: Final = re.compile(r"[0-9]{1,8}")
 _TOTAL: Final = "X-Total-Count"
 
 
@@ -38,13 +40,15 @@ class Tmf622Statements:
         while True:
             reply = await self._page(begin, end, offset)
             count = reply.headers.get(_TOTAL, "")
-            if not (count.isascii() and count.isdigit()):
+            if _COUNT.fullmatch(count) is None:
                 raise NotWhole(f"The carrier's statement comes without {_TOTAL}: ask the carrier.")
             if total not in (-1, int(count)):
                 raise ReadAgain("The carrier's statement changed while it was read: run it again.")
             total = int(count)
             sales = _sales(reply)
             offset += len(sales)
+            if offset > total:  # else one that never ends would fill the book
+                break
             if sales:
                 yield sales
             if reply.status == HTTPStatus.OK:
@@ -84,16 +88,23 @@ def _sales(reply: Reply) -> list[Sale]:
 
 def _sale(order: dict[str, object] | None) -> Sale:
     members = order or {}
-    name, number, state = reference(members.get("externalId")), reference(members.get("id")), members.get("state")
-    try:
-        ended_at = datetime.fromisoformat(text_of(members.get("completionDate")) or "")
-    except ValueError:
-        ended_at = None
-    if not name or len(name) > _LONGEST_ID or not number or state not in FINAL_STATES:
+    name, number = reference(members.get("externalId")), reference(members.get("id"))
+    state = text_of(members.get("state"))
+    if not name or len(name) > _LONGEST_ID or not number or state is None or state not in FINAL_STATES:
         raise NotWhole("The carrier's statement has an order without externalId, id or a final state: ask the carrier.")
-    if ended_at is None or ended_at.tzinfo is None:
+    ended_on = _day(text_of(members.get("completionDate")) or "")
+    if not ended_on:
         raise NotWhole("The carrier's statement has an order without a completionDate: ask the carrier.")
-    return Sale(name, number, str(state), day_of(ended_at))
+    return Sale(name, number, state, ended_on)
+
+
+def _day(moment: str) -> str:
+    """Its day in China; "" for what is no moment, or none that has a day there (the years 1 and 9999)."""
+    try:
+        ended_at = datetime.fromisoformat(moment)
+        return day_of(ended_at) if ended_at.tzinfo is not None else ""
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -5,11 +5,14 @@ whose bill it is, of which day, and what its lines come to. The link is not sign
 pinned, and the totals must agree (docs/facts/payments.md).
 """
 
+import asyncio
+import io
 import re
 import tempfile
 import zipfile
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
@@ -49,6 +52,9 @@ _NO_TRADE: Final = "ACQ.TRADE_NOT_EXIST"
 _PAID: Final = frozenset({"TRADE_SUCCESS", "TRADE_FINISHED"})
 _CLOSED: Final = "TRADE_CLOSED"
 _NO_NUMBER: Final = "@"
+_PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The others unpack a chunk without a bound."""
+MOST_READ_BYTES: Final = 1024 * 1024
 _SUMS: Final = "汇总"
 _PAYMENT, _REFUND = "交易", "退款"
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -96,7 +102,7 @@ class AlipayBills:
         with tempfile.TemporaryDirectory(prefix="topup-bill-") as folder:
             packed = Path(folder) / "bill.zip"
             await download(self._alipay.http, self._request(link), packed, whom=_WHOM)
-            found = _digests(packed)
+            found = await asyncio.to_thread(_digests, packed)
             with _opened(packed) as file:
                 lines = read_trade_bill(text_lines(file, ENCODING, _WHOM), self.merchant_id, day)
                 yield OpenBill(_readable(in_batches(lines)), found.sha256, found.size_bytes)
@@ -147,6 +153,12 @@ class AlipayBills:
 
     def _request(self, link: str) -> httpx.Request:
         """The download from the pinned host, over TLS where the host isn't this machine's."""
+        try:
+            return httpx.Request("GET", self._pinned(link))
+        except (ValueError, httpx.InvalidURL) as error:
+            raise NotWhole("Alipay's link to the bill is none; its interface has changed.") from error
+
+    def _pinned(self, link: str) -> str:
         parts, gateway = urlsplit(link), urlsplit(self._alipay.url)
         if parts.hostname not in (self._host, gateway.hostname):
             raise NotWhole("Alipay's link to the bill names another host than TOPUP_ALIPAY_BILL_HOST: not followed.")
@@ -154,7 +166,7 @@ class AlipayBills:
         scheme = "http" if parts.scheme == "http" and (is_ours or self._cleartext) else "https"
         if scheme == "https" and parts.scheme == "http" and parts.port is not None:
             raise NotWhole("Alipay's link to the bill is in cleartext on a port of its own: not followed.")
-        return httpx.Request("GET", urlunsplit((scheme, parts.netloc, parts.path, parts.query, "")))
+        return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))
 
 
 def read_trade_bill(lines: Iterable[str], seller_id: str, day: str) -> Iterator[BillLine]:
@@ -270,32 +282,52 @@ def _name(info: zipfile.ZipInfo) -> str:
         return info.filename
 
 
-def _opened(packed: Path) -> IO[bytes]:
+class _NoHugeReads(io.BufferedReader):
+    """`zipfile` reads the directory of an archive at once; that of two files has no megabyte."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `io.BufferedReader`."""
+        if size is not None and size > MOST_READ_BYTES:
+            raise zipfile.BadZipFile("its directory is larger than that of any bill")
+        return super().read(size)
+
+
+@contextmanager
+def _opened(packed: Path) -> Generator[IO[bytes], None, None]:
     """The file with the lines."""
-    try:
-        archive = zipfile.ZipFile(packed)
-        details = [info for info in archive.infolist() if not info.is_dir() and _SUMS not in _name(info)]
-        if len(details) != 1:
-            raise NotWhole(f"Alipay's bill holds {len(details)} files of lines, not one; its format has changed.")
-        return archive.open(details[0])
-    except _BROKEN as error:
-        raise NotWhole("Alipay's bill can't be unpacked: it came changed or cut short.") from error
+    with _NoHugeReads(io.FileIO(packed)) as file:
+        with _unpacking():
+            archive = zipfile.ZipFile(file)
+            details = [info for info in archive.infolist() if not info.is_dir() and _SUMS not in _name(info)]
+            if len(details) != 1:
+                raise NotWhole(f"Alipay's bill holds {len(details)} files of lines, not one; its format has changed.")
+            if details[0].compress_type not in _PACKINGS:
+                raise NotWhole("Alipay's bill is packed in another way; its format has changed.")
+            lines = archive.open(details[0])
+        with archive, lines:
+            yield lines
 
 
 def _digests(packed: Path) -> Digests:
-    try:
-        with _opened(packed) as file:
-            return digests(file, _WHOM)
-    except _BROKEN as error:
-        raise NotWhole("Alipay's bill can't be unpacked: it came changed or cut short.") from error
+    with _unpacking(), _opened(packed) as file:
+        return digests(file, _WHOM)
 
 
 def _readable(batches: Iterator[list[BillLine]]) -> Iterator[list[BillLine]]:
-    try:
+    with _unpacking():
         yield from batches
+
+
+_BROKEN: Final = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError),
+    ValueError,
+)
+"""What `zipfile` raises for a file that is none, not whole, encrypted, or has a name that is no text (ValueError)."""
+
+
+@contextmanager
+def _unpacking() -> Generator[None, None, None]:
+    try:
+        yield
     except _BROKEN as error:
         raise NotWhole("Alipay's bill can't be unpacked: it came changed or cut short.") from error
-
-
-_BROKEN: Final = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, NotImplementedError)
-"""What `zipfile` raises for a file that is none, not whole, encrypted, or packed in a way that it doesn't know."""

@@ -4,6 +4,7 @@
 bytes. What a bill is like was seen in public fixtures (docs/facts/payments.md).
 """
 
+import asyncio
 import gzip
 import tempfile
 import zlib
@@ -82,7 +83,7 @@ class WeChatBills:
         with tempfile.TemporaryDirectory(prefix="topup-bill-") as folder:
             packed = Path(folder) / "bill"
             await download(self._pay.http, self._request(link), packed, whom=_WHOM)
-            found = _digests(packed)
+            found = await asyncio.to_thread(_digests, packed)
             if found.sha1 != str(said.members.get("hash_value")).lower():
                 raise NotWhole("WeChat Pay's bill has another SHA1 than was announced: it came changed or cut short.")
             with _unpacked(packed) as file:
@@ -126,10 +127,13 @@ class WeChatBills:
 
     def _request(self, link: str) -> httpx.Request:
         """The signed download; wherever the link points, it is asked for where everything else is."""
-        parts = urlsplit(link)
-        if not parts.path.startswith("/v3/"):
-            raise NotWhole("WeChat Pay's link to the bill has another form; its interface has changed.")
-        return self._pay.signed("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, b"")
+        try:
+            parts = urlsplit(link)
+            if parts.path.startswith("/v3/"):
+                return self._pay.signed("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, b"")
+        except (ValueError, httpx.InvalidURL):
+            pass
+        raise NotWhole("WeChat Pay's link to the bill has another form; its interface has changed.")
 
 
 def read_trade_bill(lines: Iterable[str], merchant_id: str) -> Iterator[BillLine]:
@@ -225,10 +229,7 @@ def _digests(packed: Path) -> Digests:
     try:
         with _unpacked(packed) as file:
             return digests(file, _WHOM)
-    except (
-        OSError,
-        EOFError,
-    ) as error:  # what gzip raises; zlib's own error comes as OSError's BadGzipFile or EOFError
+    except _BROKEN as error:
         raise NotWhole("WeChat Pay's bill can't be unpacked: it came changed or cut short.") from error
 
 
