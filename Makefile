@@ -20,7 +20,7 @@ dev: .venv/.demo ## the whole product with simulators on this machine, until Ctr
 	@$(PYTHON_IN_VENV) -m console dev
 
 test: .venv/.dev parts ## within minutes: every property, on real PostgreSQL, Kafka, mosquitto and Temporal
-	@$(PYTHON_IN_VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long and not exhaustive" $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not exhaustive" $(ARGS)
 
 test-long: .venv/.dev parts ## the same at length: plans, matrices, storms, walks through every state, wrong products
 	@$(PYTHON_IN_VENV) -m pytest -m "long and not exhaustive" $(ARGS)

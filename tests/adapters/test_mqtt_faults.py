@@ -614,7 +614,7 @@ async def test_one_platforms_rate_does_not_slow_another() -> None:
     async with (
         fake_broker() as slow,
         fake_broker() as fast,
-        notifier(slow.platform("slow", publishes_per_second=1), fast.platform("fast")) as work,
+        notifier(slow.platform("slow", publishes_per_second=1), fast.platform("fast"), limits=MqttLimits()) as work,
     ):
         waiting = [asyncio.create_task(work.publish("slow", notice(n), timeout_seconds=60)) for n in range(30)]
         await asyncio.gather(*(work.publish("fast", notice(n), timeout_seconds=10) for n in range(200)))

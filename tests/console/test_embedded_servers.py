@@ -47,7 +47,7 @@ def test_the_embedded_kafka_keeps_bytes_headers_order_and_committed_offsets(run,
     def read(count: int) -> list:
         consumer = KafkaConsumer(
             "orders", bootstrap_servers=servers, api_version=API_VERSION, group_id="readers",
-            auto_offset_reset="earliest", enable_auto_commit=False,
+            auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=1500,
         )  # fmt: skip
         found: list = []
         deadline = time.monotonic() + WAIT_SECONDS

@@ -13,7 +13,7 @@ from tests.properties.real import play_side_by_side
 from tests.properties.search import alone, drawn, search
 from tests.properties.strategies import Call, Fate, Fault, Hand, Plan, RefundFate
 
-EXAMPLES = 150
+EXAMPLES = 80
 EXAMPLES_ON_THE_SERVER = 6
 MOST_UNTIL_CAUGHT = 150
 
