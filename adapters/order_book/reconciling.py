@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import Executable, Row, bindparam, func, select, update
+from sqlalchemy import Executable, Row, and_, bindparam, func, or_, select, update
 
 from adapters.order_book import tables
 from adapters.order_book.evidence import PAGE, Evidence
@@ -117,14 +117,24 @@ class ReconciliationBook(TakingIn):
         return {one.id: one for one in found}
 
     async def write(self, differences: Sequence[Difference]) -> None:
-        """Insert or replace."""
+        """Insert or replace, but for what others wrote meanwhile: a person's word that still fits, and `note_put`'s.
+
+        The writer may have been frozen since it read: what it makes of that is worth less than either.
+        """
         rows = [dataclasses.asdict(one) for one in differences]
         for row in rows:
             check_texts(row)
         async with self._transaction(write=True) as connection:
             statement = self._insert(DIFFERENCES)
-            replaced = {name: statement.excluded[name] for name in _COLUMNS if name not in ("id", "first_seen")}
-            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced), rows)
+            new, kept = statement.excluded, ("id", "first_seen", "put_as")
+            judged = [DIFFERENCES.c[name].is_distinct_from(new[name]) for name in ("kind", "book_fen", "outside_fen")]
+            opens_again = and_(new.state == "open", or_(*judged))
+            replacing = statement.on_conflict_do_update(
+                index_elements=["id"],
+                set_={name: new[name] for name in _COLUMNS if name not in kept},
+                where=or_(DIFFERENCES.c.state != "resolved", opens_again),
+            )
+            await connection.execute(replacing, rows)
 
     async def note_put(self, difference_id: str, put_as: str) -> None:
         """Its payment was put to Kafka; whatever a person has done with it meanwhile stays."""
@@ -161,7 +171,9 @@ class ReconciliationBook(TakingIn):
         check_texts(values)
         mine = (DIFFERENCES.c.id == difference_id, DIFFERENCES.c.state == "open")
         async with self._transaction(write=True) as connection:
-            await connection.execute(update(DIFFERENCES).where(*mine).values(values))
+            changed = await connection.execute(update(DIFFERENCES).where(*mine).values(values))
+        if not changed.rowcount:
+            raise UnknownDifference(f"The difference {difference_id} was closed in this moment: look at it again.")
         return dataclasses.replace(_difference(found[0]), **cast("Any", values))
 
     async def providers(self) -> list[str]:
