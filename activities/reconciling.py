@@ -16,6 +16,7 @@ from reconciliation.run import Reconciliation
 from workflows.reconciliation import FIND_DAYS, RECONCILE_DAY, DayReconciled
 
 BEAT_SECONDS: Final = 10.0
+"""Twelve beats within `HEARTBEAT_SECONDS`: one that comes late ends nothing."""
 
 Opening = Callable[[], AbstractAsyncContextManager[Reconciliation]]
 """Opens what a run needs: connections to the providers' and the carrier's bills, and to Kafka."""

@@ -39,6 +39,7 @@ MAX_RETRY_AFTER_SECONDS: Final = 60.0
 _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _CONNECTIONS: Final = 200
 _POOLS: Final = 5
+"""httpcore looks at each of its pool's connections at each request: small pools cost a third (docs/performance.md)."""
 _KEEPALIVE_SECONDS: Final = 3.0
 """Below the 5 s after which common servers close an idle connection: a request on one just closed ends unanswered."""
 

@@ -32,6 +32,7 @@ from runtime.waiting import in_one_line
 COUNT_EVERY_SECONDS: Final = 15.0
 """How much is open is counted again: another process may have ended some."""
 SILENT_SECONDS: Final = 60.0
+"""A read takes seconds, and tries again after a pause of at most half of this."""
 _log = get_logger(__name__)
 
 

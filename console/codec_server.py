@@ -35,7 +35,9 @@ from runtime.values import LONGEST_NAME
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Of a request: a page of the Web UI is one, and Temporal takes at most 2 MiB a payload."""
 BODY_SECONDS: Final = 10.0
+"""Web UI and CLI are near; who sends slower holds a connection for nothing."""
 SHOWN_WORKFLOWS: Final = 20
+"""In one log line; how many more there were is said."""
 USER_HEADER: Final = "X-Forwarded-User"
 _HEADERS: Final = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
 """What Web UI and CLI send."""

@@ -14,6 +14,7 @@ from adapters.mqtt.errors import not_let_in
 from console.display import Step
 
 CONNECT_SECONDS: Final = 8.0
+"""Above a broker's look at its user database, below a person's patience."""
 _ACCEPTED: Final = 0
 
 

@@ -27,9 +27,11 @@ from reconciliation.ports import Bills, Books, Intake, NotWhole, ReadAgain, Stat
 from reconciliation.sale_rules import judge_sale
 
 ASK_SECONDS: Final = 20.0
+"""How one refund ended; what isn't answered is asked again by the next run."""
 AT_ONCE: Final = 8
 """Questions to a provider side by side: it must have room for the orders' own."""
 READ_AGAIN_TIMES: Final = 3
+"""A carrier whose statement changes under each reading is still writing it: the next run reads it."""
 
 Alert = Callable[..., None]
 

@@ -15,6 +15,7 @@ from runtime.telemetry import get_logger
 LINES_PER_SECOND: Final = 500.0
 """Some 70 orders a second, above what a worker carries."""
 BURST_LINES: Final = 5000.0
+"""Ten seconds of the rate: what an outage holds back comes at once and is still told."""
 _log = get_logger("topup.orders")
 
 

@@ -247,16 +247,20 @@ def public_keys(text: str) -> str:
     return pem
 
 
-def keys_by_id(text: str) -> Mapping[str, str]:
-    """A JSON object: ID → PEM of a certificate or a public key."""
-    rule = "must be a JSON object that maps a key's ID, or a certificate's serial, to its PEM"
+def _members(text: str, rule: str) -> dict[str, object]:
     try:
         found = json.loads(text)
     except ValueError:
         raise ValueError(rule) from None
     if not isinstance(found, dict):
         raise ValueError(rule)  # noqa: TRY004 - the text is wrong, not its type
-    members = cast("dict[str, object]", found)
+    return cast("dict[str, object]", found)
+
+
+def keys_by_id(text: str) -> Mapping[str, str]:
+    """A JSON object: ID → PEM of a certificate or a public key."""
+    rule = "must be a JSON object that maps a key's ID, or a certificate's serial, to its PEM"
+    members = _members(text, rule)
     for key_id, pem in members.items():
         if not isinstance(pem, str) or re.fullmatch(r"[!-~]{1,128}", key_id, re.ASCII) is None:
             raise ValueError(rule)
@@ -328,13 +332,7 @@ def bearer_token(text: str) -> str:
 def tokens_by_operator(text: str) -> Mapping[str, str]:
     """A JSON object: operator's name → their bearer token, each another one."""
     rule = "must be a JSON object that maps each operator's name to their token"
-    try:
-        found = json.loads(text)
-    except ValueError:
-        raise ValueError(rule) from None
-    if not isinstance(found, dict):
-        raise ValueError(rule)  # noqa: TRY004 - the text is wrong, not its type
-    members = cast("dict[str, object]", found)
+    members = _members(text, rule)
     for name, token_ in members.items():
         if not isinstance(token_, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
             raise ValueError(rule)

@@ -17,6 +17,7 @@ DUTY: Final = "push"
 EVERY_SECONDS: Final = 5.0
 """So at most 12 messages a minute, whatever happens: chats take 20."""
 LONGEST_PAUSE_SECONDS: Final = 300.0
+"""An endpoint that is back gets what it missed within this."""
 _log = get_logger(__name__)
 
 

@@ -19,6 +19,7 @@ from runtime.waiting import in_one_line
 
 _log = get_logger(__name__)
 LOOK_SECONDS: Final = 15.0
+"""As often as Prometheus usually asks; a lease of four looks (`adapters.order_book.duties`)."""
 DUTY: Final = "watch"
 STATUSES: Final = ("placing", "in_doubt", "refunding", "parked")
 ATTENTIONS: Final = tuple(attention for attention in get_args(Attention) if attention)

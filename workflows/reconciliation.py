@@ -26,12 +26,14 @@ HOUR: Final = 11
 TIME_ZONE: Final = "Asia/Shanghai"
 """Both providers have the bills of the day before from 10:00 on."""
 FIND_SECONDS: Final = 60.0
+"""Two questions to the book; a busy database is asked again."""
 DAY_SECONDS: Final = 3600.0
 """A day of a million lines takes minutes; asking how thousands of refunds ended takes longer."""
 HEARTBEAT_SECONDS: Final = 120.0
 """Some thousand lines or one page take seconds; a download takes up to 5 minutes and beats beside."""
 RETRY_SECONDS: Final = 60.0
 ATTEMPTS: Final = 10
+"""Ten minutes of a database that is away; the next morning goes on where this one ended."""
 
 
 class DayReconciled(BaseModel):

@@ -1,16 +1,21 @@
 """kafka-python's clients, their options from the settings, and what is asked of their insides, in one place."""
 
+import contextlib
 import time
+from collections.abc import Generator
 from typing import Any, Final, cast
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
 from adapters.kafka import bounded_codecs, limits
 from adapters.kafka.protocols import Admin, Consumer, Producer
+from orders.errors import Unavailable
 from runtime.settings.groups import ConsumerGroup, KafkaConnection
+from runtime.waiting import in_one_line
 
 EMBEDDED_API_VERSION: Final = (2, 3)
 """librdkafka's mock cluster (contracts §9): no topic IDs, no settings of topics, no groups to describe."""
@@ -151,3 +156,24 @@ def administrator(settings: KafkaConnection) -> Admin:
         KafkaError: no broker answers.
     """
     return cast("Admin", KafkaAdminClient(**connection(settings)))
+
+
+@contextlib.contextmanager
+def asking(settings: KafkaConnection) -> Generator[Admin]:
+    """A client for topics, settings and rights, closed at the end. Blocks.
+
+    Raises:
+        Unavailable: no broker answers.
+    """
+    try:
+        admin = administrator(settings)
+    except KafkaError as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} is away ({in_one_line(error)}): start it, or correct "
+            "TOPUP_KAFKA_BOOTSTRAP_SERVERS."
+        ) from error
+    try:
+        yield admin
+    finally:
+        with contextlib.suppress(KafkaError):
+            admin.close()

@@ -4,18 +4,15 @@ Whoever writes the paid orders has packages sold, so only the gateway does, and 
 over can do at Kafka what its own work is and nothing else.
 """
 
-import contextlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, cast, get_args
 
 from kafka import admin as kafka_admin
 from kafka.errors import KafkaError, SecurityDisabledError
 
-from adapters.kafka.clients import administrator
+from adapters.kafka.clients import asking
 from adapters.kafka.topics import CannotCreate
-from orders.errors import Unavailable
-from runtime.settings.groups import ConsumerGroup, KafkaConnection, TopicCreation
-from runtime.waiting import in_one_line
+from runtime.settings.groups import ConsumerGroup, TopicCreation
 
 Process = Literal["gateway", "bridge", "worker", "operator"]
 PROCESSES: Final[tuple[Process, ...]] = get_args(Process)
@@ -61,9 +58,9 @@ def grant(settings: TopicCreation, to: Mapping[Process, str]) -> str:
         CannotCreate: the broker refused, or has no authorizer.
     """
     rules = [_rule(principal, *right) for process, principal in to.items() for right in _rights(settings, process)]
-    with _asking(settings) as admin:
+    with asking(settings) as admin:
         try:
-            done = admin.create_acls(rules)
+            done = cast("Any", admin).create_acls(rules)
         except KafkaError as error:
             done = {"failed": [error]}
     failed = [one if isinstance(one, type) else type(one) for one in done["failed"]]
@@ -84,8 +81,8 @@ def may(settings: ConsumerGroup, topics: Sequence[str]) -> dict[str, set[str]]:
     Raises:
         Unavailable: no broker answers.
     """
-    with _asking(settings) as admin:
-        described = admin.describe_topics(list(topics))
+    with asking(settings) as admin:
+        described = cast("Any", admin).describe_topics(list(topics))
     return {topic["name"]: _operations(topic) for topic in described}
 
 
@@ -109,19 +106,3 @@ def _rule(principal: str, kind: str, name: str, operation: str) -> object:
     library = cast("Any", kafka_admin)
     resource = library.ResourcePattern(library.ResourceType[kind], name)
     return library.ACL(principal, "*", library.ACLOperation[operation], library.ACLPermissionType.ALLOW, resource)
-
-
-@contextlib.contextmanager
-def _asking(settings: KafkaConnection) -> Generator[Any]:
-    try:
-        admin: Any = administrator(settings)
-    except KafkaError as error:
-        raise Unavailable(
-            f"Kafka at {settings.kafka_bootstrap_servers} is away ({in_one_line(error)}): start it, or correct "
-            "TOPUP_KAFKA_BOOTSTRAP_SERVERS."
-        ) from error
-    try:
-        yield admin
-    finally:
-        with contextlib.suppress(KafkaError):
-            admin.close()

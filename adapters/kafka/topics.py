@@ -1,15 +1,14 @@
 """Makes the topics that are missing; one that is there stays as it is (contracts §9)."""
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator
+from adapters.kafka.clients import EMBEDDED_API_VERSION, asking
 from adapters.kafka.protocols import Admin
-from orders.errors import TopUpError, Unavailable
+from orders.errors import TopUpError
 from runtime.settings.groups import TopicCreation, Topics
 from runtime.telemetry import get_logger
 from runtime.waiting import in_one_line
@@ -35,18 +34,8 @@ def ensure_topics(settings: TopicCreation) -> list[str]:
         Unavailable: no broker answers.
         CannotCreate: the broker refused; names what is missing.
     """
-    try:
-        admin = administrator(settings)
-    except KafkaError as error:
-        raise Unavailable(
-            f"Kafka at {settings.kafka_bootstrap_servers} is away ({in_one_line(error)}): start it, or correct "
-            "TOPUP_KAFKA_BOOTSTRAP_SERVERS."
-        ) from error
-    try:
+    with asking(settings) as admin:
         return _ensure(admin, settings)
-    finally:
-        with contextlib.suppress(KafkaError):
-            admin.close()
 
 
 def _ensure(admin: Admin, settings: TopicCreation) -> list[str]:

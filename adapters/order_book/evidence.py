@@ -25,6 +25,7 @@ from reconciliation.evidence import (
 from reconciliation.ports import Known
 
 PAGE: Final = 1_000
+"""One statement's keys; a page is some MiB at the most, so that memory stays flat however long the day."""
 _ORDER_COLUMNS: Final = (
     ORDERS.c.order_id,
     ORDERS.c.provider,

@@ -16,6 +16,7 @@ from adapters.push.message import Told
 from orders.clock import Clock
 
 MOST: Final = 2000
+"""Orders in one look; the rest are found by the next, 5 s later."""
 _SAME: Final = PUSHES.c.order_id == ORDERS.c.order_id
 _COLUMNS: Final = (ORDERS.c.order_id, ORDERS.c.attention, ORDERS.c.status, ORDERS.c.reason)
 _PARKED: Final = (

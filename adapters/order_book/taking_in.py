@@ -22,7 +22,9 @@ BILLS, BILL_LINES, STATEMENT_LINES = (
     tables.SQLModel.metadata.tables[name] for name in ("bills", "bill_lines", "statement_lines")
 )
 DELETED_AT_ONCE: Final = 5_000
+"""A transaction of some 100 ms: orders wait for no other one."""
 LINES_TO_ANALYZE: Final = 1_000
+"""A page of `evidence`: below it every plan is quick."""
 WAIT_SECONDS: Final = 30.0
 """Of a transaction: nobody waits for reconciliation, so it need not give up before a busy machine does."""
 _NEW: Final[dict[str, Any]] = {

@@ -15,13 +15,17 @@ from reconciliation.evidence import BillLine
 from reconciliation.ports import NotWhole
 
 BATCH_LINES: Final = 2_000
+"""Some 1 MiB in memory, and a transaction of some 100 ms."""
 ASK_SECONDS: Final = 20.0
+"""For a bill's address; above the providers' slowest answers, and the next run asks again."""
 DOWNLOAD_SECONDS: Final = 300.0
+"""For the largest bill that is taken, at 1 MiB/s."""
 MAX_PACKED_BYTES: Final = 256 * 1024 * 1024
 """It stands in /tmp, which the deployments give that much of (deploy/)."""
 MAX_UNPACKED_BYTES: Final = 4 * 1024 * 1024 * 1024
 """A million lines are some 300 MB; what unpacks to more than this is no bill."""
 MAX_LINE_BYTES: Final = 64 * 1024
+"""A line has some 300 bytes; what is longer is no bill."""
 _CHUNK_BYTES: Final = 1024 * 1024
 _AMOUNT: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,2})0*)?")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")

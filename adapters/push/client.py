@@ -10,6 +10,7 @@ from adapters.push.settings import Format, Pushing
 from orders.clock import Clock
 
 SEND_SECONDS: Final = 10.0
+"""A chat answers within one; no order waits for it."""
 WHOM: Final = "The webhook of TOPUP_PUSH_URL"
 
 

@@ -16,7 +16,9 @@ from runtime.redaction import redacted
 MOST_BYTES: Final = 2000
 """Of the text: WeCom takes 2048."""
 NAMED_ORDERS: Final = 5
+"""In the text of a chat, which must fit `MOST_BYTES`; the rest is a number."""
 LISTED_ORDERS: Final = 100
+"""In the JSON of a webhook; `topup orders list` has all."""
 _REASON_CHARACTERS: Final = 150
 
 

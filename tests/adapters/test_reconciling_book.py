@@ -10,7 +10,7 @@ from reconciliation.differences import Difference
 
 AT = datetime(2026, 11, 28, 9, tzinfo=UTC)
 OPEN = Difference(
-    id="payment:wechat:42T1", kind="payment_without_order", source="wechat", day="2026-11-27", why="in none of the books",
+    id="payment:wechat:42T1", kind="payment_without_order", source="wechat", day="2026-11-27", why="in none",
     transaction_id="42T1", order_id="", book_fen=None, outside_fen=9900, state="open", put_as="", first_seen=AT,
     opened_at=AT, closed_at=None, operator="", note="",
 )  # fmt: skip

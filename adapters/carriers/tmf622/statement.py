@@ -16,6 +16,7 @@ from reconciliation.ports import NotWhole, ReadAgain
 PAGE_ORDERS: Final = 500
 """Half of what the profile allows: a page stays well below what is read of one answer."""
 ASK_SECONDS: Final = 60.0
+"""For a page; nobody waits for it, and the run asks again an hour later."""
 FINAL_STATES: Final = frozenset({"completed", "rejected", "failed", "cancelled", "partial"})
 _LONGEST_ID: Final = 64
 _COUNT: Final = re.compile(r"[0-9]{1,8}")

@@ -55,6 +55,7 @@ _NO_NUMBER: Final = "@"
 _PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others unpack a chunk without a bound."""
 MOST_READ_BYTES: Final = 1024 * 1024
+"""Of an archive's directory, which has two files; a longer one is refused before it is read whole."""
 _SUMS: Final = "汇总"
 _PAYMENT, _REFUND = "交易", "退款"
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
