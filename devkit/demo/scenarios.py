@@ -172,7 +172,7 @@ LOAD: tuple[Scenario, ...] = (
         ({"kind": "closed"},), payer="wechat", reason="SIM_SUSPENDED",
     ),
     Scenario(
-        "fund_change N", "Alipay takes the refund in without saying that money moved", 2, "refunded", (REFUSED,),
+        "no money seen yet", "Alipay takes the refund in without saying that money moved", 2, "refunded", (REFUSED,),
         ({"kind": "fund_change_n"},), payer="alipay", reason="SIM_SUSPENDED",
     ),
     Scenario(
