@@ -227,19 +227,23 @@ class Reconciliation:
             self._beat()
 
     async def _settle(self, stored: dict[str, Difference], found: Sequence[Found], report: Report) -> None:
-        """Write what has changed; `stored` is then as it stands."""
+        """Write what has changed; `stored` is then as it stands.
+
+        Who must be called is called before that: dying in between calls twice, and never not at all.
+        """
         changed = changes(stored, found, self._clock.now())
         if not changed:
             return
-        await self._books.write([new for new, _ in changed])
         for new, old in changed:
-            stored[new.id] = new
-            report.opened += new.state == "open"
-            report.closed += new.state == "closed_itself"
             if is_news(new, old):
                 self._alert(
                     "money_differs", difference=new.id, differs=new.kind, order_id=new.order_id, sentence=new.why
                 )
+        await self._books.write([new for new, _ in changed])
+        for new, _ in changed:
+            stored[new.id] = new
+            report.opened += new.state == "open"
+            report.closed += new.state == "closed_itself"
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
