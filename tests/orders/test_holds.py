@@ -11,8 +11,15 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def hold(part: str = "carrier", *, since: timedelta = HOUR, **more: datetime) -> Hold:
-    return Hold(part=part, held_at=NOW - since, held_by="li", note="ticket 4711", **more)
+def hold(
+    part: str = "carrier",
+    *,
+    since: timedelta = HOUR,
+    until: datetime | None = None,
+    released_at: datetime | None = None,
+) -> Hold:
+    since_then = NOW - since
+    return Hold(part=part, held_at=since_then, held_by="li", note="ticket 4711", until=until, released_at=released_at)
 
 
 def test_every_provider_can_be_held_and_the_carrier_and_the_command_knows_them():
