@@ -1,10 +1,11 @@
 """What every step of an order shares: run a rule on its row, call a person where one is needed, say what is next."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from activities.call_gate import Gate, OpenGate
 from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, StoredOrder
 from orders import carrier_rules, four_eyes
@@ -42,6 +43,7 @@ class OrderDesk:
         platforms: the configured MQTT platforms; enters each run with a step's result.
         local_first: whether steps are tried locally first; likewise.
         four_eyes: whether `resolve` and `refund_now` wait for a second operator's same word.
+        gate: whether a call may leave now.
         journal: hears of each step that an order has taken.
         refund_silent_seconds: after how long a refund that is not confirmed calls a person; scaled, None: the policy's.
     """
@@ -55,6 +57,7 @@ class OrderDesk:
     local_first: bool = True
     four_eyes: bool = False
     refund_silent_seconds: float | None = None
+    gate: Gate = field(default_factory=OpenGate)
     journal: Journal = quiet
 
     async def decide(

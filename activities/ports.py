@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from orders.holds import Hold
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState
 from orders.outcomes import Completed, InDoubt, NotFound, RefundAnswer, RefundRequest, Refused
@@ -168,4 +169,23 @@ class UnsettledBook(Protocol):
 
     async def unsettled(self, *, claimed_before: datetime, after: str = "", limit: int = 500) -> Sequence[StoredOrder]:
         """Orders without an end that were claimed before, by order ID, a page at a time."""
+        ...
+
+
+class HoldsBook(Protocol):
+    """What operators keep the orders away from."""
+
+    async def not_released(self) -> Sequence[Hold]:
+        """The holds that nobody has released. Raises `Unavailable`."""
+        ...
+
+
+class CallSlots(Protocol):
+    """Moments at which calls to a limited part may leave, given out to all workers, each once."""
+
+    async def take(self, part: str, count: int, *, per_second: float, at_most_seconds: float) -> tuple[int, float]:
+        """Take the next `count`, `1 / per_second` apart, if the first is at most so far ahead.
+
+        Returns how many were taken (all or none), and in how many seconds the first is. Raises `Unavailable`.
+        """
         ...

@@ -79,6 +79,7 @@ class RefundingActivities:
         return unless_seen(request, decided, "RefundNotConfirmed", getattr(decided.answer, "why", ""))
 
     async def _send(self, provider: PaymentProvider, stored: StoredOrder) -> Decided[RefundAnswer]:
+        await self._must_be_free(stored)
         order_id, sequence = stored.state.order_id, stored.state.refund_sequence
         authorized = await self._desk.decide(
             order_id,
@@ -100,10 +101,16 @@ class RefundingActivities:
         return self._in_time(timeout, await self._record(stored, answer, kind="refund_answer", sent_at=sent_at))
 
     async def _ask(self, provider: PaymentProvider, stored: StoredOrder) -> Decided[RefundAnswer]:
+        await self._must_be_free(stored)
         timeout = AttemptTimeout(self._http_seconds())
         refund = self._request(stored, stored.state.refund_sequence)
         answer = await provider.query(refund, timeout_seconds=timeout.seconds)
         return self._in_time(timeout, await self._record(stored, answer, kind="refund_query"))
+
+    async def _must_be_free(self, stored: StoredOrder) -> None:
+        """Before a call, and before the book is told of it: where none may leave now, this attempt comes again."""
+        if (stopped := await self._desk.gate.stopped(stored.order.payment.provider)) is not None:
+            stopped.again_later()
 
     def _in_time(self, timeout: AttemptTimeout, decided: Decided[RefundAnswer]) -> Decided[RefundAnswer]:
         if isinstance(decided.answer, RefundInDoubt) and timeout.ran_out:

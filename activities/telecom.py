@@ -5,18 +5,20 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from temporalio import activity
 
+from activities.call_gate import Stopped
 from activities.context import AttemptTimeout, is_local, raise_retryable
 from activities.order_desk import Decided, OrderDesk, unless_seen
 from activities.ports import Carrier, StoredOrder
 from orders import carrier_rules
 from orders.carrier_rules import PostAuthorized
 from orders.errors import Unavailable
+from orders.holds import Part
 from orders.identities import carrier_serial
-from orders.next_step import AskPerson, can_be_asked
+from orders.next_step import AskPerson, CancelAtCarrier, QueryCarrier, Submit, can_be_asked
 from orders.outcomes import CarrierAnswer, Completed, InDoubt, NotFound, Refused
 from orders.state import OrderState
 from workflows import policies, steps
@@ -24,6 +26,7 @@ from workflows.policies import LOCAL_ANSWER_SECONDS, scaled
 from workflows.steps import OrderRequest, Progress
 
 _log = logging.getLogger(__name__)
+CARRIER: Final[Part] = "carrier"
 
 
 class TelecomActivities:
@@ -50,6 +53,8 @@ class TelecomActivities:
         Raises only where nothing was sent, or the book was away.
         """
         order_id = request.order_id
+        if (stopped := await self._desk.gate.stopped(CARRIER)) is not None:
+            return await self._stopped(order_id, Submit, stopped)
         authorized = await self._authorize(order_id)
         if authorized.answer is None:
             return authorized.progress
@@ -75,6 +80,8 @@ class TelecomActivities:
             return await self._listen(request)
         if read.state.carrier_outcome is not None:
             return read.progress
+        if (stopped := await self._desk.gate.stopped(CARRIER)) is not None:
+            return await self._stopped(request.order_id, QueryCarrier, stopped)
         posts, asked_at = read.state.posts, self._desk.clock.now()
         timeout = AttemptTimeout(self._http_seconds())
         answer = await self._carrier.query(carrier_serial(request.order_id), timeout_seconds=timeout.seconds)
@@ -95,6 +102,8 @@ class TelecomActivities:
     async def cancel_telecom_order(self, request: OrderRequest) -> Progress:
         """Close the row to POSTs, then burn the serial at the carrier; only a confirmed `cancelled` is a burn."""
         order_id = request.order_id
+        if self._desk.times.can_be_asked and (stopped := await self._desk.gate.stopped(CARRIER)) is not None:
+            return await self._stopped(order_id, CancelAtCarrier, stopped)
         authorized = await self._desk.decide(
             order_id,
             lambda stored, now: carrier_rules.authorize_burn(stored.state, now, self._desk.times),
@@ -106,6 +115,19 @@ class TelecomActivities:
         timeout = AttemptTimeout(self._http_seconds())
         answer = await self._carrier.cancel(carrier_serial(order_id), timeout_seconds=timeout.seconds)
         return self._result(request, await self._record(order_id, answer, kind="burn"), timeout)
+
+    async def _stopped(
+        self, order_id: str, step: type[Submit | QueryCarrier | CancelAtCarrier], stopped: Stopped
+    ) -> Progress:
+        """No call may leave now. If it is this step's turn it comes again later; what else is next goes on at once."""
+        if isinstance((await self._desk.read(order_id)).progress.next, step):
+            stopped.again_later()
+        noted = await self._desk.decide(
+            order_id,
+            lambda stored, _: (carrier_rules.note_restore(stored.state, self._desk.times), None),
+            kind="status",
+        )
+        return noted.progress
 
     def _result(self, request: OrderRequest, decided: Decided[CarrierAnswer], timeout: AttemptTimeout) -> Progress:
         why = decided.answer.why if isinstance(decided.answer, InDoubt) else carrier_rules.NOT_SHOWN

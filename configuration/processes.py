@@ -3,7 +3,8 @@
 A variable that no process reads isn't known: `runtime.settings.load` warns of it.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import InstanceOf, field_validator
 
@@ -18,8 +19,9 @@ from adapters.payments.registry import (
 )
 from adapters.push.settings import Pushing
 from configuration import cleartext
+from orders.holds import PARTS
 from runtime import values
-from runtime.settings import Environment, Group, ProcessSettings
+from runtime.settings import Environment, Group, ProcessSettings, parsed, setting
 from runtime.settings.groups import (
     Admission,
     Attachments,
@@ -28,6 +30,7 @@ from runtime.settings.groups import (
     CodecServer,
     ConsumerGroup,
     Database,
+    Holding,
     OrdersAccess,
     Port,
     Purchases,
@@ -76,8 +79,31 @@ class Reconciling(Group):
         return environment.load(IntakeAccess) if environment.mentions(IntakeAccess) else None
 
 
+class Calls(Group):
+    """How often the outside world is called."""
+
+    calls_per_second: Annotated[Mapping[str, float], parsed(values.rates(PARTS, 0.1, 10_000))] = setting(
+        {},
+        meaning="calls per second that all workers together make to `carrier`, `wechat`, `alipay` for orders; the same "
+        "in each worker; one that is not named is not limited",
+        example="carrier=20,wechat=10",
+    )
+
+
 class WorkerSettings(
-    _Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Calling, Pushing, Rules, Reconciling
+    _Process,
+    ServerSettings,
+    OrdersAccess,
+    Carrier,
+    Refunds,
+    Vehicles,
+    Working,
+    Calling,
+    Holding,
+    Calls,
+    Pushing,
+    Rules,
+    Reconciling,
 ):
     """`topup worker`."""
 
@@ -165,6 +191,12 @@ class RunsSettings(OrdersSettings):
     demands: ClassVar[bool] = False
 
 
+class HoldSettings(_Process, Database):
+    """`topup hold`."""
+
+    process: ClassVar[str] = "hold"
+
+
 class DlqSettings(_Process, Topics, UnmatchedTopic, Database):
     """`topup dlq`."""
 
@@ -214,6 +246,7 @@ PROCESSES = (
     CodecServerSettings,
     SetupSettings,
     OrdersSettings,
+    HoldSettings,
     DlqSettings,
     PaymentsSettings,
     ReconcileSettings,

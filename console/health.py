@@ -116,22 +116,37 @@ async def _book_steps(settings: DoctorSettings) -> list[Step]:
             f"{trail} what its audit trail says."
         )
 
-    async def open_letters() -> Says:
-        count = (await book.kept.open_counts()).dead_letters
-        return _count_step("dead letters", count, "`topup dlq list --open`, each may be a paid order")
-
-    async def open_payments() -> Says:
-        count = (await book.kept.open_counts()).unmatched_payments
-        return _count_step("unmatched payments", count, "`topup payments list`, each is somebody's money")
-
     try:
         first = await _ask("database", look(), database_away)
         if not first.ok:
             return [first]
-        letters = await _ask("dead letters", open_letters(), database_away)
-        return [first, letters, await _ask("unmatched payments", open_payments(), database_away)]
+        return [first, *[await _ask(part, question(book), database_away) for part, question in _BOOK_QUESTIONS]]
     finally:
         await book.close()
+
+
+async def _held(book: OrderBook) -> Says:
+    sentences = [f"{hold.sentence()}." for hold in await book.holds.not_released()]
+    if not sentences:
+        return "Neither carrier nor provider is held."
+    return Step("holds", ok=False, says=" ".join([*sentences, "Orders wait for it: `topup hold release`."]))
+
+
+async def _open_letters(book: OrderBook) -> Says:
+    count = (await book.kept.open_counts()).dead_letters
+    return _count_step("dead letters", count, "`topup dlq list --open`, each may be a paid order")
+
+
+async def _open_payments(book: OrderBook) -> Says:
+    count = (await book.kept.open_counts()).unmatched_payments
+    return _count_step("unmatched payments", count, "`topup payments list`, each is somebody's money")
+
+
+_BOOK_QUESTIONS: Final = (
+    ("holds", _held),
+    ("dead letters", _open_letters),
+    ("unmatched payments", _open_payments),
+)
 
 
 async def _order_steps(settings: DoctorSettings) -> list[Step]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from console import dead_letters, keys, local_commands, orders, payments, processes, reconcile
+from console import dead_letters, hold, keys, local_commands, orders, payments, processes, reconcile
 from console.exits import CommandFailed, Exit, say
 from runtime.exits import exit_now, leave_no_core
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 processes.register(app)
 local_commands.register(app)
 app.add_typer(orders.app, name="orders")
+app.add_typer(hold.app, name="hold")
 app.add_typer(payments.app, name="payments")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(reconcile.app, name="reconcile")

@@ -13,6 +13,7 @@ from runtime.process import GRACE_SECONDS, ProcessContext, run
 from runtime.temporal import wait_for_temporal
 from workers.composition import open_dependencies
 from workers.differences import CountingDifferences
+from workers.holding import counting_turned_away
 from workers.process import LONGEST_SHUTDOWN_SECONDS, run_workers
 from workers.steps_taken import StepsTaken
 
@@ -30,7 +31,8 @@ async def serve(context: ProcessContext[ServeSettings]) -> int:
     settings = context.settings
     client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting, measured=True)
     counting, steps = CountingDifferences(context.metrics), StepsTaken(context.metrics)
-    async with open_dependencies(settings, lambda: client, counting, steps) as dependencies:
+    turned_away = counting_turned_away(context.metrics)
+    async with open_dependencies(settings, lambda: client, counting, steps, turned_away) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         # A versioned worker takes no task but by the queue, which alone knows what version a run belongs to.
         eager_start = not settings.worker_build_id

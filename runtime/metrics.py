@@ -145,6 +145,24 @@ METRICS: Final = (
         ("event",),
         "lines of orders' steps left out in a storm, by what they would have said; the trails have them",
     ),
+    Metric(
+        "topup_held",
+        "gauge",
+        ("part",),
+        "1 while an operator holds carrier or provider (`topup hold`); each worker says the same, looked at each 15 s",
+    ),
+    Metric(
+        "topup_held_long",
+        "gauge",
+        ("part",),
+        "1 while it has been held for longer than `TOPUP_HOLD_LONG_SECONDS`; likewise",
+    ),
+    Metric(
+        "topup_calls_turned_away_total",
+        "counter",
+        ("part",),
+        "calls that a hold or `TOPUP_CALLS_PER_SECOND` has turned away, to come again later",
+    ),
     Metric("topup_part_up", "gauge", ("part",), "1 while a part passes its check of `/readyz`; looked at each 15 s"),
 )
 

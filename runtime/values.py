@@ -122,6 +122,21 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def rates(names: Collection[str], low: float, high: float) -> Callable[[str], Mapping[str, float]]:
+    """A parser of `name=rate` pairs, separated by commas: each name at most once, each rate within both bounds."""
+    rule = f"must be pairs such as {min(names)}=20, of {', '.join(names)}, each once and from {low:g} to {high:g}"
+
+    def parse(text: str) -> Mapping[str, float]:
+        pairs = [re.fullmatch(r"([a-z]+)=(\d{1,6}(?:\.\d{1,3})?)", one.strip(), re.ASCII) for one in text.split(",")]
+        found = {pair[1]: float(pair[2]) for pair in pairs if pair is not None}
+        wrong = [name for name, rate in found.items() if name not in names or not low <= rate <= high]
+        if len(found) != len(pairs) or wrong:
+            raise ValueError(rule)
+        return found
+
+    return parse
+
+
 def time_scale(text: str) -> float:
     """More than 0, at most 1 (contracts §9)."""
     try:

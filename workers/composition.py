@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from activities.call_gate import CallGate
 from activities.context import Alert, Journal, quiet
 from activities.notifying import NotifyingActivities
 from activities.order_desk import OrderDesk
@@ -66,7 +67,11 @@ class Dependencies:
 
 @asynccontextmanager
 async def open_dependencies(
-    settings: WorkerSettings, client: Callable[[], Client], alert: Alert, journal: Journal = quiet
+    settings: WorkerSettings,
+    client: Callable[[], Client],
+    alert: Alert,
+    journal: Journal = quiet,
+    turned_away: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[Dependencies, None]:
     """Build everything; connects lazily or in the background, so that nothing that is away delays the start."""
     async with AsyncExitStack() as stack:
@@ -76,6 +81,9 @@ async def open_dependencies(
         carrier = await stack.enter_async_context(settings.carrier.open())
         notifier = await stack.enter_async_context(_notifier(settings))
         times = carrier_times(settings)
+        gate = CallGate(
+            book.holds, book.call_slots, clock, settings.calls_per_second, scale=scale, turned_away=turned_away
+        )
         desk = OrderDesk(
             book=book,
             clock=clock,
@@ -86,6 +94,7 @@ async def open_dependencies(
             local_first=settings.local_first,
             four_eyes=settings.two_persons,
             refund_silent_seconds=scaled(settings.refund_silent_seconds, scale),
+            gate=gate,
             journal=journal,
         )
         telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)

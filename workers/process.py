@@ -11,11 +11,13 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from configuration.processes import WorkerSettings
+from runtime.clock import SystemClock
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
 from runtime.temporal_metrics import TemporalRelay
 from workers.composition import WORKFLOWS, Dependencies, open_dependencies
 from workers.differences import CountingDifferences, count_differences
+from workers.holding import ShowingHolds, counting_turned_away
 from workers.measuring import MeasuringInterceptor, is_unexpected
 from workers.pushing import Pusher
 from workers.steps_taken import StepsTaken
@@ -40,7 +42,11 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting, measured=True)
     async with open_dependencies(
-        context.settings, lambda: client, CountingDifferences(context.metrics), StepsTaken(context.metrics)
+        context.settings,
+        lambda: client,
+        CountingDifferences(context.metrics),
+        StepsTaken(context.metrics),
+        counting_turned_away(context.metrics),
     ) as dependencies:
         await context.wait_for("the order book's database", dependencies.book.ping)
         await run_workers(context, client, dependencies, context.stop)
@@ -74,6 +80,8 @@ def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies)
     metrics, book = context.metrics, dependencies.book
     watching = Watch(book.duties, book.waiting, metrics, dependencies.notifier.platforms)
     beside = [count_differences(dependencies.differences, metrics), watching.run(), TemporalRelay(metrics).run()]
+    long_seconds = context.settings.hold_long_seconds
+    beside.append(ShowingHolds(book.holds, SystemClock(), metrics, long_seconds=long_seconds).run())
     if dependencies.pushing is not None:
         beside.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
     return [asyncio.create_task(one) for one in beside]

@@ -146,6 +146,22 @@ may have gone on, and a person may have paid another way. Longer than a transact
 REFUND_AGAIN_SECONDS: Final = 60.0
 """Between two sends of one refund number: the provider may not show the first yet. Scaled."""
 
+HOLD_TRUSTED_SECONDS: Final = 1.0
+"""So old may be what a worker knows of the holds: within it of `topup hold` nothing new begins. Not scaled."""
+HELD_FIRST_SECONDS: Final = 5.0
+HELD_SHARE_OF_AGE: Final = 0.25
+HELD_LONGEST_SECONDS: Final = 300.0
+"""How soon an order looks again whether a part is still held: a quarter of the hold's age later, 5 s at first, at most
+5 min. So a short hold is over soon after its release, and ten thousand orders in a long one cost 33 attempts a second.
+Scaled."""
+SLOT_SECONDS: Final = 1.0
+"""How long a regular attempt waits for its turn under `TOPUP_CALLS_PER_SECOND`, before it lets go of its place."""
+LOCAL_SLOT_SECONDS: Final = 0.25
+"""Likewise a local try, which has to end soon."""
+PACED_LONGEST_SECONDS: Final = 3600.0
+"""The latest at which a call comes again that the limit has turned away: what has gathered comes one by one, as fast as
+it is let through. Not scaled."""
+
 TROUBLE_AFTER_SECONDS: Final = 120.0
 """From then on a labelled timer shows the trouble on the workflow's landing page. Scaled."""
 PARK_AFTER_SECONDS: Final = 24 * 3600.0
@@ -156,7 +172,8 @@ LABEL_SECONDS: Final = 24 * 3600.0
 """A label's timer is renewed each day; it wakes nobody. Not scaled."""
 
 assert PLACE_ORDER.call_seconds > SLOW_CARRIER_SECONDS
-assert LOCAL_ANSWER_SECONDS < LOCAL_SECONDS
+assert LOCAL_ANSWER_SECONDS + LOCAL_SLOT_SECONDS < LOCAL_SECONDS
+assert BOOK.margin_seconds > SLOT_SECONDS
 assert (NOTIFY_FIRST.local_seconds or 0) > LOCAL_NOTICE_SECONDS
 assert NOTIFY_PLATFORM.call_seconds > NOTICE_ANSWER_SECONDS
 assert NOTICE_ANSWER_SECONDS + RECONNECT_LONGEST_SECONDS + NOTIFY_PLATFORM.longest_retry_seconds < PLATFORM_BACK_SECONDS
@@ -173,6 +190,12 @@ def look_pace_seconds(age_seconds: float, scale: float) -> float:
 def parked_pace_seconds(age_seconds: float, scale: float) -> float:
     """Likewise for the next look in the book at an order that waits for a person: whenever its age has doubled."""
     return scaled(min(max(age_seconds / scale, LOOK_FIRST_SECONDS), LOOK_PARKED_LONGEST_SECONDS), scale)
+
+
+def held_pace_seconds(held_seconds: float, scale: float) -> float:
+    """Likewise for the next look whether a part is still held, which it has been for so long (real seconds)."""
+    unscaled = held_seconds / scale
+    return scaled(min(max(unscaled * HELD_SHARE_OF_AGE, HELD_FIRST_SECONDS), HELD_LONGEST_SECONDS), scale)
 
 
 def notice_pace_seconds(away_seconds: float, scale: float) -> float:

@@ -9,12 +9,14 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.order_book import migrations, process_role
+from adapters.order_book.call_slots import CallSlots
 from adapters.order_book.claims import Claim, ClaimResult, Claims, ClaimsHeld
 from adapters.order_book.decisions import Decision, Decisions
 from adapters.order_book.duties import Duties
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from adapters.order_book.erasure import Erasure
 from adapters.order_book.field_cipher import FieldCipher, Personal
+from adapters.order_book.holds import Holds
 from adapters.order_book.kept import Kept
 from adapters.order_book.key_rotation import KeyRotation
 from adapters.order_book.known_payments import KnownPayments
@@ -75,6 +77,8 @@ class OrderBook:
         waiting: what is not done yet, counted.
         pushes: which orders that need a person nobody was told of.
         duties: what one process at a time does for all.
+        holds: what operators keep the orders away from.
+        call_slots: when calls to a limited part may leave.
 
     Raises (every method):
         Unavailable: the database can't be reached or doesn't answer in time; ask again later. A change may have been
@@ -95,6 +99,8 @@ class OrderBook:
         self.waiting = WaitingOrders(self._transaction, clock)
         self.pushes = Pushes(self._transaction, clock)
         self.duties = Duties(self._transaction, clock)
+        self.holds = Holds(self._transaction, clock)
+        self.call_slots = CallSlots(self._transaction)
 
     @classmethod
     def open(cls, database_url: str, cipher: FieldCipher, clock: Clock) -> "OrderBook":
@@ -148,7 +154,10 @@ class OrderBook:
         return await self._claims.claim(orders, arrivals)
 
     async def first_pass_count(self) -> int:
-        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding.
+
+        None while the carrier is held.
+        """
         return await self._claims.first_pass_count()
 
     async def known(self, order_ids: Sequence[str]) -> set[str]:

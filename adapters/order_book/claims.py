@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book import audit_trail
+from adapters.order_book import audit_trail, holds
 from adapters.order_book.decisions import EVENT, HEAD
 from adapters.order_book.engine import LOCK_SECONDS, TRANSACTION_SECONDS
 from adapters.order_book.field_cipher import FieldCipher, WrongKey
@@ -123,9 +123,13 @@ class Claims:
             return await self._claim_apart(orders, arrivals, ends_at)
 
     async def first_pass_count(self) -> int:
-        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding."""
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding.
+
+        None while the carrier is held: they wait for an operator, and others are claimed to wait with them (ADR 8).
+        """
+        held = holds.is_held("carrier", self._clock.now())
         async with self._transaction(write=False) as connection:
-            query = select(func.count()).select_from(ORDERS).where(text(ADMISSION_COUNTS))
+            query = select(func.count()).select_from(ORDERS).where(text(ADMISSION_COUNTS), ~held)
             return int(await connection.scalar(query) or 0)
 
     async def known(self, order_ids: Sequence[str]) -> set[str]:

@@ -19,7 +19,9 @@ ORDERS, EVENTS, NOTICES, UNMATCHED, LETTERS, POSITIONS = (
     tables.SQLModel.metadata.tables[name]
     for name in ("orders", "order_events", "notices", "unmatched_payments", "dead_letters", "read_positions")
 )
-DUTIES, PUSHES = (tables.SQLModel.metadata.tables[name] for name in ("duties", "pushes"))
+DUTIES, PUSHES, HOLDS, CALL_SLOTS = (
+    tables.SQLModel.metadata.tables[name] for name in ("duties", "pushes", "holds", "call_slots")
+)
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
 STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
 

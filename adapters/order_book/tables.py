@@ -363,3 +363,34 @@ class PushRow(SQLModel, table=True):
     order_id: str = Field(primary_key=True, max_length=32)
     attention: str = Field(max_length=32)
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+_NOT_RELEASED: Final = text("released_at IS NULL")
+
+
+class HoldRow(SQLModel, table=True):
+    """One operator's hold of carrier or provider, and who has ended it; kept for ever."""
+
+    __tablename__: ClassVar[Any] = "holds"
+    __table_args__: ClassVar[Any] = (
+        Index("holds_not_released", "part", sqlite_where=_NOT_RELEASED, postgresql_where=_NOT_RELEASED),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
+    part: str = Field(max_length=16)
+    held_at: datetime = Field(sa_type=UtcDateTime)
+    held_by: str
+    note: str
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    released_by: str
+    released_note: str
+
+
+class CallSlotRow(SQLModel, table=True):
+    """From when on the next call to a limited part may leave: Unix time in microseconds, by the database's clock."""
+
+    __tablename__: ClassVar[Any] = "call_slots"
+
+    part: str = Field(primary_key=True, max_length=16)
+    next_at_us: int = Field(sa_type=BigInteger)

@@ -389,6 +389,16 @@ class Calling(Group):
     )
 
 
+class Holding(Group):
+    """When a person is called for what an operator has done."""
+
+    hold_long_seconds: Annotated[float, parsed(values.seconds(60, 30 * 86400))] = setting(
+        14400.0,
+        meaning="seconds after which a hold of carrier or provider (`topup hold`) calls a person",
+        example="14400",
+    )
+
+
 class Rules(Group):
     """What the operators have decided about how orders are handled."""
 

@@ -107,7 +107,10 @@ def test_the_readme_table_shows_who_reads_what_and_no_process_that_is_not_there(
         "8081 worker, 8082 bridge, 8083 gateway, 8084 codec-server",
         "worker, bridge, gateway, codec-server",
     ]
-    assert rows["TOPUP_DATABASE_URL"][2:4] == ["needed", "worker, bridge, setup, orders, dlq, payments, reconcile"]
+    assert rows["TOPUP_DATABASE_URL"][2:4] == [
+        "needed",
+        "worker, bridge, setup, orders, hold, dlq, payments, reconcile",
+    ]
     assert rows["TOPUP_WECHAT_MCHID"][2:4] == ["", "worker, gateway, reconcile"]
     assert rows["TOPUP_CARRIER_LONGEST_LATENCY_SECONDS"][2:4] == ["`60`", "worker, reconcile"]
     words = {name.strip() for row in rows.values() for name in row[3].split(",")}

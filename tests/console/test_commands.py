@@ -23,7 +23,8 @@ COMMANDS = (
     ("orders", "of-vehicle"), ("orders", "find"), ("keys",), ("keys", "status"), ("keys", "rotate"),
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "settle"), ("dlq", "discard"),
     ("payments",), ("payments", "list"), ("payments", "show"), ("payments", "adopt"), ("payments", "refund"),
-    ("payments", "settle"), ("orders", "retire-platform"),
+    ("payments", "settle"), ("orders", "retire-platform"), ("hold",), ("hold", "carrier"), ("hold", "wechat"),
+    ("hold", "alipay"), ("hold", "show"), ("hold", "release"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
 

@@ -83,6 +83,7 @@ async def test_a_deployment_whose_processes_are_missing_is_told_to_start_them(pr
         "dead letters",
         "orders",
         "unmatched payments",
+        "holds",
     )
     assert {part: steps[part].says for part in well if not steps[part].ok} == {}
     assert "agree" in steps["clock"].says

@@ -7,7 +7,14 @@ import pytest
 
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.temporal import Temporal
-from tests.console import stories, stories_flat, stories_kafka, stories_money, stories_two_persons  # noqa: F401 - these tell stories too
+from tests.console import (  # noqa: F401 - these tell stories too
+    stories,
+    stories_flat,
+    stories_held,
+    stories_kafka,
+    stories_money,
+    stories_two_persons,
+)
 from tests.console.operator_shell import OperatorShell
 from tests.console.runbook import NEVER, Command, commands, mentioned, sections
 from tests.reliability.environment import Environment

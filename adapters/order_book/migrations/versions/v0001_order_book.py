@@ -127,6 +127,7 @@ def upgrade() -> None:
     _reconciliation()
     _what_became_no_order()
     _watched()
+    _held()
 
 
 def _reconciliation() -> None:
@@ -336,3 +337,28 @@ def _append_only() -> None:
             BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END
             """
         )
+
+
+def _held() -> None:
+    """What operators keep the orders away from, and from when on the next call to a limited part may leave."""
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("part", sa.String(length=16), nullable=False),
+        sa.Column("held_at", UtcDateTime(), nullable=False),
+        sa.Column("held_by", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=True),
+        sa.Column("released_at", UtcDateTime(), nullable=True),
+        sa.Column("released_by", sa.String(), nullable=False),
+        sa.Column("released_note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    not_released = sa.text("released_at IS NULL")
+    op.create_index("holds_not_released", "holds", ["part"], sqlite_where=not_released, postgresql_where=not_released)
+    op.create_table(
+        "call_slots",
+        sa.Column("part", sa.String(length=16), nullable=False),
+        sa.Column("next_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("part"),
+    )
