@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
 
@@ -22,11 +22,11 @@ from workflows.policies import held_pace_seconds
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """No call may leave now: why, and when to come again."""
+    """No call may leave now: why, and when to come again (None: by the step's policy)."""
 
     kind: str
     why: str
-    after_seconds: float
+    after_seconds: float | None
 
     def again_later(self) -> NoReturn:
         """Fail this attempt so that the engine tries again then."""
@@ -99,39 +99,62 @@ class CallGate:
         pace = self._paces.get(part)
         if pace is None:
             return None
-        most = policies.LOCAL_SLOT_SECONDS if is_local() else policies.SLOT_SECONDS
-        come_back_seconds = await pace.take(most)
-        if come_back_seconds is None:
+        local = is_local()
+        if await pace.take(policies.LOCAL_SLOT_SECONDS if local else policies.SLOT_SECONDS):
             return None
         why = f"{part} is called as often as TOPUP_CALLS_PER_SECOND allows. Nothing was sent."
-        return Stopped("Paced", why, come_back_seconds)
+        # A regular attempt follows a local try at once, and gets the moment to come back.
+        return Stopped("Paced", why, None if local else pace.come_back_seconds())
+
+
+class _Shared:
+    """One question to the order book at a time: whoever comes meanwhile gets the same answer, or the same failure.
+
+    So a book that hangs costs each waiter one limit of a transaction and not the limits of all before it, and an
+    attempt that is cancelled (the local limit) takes nobody's answer along.
+    """
+
+    def __init__(self, ask: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._ask = ask
+        self._asking: asyncio.Task[None] | None = None
+
+    async def __call__(self) -> None:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(_heard)
+        await asyncio.shield(self._asking)
+
+
+def _heard(asked: asyncio.Task[None]) -> None:
+    """All who waited may be gone: then nobody else looks at what it has failed with."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 class _HoldsRead:
-    """The holds as they were read a moment ago; whoever finds them too old reads them for all that wait."""
+    """The holds as they were read a moment ago; whoever finds them too old reads them for all that come meanwhile."""
 
     def __init__(self, holds: HoldsBook) -> None:
         self._holds = holds
-        self._one_reads = asyncio.Lock()
+        self._read = _Shared(self._read_once)
         self._last: Sequence[Hold] = ()
         self._read_at = -math.inf
 
     async def read(self) -> Sequence[Hold]:
-        if self._too_old():
-            async with self._one_reads:
-                if self._too_old():
-                    asked_at = time.monotonic()
-                    self._last = await self._holds.not_released()
-                    self._read_at = asked_at
+        if time.monotonic() - self._read_at > policies.HOLD_TRUSTED_SECONDS:
+            await self._read()
         return self._last
 
-    def _too_old(self) -> bool:
-        return time.monotonic() - self._read_at > policies.HOLD_TRUSTED_SECONDS
+    async def _read_once(self) -> None:
+        asked_at = time.monotonic()
+        self._last = await self._holds.not_released()
+        self._read_at = asked_at
 
 
 SLOT_LIVES_SECONDS: Final = 0.25
 """So long after its moment a slot may be used: of a limit of r per second all workers together let go at most
-r * (t + 0.25 + d) + 1 calls within any t seconds, where d is how long the order book takes to answer."""
+r * (t + 0.25 + d) + 1 calls within any t seconds, where d is how long the order book takes to answer
+and the worker to hear it."""
 TAKEN_AHEAD_SECONDS: Final = 0.1
 """Slots of so long are taken at a time, and at most two and a half times as many where calls wait for them: 10
 transactions a second and worker, however high the limit."""
@@ -155,38 +178,37 @@ class Pace:
         self._per_second = per_second
         self._now = now
         self._mine: deque[float] = deque()
-        self._one_takes = asyncio.Lock()
+        self._take_some = _Shared(self._take_some_once)
         self._waiting = 0
         self._full_until = -math.inf
         self._back_at = -math.inf
 
-    async def take(self, most_seconds: float) -> float | None:
-        """Wait for a slot, at most so long. None: it is this moment; else come back in so many seconds.
-
-        Whoever is turned away gets a moment of its own to come back, so that what has gathered in an outage comes as
-        fast as it is let through.
-        """
-        self._waiting += 1
-        try:
-            async with self._one_takes:
-                slot = await self._next(most_seconds)
-        finally:
-            self._waiting -= 1
-        if slot is None:
-            return self._come_back_seconds()
-        await asyncio.sleep(max(0.0, slot - self._now()))
-        return None
-
-    async def _next(self, most_seconds: float) -> float | None:
+    async def take(self, most_seconds: float) -> bool:
+        """Wait for a slot, at most so long. Whether there was one: it is this moment. Raises `Unavailable`."""
         while self._mine and self._mine[0] < self._now() - SLOT_LIVES_SECONDS:
             self._mine.popleft()
-        if not self._mine and self._now() >= self._full_until:
-            await self._take_some()
+        self._waiting += 1
+        try:
+            while not self._mine and self._now() >= self._full_until:
+                await self._take_some()
+        finally:
+            self._waiting -= 1
         if not self._mine or self._mine[0] > self._now() + most_seconds:
-            return None
-        return self._mine.popleft()
+            return False
+        await asyncio.sleep(max(0.0, self._mine.popleft() - self._now()))
+        return True
 
-    async def _take_some(self) -> None:
+    def come_back_seconds(self) -> float:
+        """When whoever got no slot comes again: each at a moment of its own.
+
+        So what has gathered in an outage comes as fast as it is let through.
+        """
+        now = self._now()
+        self._back_at = max(self._back_at, now + policies.SLOT_SECONDS) + 1 / self._per_second
+        self._back_at = min(self._back_at, now + policies.PACED_LONGEST_SECONDS)
+        return self._back_at - now
+
+    async def _take_some_once(self) -> None:
         ahead = math.ceil(self._per_second * TAKEN_AHEAD_SECONDS)
         count = max(ahead, min(self._waiting, math.ceil(2.5 * ahead)))
         asked_at = self._now()
@@ -198,9 +220,3 @@ class Pace:
         self._mine.extend(first + number / self._per_second for number in range(taken))
         if not taken:
             self._full_until = asked_at + max(begins_seconds - policies.SLOT_SECONDS, 1 / self._per_second)
-
-    def _come_back_seconds(self) -> float:
-        now = self._now()
-        self._back_at = max(self._back_at, now + policies.SLOT_SECONDS) + 1 / self._per_second
-        self._back_at = min(self._back_at, now + policies.PACED_LONGEST_SECONDS)
-        return self._back_at - now

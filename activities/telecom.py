@@ -102,7 +102,8 @@ class TelecomActivities:
     async def cancel_telecom_order(self, request: OrderRequest) -> Progress:
         """Close the row to POSTs, then burn the serial at the carrier; only a confirmed `cancelled` is a burn."""
         order_id = request.order_id
-        if self._desk.times.can_be_asked and (stopped := await self._desk.gate.stopped(CARRIER)) is not None:
+        calls = can_be_asked((await self._desk.read(order_id)).state, self._desk.times)
+        if calls and (stopped := await self._desk.gate.stopped(CARRIER)) is not None:
             return await self._stopped(order_id, CancelAtCarrier, stopped)
         authorized = await self._desk.decide(
             order_id,

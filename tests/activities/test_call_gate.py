@@ -14,6 +14,7 @@ from activities.call_gate import SLOT_LIVES_SECONDS, CallGate, Pace
 from orders import operator_rules
 from orders.errors import Unavailable
 from orders.holds import Hold
+from runtime.clock import SystemClock
 from tests.activities.conftest import Steps
 from tests.workflows.fakes import AWAY, UNANSWERED, Post
 from workflows.policies import HELD_LONGEST_SECONDS, SLOT_SECONDS
@@ -202,6 +203,80 @@ async def test_a_book_that_is_away_lets_nothing_leave(gated: Steps):
     assert gated.sent == []
 
 
+async def test_a_book_that_hangs_is_asked_once_for_all_who_wait_and_fails_them_together():
+    """Two hundred attempts, each of them waiting out the limits of all before it, would block a worker for minutes."""
+    asked, hangs = list[str](), asyncio.Event()
+
+    class Hanging:
+        async def not_released(self) -> Sequence[Hold]:
+            asked.append("holds")
+            await hangs.wait()
+            raise Unavailable("the database does not answer")
+
+        async def take(self, part: str, count: int, *, per_second: float, at_most_seconds: float) -> tuple[int, float]:
+            del count, per_second, at_most_seconds
+            asked.append(part)
+            await hangs.wait()
+            raise Unavailable("the database does not answer")
+
+    made = CallGate(Hanging(), Hanging(), SystemClock(), {}, scale=1.0)
+    pace = Pace("carrier", Hanging(), 20.0)
+    waiting = [asyncio.create_task(one) for _ in range(200) for one in (made.stopped("carrier"), pace.take(1.0))]
+    await asyncio.sleep(0)
+    waiting[0].cancel()  # the one that asked
+    waiting[1].cancel()
+    await asyncio.sleep(0)
+    hangs.set()
+    first, second, *others = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert sorted(asked) == ["carrier", "holds"]
+    assert isinstance(first, asyncio.CancelledError)
+    assert isinstance(second, asyncio.CancelledError)
+    assert {type(one) for one in others} == {Unavailable}
+
+
+async def test_a_process_that_dies_with_moments_it_took_or_an_attempt_that_is_cancelled_holds_nobody_up():
+    slots, per_second = Slots(), 20.0
+    loop = asyncio.get_running_loop()
+    dead, alive = (Pace("carrier", slots, per_second, now=loop.time) for _ in range(2))
+    began = asyncio.create_task(dead.take(SLOT_SECONDS))
+    await asyncio.sleep(0)
+    began.cancel()
+    await asyncio.wait([began])
+
+    assert await alive.take(SLOT_SECONDS)
+    assert slots.asked == 2
+
+
+async def test_a_local_try_that_is_turned_away_takes_no_moment_to_come_back_from_the_regular_one(gated: Steps):
+    gate(gated, carrier=0.1)
+    await gated.run(gated.telecom.query_telecom_order)
+    gate_ = gated.desk.gate
+    assert isinstance(gate_, CallGate)
+
+    failures: list[ApplicationError] = []
+    for is_local in (True, True, True, False):
+        with pytest.raises(ApplicationError) as failure:
+            await gated.run(gated.telecom.place_telecom_order, is_local=is_local)
+        failures.append(failure.value)
+
+    assert [one.next_retry_delay for one in failures[:3]] == [None] * 3
+    assert failures[3].next_retry_delay is not None
+    assert failures[3].next_retry_delay.total_seconds() <= SLOT_SECONDS + 10
+
+
+async def test_an_order_that_was_sent_when_the_carrier_could_be_asked_is_not_burnt_while_held(gated: Steps):
+    """The dialect was changed since: what decides is whether this order's burn is a call."""
+    gated.carrier.plan = [Post(acts=False, answer=UNANSWERED)]
+    await gated.run(gated.telecom.place_telecom_order)
+    gated.desk = dataclasses.replace(gated.desk, times=replace(gated.desk.times, can_be_asked=False))
+    await held(gated)
+    await gated.put(cancel_reason="CANCELLED", not_found_at=gated.clock.now() + timedelta(hours=1))
+    gated.clock.ahead += timedelta(hours=2)
+
+    assert (await turned_away(gated, gated.telecom.cancel_telecom_order)).type == "Held"
+
+
 async def test_what_is_called_too_often_is_turned_away_with_nothing_sent_or_written(gated: Steps):
     gate(gated, carrier=0.1)
     gated.carrier.plan = [Post(answer=AWAY)]
@@ -222,8 +297,10 @@ async def test_no_more_leave_than_the_limit_over_all_workers_and_what_gathered_c
     backs: list[float] = []
 
     async def call(worker: Pace) -> None:
-        back = await worker.take(SLOT_SECONDS)
-        (left if back is None else backs).append(loop.time() if back is None else back)
+        if await worker.take(SLOT_SECONDS):
+            left.append(loop.time())
+        else:
+            backs.append(worker.come_back_seconds())
 
     began = loop.time()
     await asyncio.gather(*(call(worker) for worker in workers for _ in range(250)))
