@@ -19,6 +19,7 @@ from tests.activities.conftest import Steps
 from tests.workflows.fakes import AWAY, UNANSWERED, Post
 from workflows.policies import HELD_LONGEST_SECONDS, SLOT_SECONDS
 
+RARE = 0.001
 LI = {"operator": "li", "note": "ticket 4711"}
 
 
@@ -249,7 +250,7 @@ async def test_a_process_that_dies_with_moments_it_took_or_an_attempt_that_is_ca
 
 
 async def test_a_local_try_that_is_turned_away_takes_no_moment_to_come_back_from_the_regular_one(gated: Steps):
-    gate(gated, carrier=0.1)
+    gate(gated, carrier=RARE)
     await gated.run(gated.telecom.query_telecom_order)
     gate_ = gated.desk.gate
     assert isinstance(gate_, CallGate)
@@ -262,7 +263,7 @@ async def test_a_local_try_that_is_turned_away_takes_no_moment_to_come_back_from
 
     assert [one.next_retry_delay for one in failures[:3]] == [None] * 3
     assert failures[3].next_retry_delay is not None
-    assert failures[3].next_retry_delay.total_seconds() <= SLOT_SECONDS + 10
+    assert failures[3].next_retry_delay.total_seconds() <= SLOT_SECONDS + 1 / RARE
 
 
 async def test_an_order_that_was_sent_when_the_carrier_could_be_asked_is_not_burnt_while_held(gated: Steps):
@@ -278,9 +279,9 @@ async def test_an_order_that_was_sent_when_the_carrier_could_be_asked_is_not_bur
 
 
 async def test_what_is_called_too_often_is_turned_away_with_nothing_sent_or_written(gated: Steps):
-    gate(gated, carrier=0.1)
+    gate(gated, carrier=RARE)
     gated.carrier.plan = [Post(answer=AWAY)]
-    await gated.run(gated.telecom.query_telecom_order)  # takes the only slot of these ten seconds
+    await gated.run(gated.telecom.query_telecom_order)  # takes the only slot of a quarter of an hour
 
     failure = await turned_away(gated, gated.telecom.place_telecom_order)
 
@@ -308,7 +309,7 @@ async def test_no_more_leave_than_the_limit_over_all_workers_and_what_gathered_c
 
     assert 0 < len(left) <= per_second * (took_seconds + SLOT_LIVES_SECONDS) + 1
     assert len(left) + len(backs) == 1000
-    assert slots.asked < 50, "those turned away ask no database"
+    assert slots.asked < 50 * (1 + took_seconds), "those turned away ask no database"
     ordered = sorted(backs)
     assert ordered[0] > SLOT_SECONDS / 2
-    assert ordered[-1] > 0.7 * 250 / per_second, "spread as they are let through, by each worker"
+    assert ordered[-1] + took_seconds > 0.7 * 250 / per_second, "spread as they are let through, by each worker"
