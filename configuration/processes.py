@@ -9,6 +9,7 @@ from pydantic import InstanceOf, field_validator
 
 from adapters.carriers.registry import Carrier, dialect_groups
 from adapters.mqtt.settings import Vehicles
+from adapters.otlp.settings import TraceLines, Tracing
 from adapters.payments.registry import (
     Notifications,
     Refunds,
@@ -77,7 +78,18 @@ class Reconciling(Group):
 
 
 class WorkerSettings(
-    _Process, ServerSettings, OrdersAccess, Carrier, Refunds, Vehicles, Working, Calling, Pushing, Rules, Reconciling
+    _Process,
+    ServerSettings,
+    OrdersAccess,
+    Carrier,
+    Refunds,
+    Vehicles,
+    Working,
+    Calling,
+    Pushing,
+    Tracing,
+    Rules,
+    Reconciling,
 ):
     """`topup worker`."""
 
@@ -100,7 +112,9 @@ class WorkerSettings(
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning):
+class BridgeSettings(
+    _Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning, TraceLines
+):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
@@ -119,7 +133,7 @@ class ServeSettings(WorkerSettings, BridgeSettings):
 
 
 class GatewaySettings(
-    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications
+    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications, TraceLines
 ):
     """`topup gateway`."""
 

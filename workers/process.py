@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from adapters.otlp.lines import name_traces
 from configuration.processes import WorkerSettings
 from runtime.process import ProcessContext, run
 from runtime.temporal import wait_for_temporal
@@ -38,6 +39,7 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 
 async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
+    name_traces(context.settings)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting, measured=True)
     async with open_dependencies(
         context.settings, lambda: client, CountingDifferences(context.metrics), StepsTaken(context.metrics)
@@ -76,6 +78,8 @@ def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies)
     beside = [count_differences(dependencies.differences, metrics), watching.run(), TemporalRelay(metrics).run()]
     if dependencies.pushing is not None:
         beside.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
+    if dependencies.tracer is not None:
+        beside.append(dependencies.tracer.run(metrics))
     return [asyncio.create_task(one) for one in beside]
 
 
