@@ -14,6 +14,7 @@ from adapters.kafka.producer import AcknowledgedProducer
 from adapters.kafka.whole_topics import WholeTopics
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.otlp.lines import name_traces
 from bridge import policies
 from bridge.admission import AdmissionLimit
 from bridge.dead_letters import DeadLetters
@@ -42,6 +43,7 @@ def main() -> NoReturn:
 async def run(context: ProcessContext[BridgeSettings]) -> int:
     """Read, claim, start and commit until `context.stop`; the exit code."""
     settings = context.settings
+    name_traces(settings)
     cipher = FieldCipher(*settings.pii_keys)
     book = OrderBook.open(settings.database_url, cipher, SystemClock())
     try:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from adapters.carriers.registry import Carrier
 from adapters.mqtt.settings import Vehicles
+from adapters.otlp.settings import Tracing
 from adapters.payments.registry import Refunds
 from runtime import database_url
 from runtime.settings import Group, ProcessSettings, variables_of
@@ -51,6 +52,8 @@ def _addresses(settings: ProcessSettings) -> Iterator[tuple[str, str, str]]:
             yield "provider", _url_of(provider), provider.url
     if isinstance(settings, Purchases) and settings.order_lookup_url:
         yield "lookup", "TOPUP_ORDER_LOOKUP_URL", settings.order_lookup_url
+    if isinstance(settings, Tracing) and settings.otlp_endpoint:
+        yield "traces", "TOPUP_OTLP_ENDPOINT", settings.otlp_endpoint
 
 
 def _kafka(settings: KafkaConnection) -> bool:

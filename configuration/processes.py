@@ -10,6 +10,7 @@ from pydantic import InstanceOf, field_validator
 
 from adapters.carriers.registry import Carrier, dialect_groups
 from adapters.mqtt.settings import Vehicles
+from adapters.otlp.settings import TraceLines, Tracing
 from adapters.payments.registry import (
     Notifications,
     Refunds,
@@ -102,6 +103,7 @@ class WorkerSettings(
     Holding,
     Calls,
     Pushing,
+    Tracing,
     Rules,
     Reconciling,
 ):
@@ -126,7 +128,9 @@ class WorkerSettings(
         return [*super().cautions(), sentence]
 
 
-class BridgeSettings(_Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning):
+class BridgeSettings(
+    _Process, ServerSettings, OrdersAccess, ConsumerGroup, UnmatchedTopic, Admission, RecordSigning, TraceLines
+):
     """`topup bridge`."""
 
     process: ClassVar[str] = "bridge"
@@ -145,7 +149,7 @@ class ServeSettings(WorkerSettings, BridgeSettings):
 
 
 class GatewaySettings(
-    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications
+    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications, TraceLines
 ):
     """`topup gateway`."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.otlp.lines import name_traces
 from bridge.policies import LEAVE_SECONDS, SETTLE_SECONDS
 from bridge.process import Bridge
 from configuration.processes import ServeSettings
@@ -29,6 +30,7 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 async def serve(context: ProcessContext[ServeSettings]) -> int:
     """Wait for Temporal and the database, then read, claim, start and work until `context.stop`."""
     settings = context.settings
+    name_traces(settings)
     client = await wait_for_temporal(settings, context.stop, on_wait=context.health.starting, measured=True)
     counting, steps = CountingDifferences(context.metrics), StepsTaken(context.metrics)
     turned_away = counting_turned_away(context.metrics)

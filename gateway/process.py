@@ -11,6 +11,7 @@ from typing import Final, NoReturn, cast
 
 from adapters.kafka.broker_watch import BrokerWatch
 from adapters.kafka.producer import AcknowledgedProducer
+from adapters.otlp.lines import name_traces
 from adapters.payments.notifications import NotificationReader
 from configuration.processes import GatewaySettings
 from gateway.callbacks import Callbacks
@@ -44,6 +45,7 @@ async def run(context: ProcessContext[GatewaySettings]) -> int:
     """Take callbacks until `context.stop`; the exit code."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it repeats several times a second what /readyz says
     settings = context.settings
+    name_traces(settings)
     listener = open_listener(
         settings.callback_host, settings.callback_port, host_name="TOPUP_CALLBACK_HOST", port_name="TOPUP_CALLBACK_PORT"
     )

@@ -28,4 +28,5 @@ def milestones(before: OrderState, after: OrderState) -> Iterator[Milestone]:
     if after.attention != before.attention:
         yield ("needs_person", {"attention": after.attention}) if after.attention else ("freed", {})
     if after.outcome is not None and before.outcome is None:
-        yield "settled", {"outcome": after.outcome}
+        doubted = {"doubted": True} if after.in_doubt_since is not None else {}
+        yield "settled", {"outcome": after.outcome, **doubted}

@@ -140,6 +140,13 @@ METRICS: Final = (
         ("sent", "failed"),
     ),
     Metric(
+        "topup_traces_total",
+        "counter",
+        ("result",),
+        "orders' traces for the collector, by what came of them",
+        ("sent", "lost"),
+    ),
+    Metric(
         "topup_log_lines_left_out_total",
         "counter",
         ("event",),

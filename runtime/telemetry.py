@@ -6,7 +6,7 @@ Everything goes through one handler: our `structlog` events and what libraries s
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TextIO
 
 import structlog
@@ -35,8 +35,13 @@ _FIRST: Final = ("event", "level", "at")
 _IN_LINES: Final = ("exception", "stack")
 
 
-def configure_logging(*, stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send all logs of this process to `stream` (stderr). Call again to start over."""
+def configure_logging(
+    *, stream: TextIO | None = None, level: int = logging.INFO, trace_id_of: Callable[[str], str] | None = None
+) -> None:
+    """Send all logs of this process to `stream` (stderr). Call again to start over.
+
+    `trace_id_of`: the trace ID of an order, which each line with an `order_id` then has as `trace_id`.
+    """
     out = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
     handler.setFormatter(_formatter(readable=out.isatty()))
@@ -50,6 +55,7 @@ def configure_logging(*, stream: TextIO | None = None, level: int = logging.INFO
         processors=[
             structlog.stdlib.filter_by_level,
             *_shared(),
+            *([] if trace_id_of is None else [_naming_traces(trace_id_of)]),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -69,6 +75,16 @@ def _shared() -> list[Processor]:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
+
+
+def _naming_traces(trace_id_of: Callable[[str], str]) -> Processor:
+    def name(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        order_id = event.get("order_id")
+        if isinstance(order_id, str) and order_id:
+            event["trace_id"] = trace_id_of(order_id)
+        return event
+
+    return name
 
 
 def _formatter(*, readable: bool) -> logging.Formatter:

@@ -54,7 +54,7 @@ def api_v3_key(text: str) -> str:
     return text
 
 
-CLEARTEXT: Final = ("carrier", "provider", "mqtt", "kafka", "database", "lookup")
+CLEARTEXT: Final = ("carrier", "provider", "mqtt", "kafka", "database", "lookup", "traces")
 """What TOPUP_ALLOW_CLEARTEXT may name."""
 
 

@@ -24,12 +24,14 @@ from adapters.mqtt.notifier import MqttNotifier
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.reconciling import ReconciliationBook
+from adapters.otlp.client import OtlpClient
 from adapters.push.client import PushClient
 from configuration.processes import WorkerSettings
 from orders.clock import Clock
 from orders.state import CarrierTimes
 from runtime.clock import SystemClock
 from workers.reconciling import open_reconciliation
+from workers.tracing import Tracer
 from workflows import policies
 from workflows.policies import scaled
 from workflows.reconciliation import TopUpReconciliation
@@ -61,6 +63,8 @@ class Dependencies:
     """What runs on the notices' own queue as well."""
     pushing: PushClient | None
     """Who is told of orders that need a person, if anybody is."""
+    tracer: Tracer | None
+    """Who sends orders' traces to a collector, if anybody does."""
     differences: ReconciliationBook
     """The differences of money that are open."""
 
@@ -84,6 +88,9 @@ async def open_dependencies(
         gate = CallGate(
             book.holds, book.call_slots, clock, settings.calls_per_second, scale=scale, turned_away=turned_away
         )
+        tracer = await _tracer(stack, settings, book)
+        if tracer is not None:
+            journal = _both(journal, tracer.hear)
         desk = OrderDesk(
             book=book,
             clock=clock,
@@ -118,6 +125,7 @@ async def open_dependencies(
             book=book,
             differences=differences,
             pushing=await _pushing(stack, settings, clock),
+            tracer=tracer,
             notifier=notifier,
             telecom=telecom,
             endpoints={"carrier": Endpoint(settings.carrier.url, carrier.health)}
@@ -185,6 +193,21 @@ async def _pushing(stack: AsyncExitStack, settings: WorkerSettings, clock: Clock
     if settings.push_url is None:
         return None
     return PushClient(await stack.enter_async_context(http.client()), settings, clock)
+
+
+async def _tracer(stack: AsyncExitStack, settings: WorkerSettings, book: OrderBook) -> Tracer | None:
+    if settings.otlp_endpoint is None:
+        return None
+    collector = OtlpClient(await stack.enter_async_context(http.client()), settings)
+    return Tracer(book.events_of, collector, ratio=settings.trace_ratio, slow_seconds=settings.trace_slow_seconds)
+
+
+def _both(first: Journal, second: Journal) -> Journal:
+    def hear(event: str, order_id: str, **fields: object) -> None:
+        first(event, order_id, **fields)
+        second(event, order_id, **fields)
+
+    return hear
 
 
 def _notifier(settings: WorkerSettings) -> MqttNotifier:

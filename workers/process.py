@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from adapters.otlp.lines import name_traces
 from configuration.processes import WorkerSettings
 from runtime.clock import SystemClock
 from runtime.process import ProcessContext, run
@@ -40,6 +41,7 @@ def main(environ: Mapping[str, str] | None = None) -> NoReturn:
 
 async def work(context: ProcessContext[WorkerSettings]) -> int:
     """Wait for Temporal and the database, work, and stop gracefully: no call in hand is cancelled."""
+    name_traces(context.settings)
     client = await wait_for_temporal(context.settings, context.stop, on_wait=context.health.starting, measured=True)
     async with open_dependencies(
         context.settings,
@@ -84,6 +86,8 @@ def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies)
     beside.append(ShowingHolds(book.holds, SystemClock(), metrics, long_seconds=long_seconds).run())
     if dependencies.pushing is not None:
         beside.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
+    if dependencies.tracer is not None:
+        beside.append(dependencies.tracer.run(metrics))
     return [asyncio.create_task(one) for one in beside]
 
 

@@ -219,6 +219,10 @@ class OrderBook:
         """The order's audit trail, oldest first."""
         return await self._queries.events(order_id)
 
+    async def events_of(self, order_ids: Sequence[str]) -> dict[str, list[Event]]:
+        """The audit trails of several orders, oldest line first; an order that is not there has none."""
+        return await self._queries.events_of(order_ids)
+
     async def verify_trails(self, *, after: str = "", limit: int = 100, only: str = "") -> TrailsRead:
         """Whether each line of the next orders' audit trails follows from the one before, a page at a time."""
         return await self._queries.trails(after=after, limit=limit, only=only)

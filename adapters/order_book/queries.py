@@ -1,6 +1,6 @@
 """What operators, the sweep and `topup doctor` ask of the order book."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
@@ -62,6 +62,15 @@ class Queries:
         query = select(EVENTS).where(EVENTS.c.order_id == order_id).order_by(EVENTS.c.id)
         async with self._transaction(write=False) as connection:
             return [Event(row.at, row.kind, row.detail) for row in await connection.execute(query)]
+
+    async def events_of(self, order_ids: Sequence[str]) -> dict[str, list[Event]]:
+        """The audit trails of several orders, oldest line first; an order that is not there has none."""
+        query = select(EVENTS).where(EVENTS.c.order_id.in_(list(order_ids))).order_by(EVENTS.c.id)
+        found: dict[str, list[Event]] = {order_id: [] for order_id in order_ids}
+        async with self._transaction(write=False) as connection:
+            for row in await connection.execute(query):
+                found[row.order_id].append(Event(row.at, row.kind, row.detail))
+        return found
 
     async def trails(self, *, after: str, limit: int, only: str = "") -> TrailsRead:
         """Verify the trails of the next orders by ID, or of one."""

@@ -45,7 +45,7 @@ class Transport(Group):
         frozenset(),
         default_text="false",
         meaning="what may be spoken to without TLS beyond this machine: of `carrier`, `provider`, `mqtt`, `kafka`, "
-        "`database`, `lookup`, separated by commas; all else is refused",
+        "`database`, `lookup`, `traces`, separated by commas; all else is refused",
         example="kafka,database",
     )
 

@@ -48,6 +48,7 @@ REFUSED = [
     (WorkerSettings, database("sslmode=prefer"), "database", "TOPUP_DATABASE_URL"),
     (WorkerSettings, database("sslmode=disable"), "database", "TOPUP_DATABASE_URL"),
     (DoctorSettings, DATABASE, "database", "TOPUP_DATABASE_URL"),
+    (WorkerSettings, {"TOPUP_OTLP_ENDPOINT": "http://collector.example:4318"}, "traces", "TOPUP_OTLP_ENDPOINT"),
     (GatewaySettings, {"TOPUP_ORDER_LOOKUP_URL": "http://orders.example/paid"}, "lookup", "TOPUP_ORDER_LOOKUP_URL"),
 ]
 
@@ -75,7 +76,7 @@ def test_cleartext_beyond_this_machine_is_refused_unless_it_is_named(process, ch
 
 @pytest.mark.parametrize(("process", "change", "word", "variable"), REFUSED)
 def test_to_allow_one_part_allows_no_other(process, change, word, variable):
-    others = ",".join({"carrier", "provider", "mqtt", "kafka", "database", "lookup"} - set(word.split(",")))
+    others = ",".join({"carrier", "provider", "mqtt", "kafka", "database", "lookup", "traces"} - set(word.split(",")))
 
     with pytest.raises(SettingsError, match="TOPUP_ALLOW_CLEARTEXT"):
         load(environment(process) | change | {"TOPUP_ALLOW_CLEARTEXT": others}, process)

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 import structlog
 
+from adapters.otlp.lines import name_traces
+from adapters.otlp.settings import TraceLines
+from orders.trace import trace_id
 from runtime.telemetry import configure_logging, get_logger
 
 
@@ -96,3 +99,14 @@ def test_a_terminal_gets_readable_text():
     assert "listening" in text
     assert "[vin]" in text
     assert not text.startswith("{")
+
+
+def test_lines_of_an_order_name_its_trace_where_orders_are_traced(capsys: pytest.CaptureFixture[str]):
+    for endpoint, traced in ((None, False), ("http://127.0.0.1:4318", True)):
+        configure_logging()
+        name_traces(TraceLines.model_construct(otlp_endpoint=endpoint))
+        get_logger("test").info("started", order_id="T20230821183406000001")
+        get_logger("test").info("callback", order_id="")
+        of_order, of_none = map(json.loads, capsys.readouterr().err.splitlines())
+        assert of_order.get("trace_id") == (trace_id("T20230821183406000001") if traced else None)
+        assert "trace_id" not in of_none

@@ -9,8 +9,10 @@ import pytest
 
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.temporal import Temporal
+from orders.trace import trace_id
 from tests.reliability.deployments import Deployment, NotShown, until
 from tests.reliability.environment import Environment
+from tests.workers.otlp_receiver import Receiver
 
 pytestmark = pytest.mark.real
 PARTIAL = {"kind": "async", "then": "partial", "after_seconds": 0.1}
@@ -59,8 +61,9 @@ def lines_of(log: str, order_id: str) -> list[str]:
 
 
 async def test_an_order_that_parks_is_seen_said_and_pushed_and_so_is_its_end(env: Environment) -> None:
-    hook = Webhook()
-    deployed = Deployment(env, await env.temporal.connect(), scale=0.05, TOPUP_PUSH_URL=await hook.start())
+    hook, collector = Webhook(), Receiver()
+    places = {"TOPUP_PUSH_URL": await hook.start(), "TOPUP_OTLP_ENDPOINT": await collector.start()}
+    deployed = Deployment(env, await env.temporal.connect(), scale=0.05, **places)
     try:
         worker = await deployed.process("worker")
 
@@ -97,15 +100,22 @@ async def test_an_order_that_parks_is_seen_said_and_pushed_and_so_is_its_end(env
         took = await deployed.metrics(worker, "topup_paid_to_settled_seconds_count")
         assert took == {"delivered": 1}
 
+        async def traced() -> bool:
+            return "settle" in {span.name for span in collector.spans()}
+
+        await until(traced, "the order's trace is at the collector")
+        assert {span.trace_id.hex() for span in collector.spans()} == {trace_id(order.order_id)}
         log = worker.log_path.read_text()
+        assert f'"trace_id": "{trace_id(order.order_id)}"' in log
         events = lines_of(log, order.order_id)
         assert events.count("sent") - events.count("not_sent") == 1  # a right may run out on a slow machine
         others = [event for event in events if event not in {"sent", "not_sent"}]
         assert others == ["needs_person", "placed", "freed", "settled", "told"]
-        outside = json.dumps(hook.heard) + await deployed.scrape(worker)
+        outside = json.dumps(hook.heard) + str(collector.requests) + await deployed.scrape(worker)
         assert [kind for kind in PERSONAL if getattr(order.vehicle, kind) in outside] == []
     except (NotShown, TimeoutError) as error:
         raise AssertionError(f"{error}\n{deployed.logs()}") from error
     finally:
         await deployed.close()
         await hook.close()
+        collector.close()

@@ -1,0 +1,1 @@
+"""Orders' traces to a collector: OTLP over HTTP, in JSON."""
