@@ -317,6 +317,7 @@ async def test_a_locked_order_holds_up_no_other_and_goes_on_when_it_is_let_go(on
     assert await waiting == 0
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_an_order_that_stays_locked_is_unavailable_within_the_limit(on_postgres: tuple[str, OrderBook]):
     url, book = on_postgres
@@ -351,6 +352,7 @@ async def stopped_in_the_middle(url: str, what: str) -> AsyncGenerator[asyncio.s
             await process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["UPDATE orders", "INSERT INTO order_events", "COMMIT"])
 async def test_a_process_that_is_killed_between_two_statements_leaves_nothing_behind(
     url: str, book: OrderBook, before: str
@@ -365,6 +367,7 @@ async def test_a_process_that_is_killed_between_two_statements_leaves_nothing_be
         assert await counts_of(book, number) == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("before", ["UPDATE orders", "COMMIT"])
 async def test_what_a_frozen_process_has_locked_is_freed_by_the_server_and_its_change_is_never_made(
@@ -391,6 +394,7 @@ async def _until_available(book: OrderBook, number: int) -> int:
             return await count_up(book, name(number))
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_a_claim_that_a_frozen_process_is_in_the_middle_of_holds_up_no_other(on_postgres: tuple[str, OrderBook]):
     url, book = on_postgres
