@@ -138,6 +138,8 @@ class _Telling:
             failed=_is_trouble(line),
         )
         if (granted := _GRANTED.get(line.kind)) is not None and line.detail.get(granted):
+            if (lost := self._unanswered.pop(line.kind, None)) is not None:  # the one before was never answered
+                self._spans.append(lost)
             self._asked[line.kind] = line.at
             self._unanswered[line.kind] = span
         else:

@@ -6,6 +6,7 @@ that dies takes nothing with it but the word that there is something to tell.
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,7 +97,14 @@ class Tracer:
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SECONDS):
-                    await self.run_once(metrics, stopping=True)
+                    await self._send_the_rest(metrics)
+
+    async def _send_the_rest(self, metrics: Metrics) -> None:
+        """A few at a time, as ever: all at once would keep the loop of a stopping worker for seconds."""
+        left = math.inf
+        while len(self._waiting) < left:  # a collector that takes none now is not asked again
+            left = len(self._waiting)
+            await self.run_once(metrics, stopping=True)
 
     async def run_once(self, metrics: Metrics, *, stopping: bool = False) -> float:
         """Send what is due; how long to wait then, in seconds."""
@@ -105,7 +113,7 @@ class Tracer:
         self._dropped = 0
         now = self._now()
         due = {one: at for one, at in self._waiting.items() if at <= now or stopping}
-        due = dict(list(due.items())[: MOST_WAITING if stopping else MOST_AT_ONCE])
+        due = dict(list(due.items())[:MOST_AT_ONCE])
         if not due:
             return EVERY_SECONDS
         try:

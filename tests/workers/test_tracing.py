@@ -305,12 +305,27 @@ async def test_a_worker_that_stops_sends_what_waits():
     tracer = Tracer(one_line, collector, ratio=1, slow_seconds=60)
     running = asyncio.create_task(tracer.run(metrics))
     await asyncio.sleep(0)
+    orders = [f"T{number:06}" for number in range(MOST_AT_ONCE + 5)]
+    for order_id in orders:
+        tracer.hear("settled", order_id, outcome="delivered")
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert running.cancelled()
+    assert collector.orders == [set(orders[:MOST_AT_ONCE]), set(orders[MOST_AT_ONCE:])]
+
+
+async def test_a_worker_that_stops_asks_a_collector_that_takes_nothing_once():
+    collector, metrics = Collector(answers=[Sent("away", again=True)] * 5), Metrics()
+    tracer = Tracer(one_line, collector, ratio=1, slow_seconds=60)
+    running = asyncio.create_task(tracer.run(metrics))
+    await asyncio.sleep(0)
     tracer.hear("settled", "T000001", outcome="delivered")
     running.cancel()
     await asyncio.wait([running])
 
     assert running.cancelled()
-    assert collector.orders == [{"T000001"}]
+    assert len(collector.orders) == 1
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------
@@ -349,6 +364,21 @@ def test_each_wait_has_its_length_and_trouble_is_marked():
         "settle": 0,
     }  # fmt: skip
     assert {span.name for span in spans("T000001", SETTLED) if span.failed} == {"post", "query"}
+
+
+def test_a_post_that_was_never_answered_stays_in_the_trace_beside_the_next_one():
+    trail = [
+        line(0, "claimed"),
+        line(1, "post_intent", post=1),
+        line(100, "query", says="empty"),
+        line(101, "post_intent", post=2),
+        line(103, "post", says="completed"),
+    ]
+
+    found = {(span.name, span.begin, span.end) for span in spans("T000001", trail)}
+
+    assert ("post_intent", trail[1].at, trail[1].at) in found
+    assert ("post", trail[3].at, trail[4].at) in found
 
 
 def test_nothing_that_a_person_wrote_or_that_quotes_anybody_leaves():
