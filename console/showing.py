@@ -19,6 +19,7 @@ from console.stranded import NOBODY
 from console.tables import status_markup
 from orders.errors import TopUpError
 from orders.state import OrderState
+from orders.trace import trace_id
 from runtime.settings.groups import OrdersAccess
 
 LAST_EVENTS: Final = 5
@@ -30,6 +31,8 @@ class Found:
     """What could be found about one order."""
 
     order_id: str
+    trace_id: str = ""
+    """Of the order's trace at the collector, and of its log lines, where orders are traced."""
     run: str = ""
     """The latest run: `running`, `completed`, `terminated`, …, `none`; empty where Temporal was not reached."""
     status: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -50,7 +53,7 @@ class Found:
 
 async def look(settings: OrdersAccess, order_id: str) -> Found:
     """Ask the run and the book; what one of them can't say stands in the remarks."""
-    found = Found(order_id)
+    found = Found(order_id, trace_id(order_id))
     entry = await _read_book(settings, found)
     try:
         await _ask_the_run(settings, found)
@@ -128,6 +131,8 @@ def print_order(found: Found, *, all_events: bool, as_json: bool) -> None:
         for name, value in found.status.items():
             if name not in {"order_id", "state", "needs_operator"} and value not in ("", None, [], {}):
                 out.print(f"  {shown(name)}: {shown(_text(value))}", soft_wrap=True)
+    if found.known:
+        out.print(f"  trace: {found.trace_id}")
     if found.do_now:
         out.print(Markdown(found.do_now, hyperlinks=False))
     for name, value in found.book.items():

@@ -67,7 +67,7 @@ async def with_reasons(book: OrderBook, found: list[Listed]) -> list[Listed]:
     async def look(one: Listed) -> Listed:
         async with places:
             try:
-                return replace(one, reason=(await book.read(one.order_id)).state.reason)
+                return replace(one, reason=(await book.read(one.order_id)).state.shown_reason)
             except TopUpError:  # another deployment's order, or a book that is away: the list is worth having without
                 return one
 

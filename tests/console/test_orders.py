@@ -19,6 +19,7 @@ from console.acting import AT_ONCE, Batch
 from console.exits import CommandFailed
 from console.runs import NobodyAnswers
 from orders.identities import workflow_id
+from orders.trace import trace_id
 from tests.console.test_commands import said, topup
 from workflows import steps
 
@@ -130,6 +131,7 @@ async def test_an_order_that_needs_an_operator_is_listed_and_shown(order):
     assert done.returncode == 0
     assert "parked, needs an operator" in done.stdout
     assert "reason: partial" in done.stdout
+    assert f"trace: {trace_id(order.order_id)}" in done.stdout
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tests.console import (  # noqa: F401 - these tell stories too
     stories_held,
     stories_kafka,
     stories_money,
+    stories_rules,
     stories_two_persons,
 )
 from tests.console.operator_shell import OperatorShell

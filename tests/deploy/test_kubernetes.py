@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import typer.main
 import yaml
 
+from adapters.otlp.settings import Tracing
 from adapters.payments.bills import MAX_PACKED_BYTES
 from configuration.processes import PROCESSES as MODELS
 from console.main import app
@@ -214,6 +216,22 @@ def test_each_policy_is_of_a_workload_and_each_workload_has_one():
     for process in SERVING:
         wanted = {"app.kubernetes.io/name": "topup", "app.kubernetes.io/component": process}
         assert policies[f"topup-{process}"]["podSelector"]["matchLabels"] == wanted
+
+
+def test_the_worker_reaches_the_collector_of_traces_at_its_own_port_and_place_and_nobody_else_does():
+    """Who sends traces is who reads the collector's headers."""
+    [endpoint] = [one for one in variables_of(Tracing) if one.field == "otlp_endpoint"]
+    port = urlsplit(endpoint.example).port
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    reach = {
+        process: [
+            rule["to"]
+            for rule in of_kind("NetworkPolicy")[f"topup-{process}"].get("egress", ())
+            if {"protocol": "TCP", "port": port} in rule["ports"]
+        ]
+        for process in WORKLOADS
+    }
+    assert reach == {process: [[monitoring]] if process == "worker" else [] for process in WORKLOADS}
 
 
 def test_the_largest_bill_that_is_read_has_room_where_it_is_downloaded_to():

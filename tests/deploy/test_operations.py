@@ -55,6 +55,19 @@ def test_every_section_of_the_runbook_that_an_alert_names_is_there():
     assert [name for name in named if f"## {name}\n" not in RUNBOOK] == []
 
 
+def test_each_rule_names_its_section_of_the_runbook_and_is_found_there_by_its_name():
+    rules = [rule for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
+    listed = re.findall(r"^\| `(TopUp\w+)` \| (.*) \|$", RUNBOOK, re.MULTILINE)
+
+    wanted: list[tuple[str, str]] = []
+    for rule in rules:
+        named = re.search(r" Runbook: (.+)\.$", rule["annotations"]["summary"])
+        assert named is not None, f"{rule['alert']} names no section of docs/runbook.md"
+        links = [f"[{section}](#{_anchor(section)})" for section in named[1].split("; ")]
+        wanted.append((rule["alert"], ", ".join(links)))
+    assert listed == wanted
+
+
 def test_every_alert_that_the_runbook_names_exists():
     named = set(re.findall(r"alert `(\w+)`", RUNBOOK))
 
