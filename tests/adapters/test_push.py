@@ -175,6 +175,9 @@ async def test_parked_and_freed_are_each_told_once_and_a_dead_endpoint_owes_only
     pauses = [await one.run_once() for one in (pusher, second) for _ in range(4)]
     assert max(pauses) > EVERY_SECONDS, "what fails is tried ever more rarely"
     await becomes(parked, "T00003", attention="")
+    said = metrics.exposition().decode()
+    assert 'topup_pushes_total{result="sent"} 1.0' in said
+    assert 'topup_pushes_total{result="failed"} 0.0' not in said
 
     hook.dead = False
     await pusher.run_once()

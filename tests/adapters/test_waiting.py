@@ -77,17 +77,21 @@ async def test_what_waits_is_counted_until_its_cause_is_gone(book: OrderBook, cl
     clock.at += timedelta(days=2)
     await watch.run_once()
     assert shown(metrics, "topup_refunds_under_way") == {"10m": 0, "1h": 0, "24h": 0, "older": 1}
+    assert shown(metrics, "topup_orders_unsettled_oldest_seconds")["placing"] > 3600
 
     await becomes(book, "T00001", attention="", carrier_outcome="completed")
     await becomes(book, "T00001", outcome="delivered", settled_at=clock.at)
     await becomes(book, "T00002", refund_confirmed_at=clock.at)
     await becomes(book, "T00002", outcome="refunded", settled_at=clock.at)
+    await becomes(book, "T00003", carrier_outcome="completed")
+    await becomes(book, "T00003", outcome="delivered", settled_at=clock.at)
     await book.write_notices("T00002", "failed", {"old": ("acknowledged", "")})
     await watch.run_once()
 
-    assert shown(metrics, "topup_orders_unsettled") == {"placing": 1, "in_doubt": 0, "refunding": 0, "parked": 0}
+    assert shown(metrics, "topup_orders_unsettled") == {"placing": 0, "in_doubt": 0, "refunding": 0, "parked": 0}
     for name in ("topup_orders_need_person", "topup_refunds_under_way", "topup_notices_unpublished"):
         assert set(shown(metrics, name).values()) == {0}
+    assert max(shown(metrics, "topup_orders_unsettled_oldest_seconds").values()) == 0
 
 
 async def test_one_process_at_a_time_says_it_and_another_when_that_one_is_gone(

@@ -12,6 +12,7 @@ from adapters.kafka.whole_topics import Batch, Positions, WholeTopics
 from adapters.order_book.book import OrderBook
 from adapters.order_book.unmatched import SignedBy
 from bridge.keeper import Keeper
+from orders import unmatched as unmatched_rules
 from orders.dead_letter import Names, Source, names_in
 from orders.errors import Unavailable
 from orders.record import MAX_VALUE_BYTES
@@ -113,7 +114,7 @@ async def names(book: OrderBook, signed: SignedBy = trusting) -> list[str]:
     return sorted(one.state.payment.out_trade_no for one in await book.unmatched.listed(signed))
 
 
-async def test_both_topics_are_kept_whole_and_counted(book: OrderBook):
+async def test_both_topics_are_kept_whole_and_counted_until_a_person_has_ended_the_last(book: OrderBook):
     topics = FakeTopics()
     lane = Lane(book, topics)
     for number in range(5):
@@ -126,6 +127,21 @@ async def test_both_topics_are_kept_whole_and_counted(book: OrderBook):
     assert [one.source.offset for one in await book.letters.listed()] == list(range(5))
     assert lane.gauge("topup_unmatched_payments_open") == lane.gauge("topup_dead_letters_open") == 5
     assert "are kept" in await lane.keeper.check()
+
+    for letter in await book.letters.listed():
+        await book.letters.end(letter, "settled", "li", "refunded by hand, no. 4711")
+    for one in await book.unmatched.listed(trusting):
+        await book.unmatched.decide(
+            one.state.payment.provider,
+            one.state.payment.transaction_id,
+            trusting,
+            lambda state, now: unmatched_rules.settle(state, now, "li", "refunded by hand, no. 4711"),
+            kind="settle",
+            detail=lambda _: {},
+        )
+    later = Lane(book, topics)
+    await later.keeper.run_once()
+    assert later.gauge("topup_unmatched_payments_open") == later.gauge("topup_dead_letters_open") == 0
 
 
 async def test_what_was_read_and_not_kept_comes_again(book: OrderBook, monkeypatch: pytest.MonkeyPatch):

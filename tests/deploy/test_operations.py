@@ -68,6 +68,15 @@ def test_each_rule_names_its_section_of_the_runbook_and_is_found_there_by_its_na
     assert listed == wanted
 
 
+def test_of_each_rule_it_is_said_which_test_saw_its_cause_or_that_none_did():
+    """That the named tests are there, `tests/test_documents.py` looks at."""
+    rows = re.findall(r"^\| `(TopUp\w+)` \| (.+) \| (.+) \|$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE)
+
+    assert [name for name, _, _ in rows] == re.findall(r"- alert: (\w+)", RULES)
+    assert [name for name, rises, _ in rows if "`tests/" not in rises and "not shown" not in rises] == []
+    assert [name for name, rises, falls in rows if falls.startswith("there") and "`tests/" not in rises] == []
+
+
 def test_every_alert_that_the_runbook_names_exists():
     named = set(re.findall(r"alert `(\w+)`", RUNBOOK))
 

@@ -5,6 +5,7 @@ import pytest
 from runtime import health as module
 from runtime.health import Health, export_parts
 from runtime.metrics import Metrics
+from tests.limits import WAIT_SECONDS
 
 
 async def well() -> str | None:
@@ -89,18 +90,18 @@ async def test_a_check_registered_again_replaces_the_first(name):
     assert (await health.report()).ready
 
 
-async def test_a_part_that_fails_its_check_is_down_in_the_metrics_too():
+async def test_a_part_that_fails_its_check_is_down_in_the_metrics_too_until_it_is_back():
     health, metrics = Health(), Metrics()
-    health.name("carrier", away)
     health.require("database", well)
     health.started()
-    exporting = asyncio.create_task(export_parts(health, metrics))
-    async with asyncio.timeout(10):
-        while 'part="process"' not in metrics.exposition().decode():
-            await asyncio.sleep(0)
-    exporting.cancel()
+    for check, up in ((away, "0.0"), (well, "1.0")):
+        health.name("carrier", check)
+        exporting = asyncio.create_task(export_parts(health, metrics))
+        async with asyncio.timeout(WAIT_SECONDS):
+            while f'topup_part_up{{part="carrier"}} {up}' not in metrics.exposition().decode():
+                await asyncio.sleep(0)
+        exporting.cancel()
 
-    exposed = metrics.exposition().decode()
-    assert 'topup_part_up{part="carrier"} 0.0' in exposed
-    assert 'topup_part_up{part="database"} 1.0' in exposed
-    assert 'topup_part_up{part="process"} 1.0' in exposed
+        exposed = metrics.exposition().decode()
+        assert 'topup_part_up{part="database"} 1.0' in exposed
+        assert 'topup_part_up{part="process"} 1.0' in exposed

@@ -116,3 +116,7 @@ async def test_a_book_that_is_away_leaves_the_last_look_until_it_is_old(monkeypa
     said = metrics.exposition().decode()
     assert "topup_orders_need_person{" not in said
     assert "topup_book_read_timestamp_seconds 0.0" in said
+
+    book.away = False
+    await watch.run_once()
+    assert "topup_book_read_timestamp_seconds 0.0" not in metrics.exposition().decode()
