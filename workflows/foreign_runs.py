@@ -30,6 +30,7 @@ def foreign_run_sentence(order_id: str) -> str:
     name = workflow_id(order_id)
     return (
         f"Its run can't start: under {name} there is a run of another type or on another task queue than topup's. "
-        f"See who started it (`temporal workflow describe --workflow-id {name}`), and terminate it if it is open; "
+        "If TOPUP_TASK_QUEUE is the same everywhere, see who started it "
+        f"(`temporal workflow describe --workflow-id {name}`), and terminate it if it is open; "
         "the sweep then starts the order's own within 10 min."
     )
