@@ -17,7 +17,8 @@ from runtime.settings.groups import OrdersAccess
 _REFUSALS: Final = {
     Reopened.RUNNING: "Order {order} has an open run already: see `topup orders show {order}`; nothing was done.",
     Reopened.FOREIGN: "Order {order}: under its ID a run is open that is not its own. If TOPUP_TASK_QUEUE is "
-    "the deployment's here too, see who started it (`temporal workflow describe --workflow-id topup/{order}`), terminate it, and reopen the order; nothing was done.",
+    "the deployment's here too, see who started it (`temporal workflow describe --workflow-id topup/{order}`), "
+    "terminate it, and reopen the order; nothing was done.",
     Reopened.SETTLED: "Order {order} is settled: see `topup orders show {order}`; nothing was done.",
 }
 
