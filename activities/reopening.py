@@ -20,6 +20,7 @@ from orders import operator_rules
 from orders.clock import Clock
 from orders.identities import workflow_id
 from workflows import sweep
+from workflows.foreign_runs import foreign_run_sentence, is_foreign
 from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput
 from workflows.sweep import Swept
@@ -34,6 +35,8 @@ class Reopened(StrEnum):
 
     REOPENED = "reopened"
     RUNNING = "running"
+    FOREIGN = "foreign"
+    """A run that is not the order's stands under its ID: its own can't start before that one is ended."""
     SETTLED = "settled"
     UNREADABLE = "unreadable"
 
@@ -98,13 +101,13 @@ class Reopening:
         return await self._take_up(order_id)
 
     async def _take_up(self, order_id: str) -> Reopened:
-        open_run = await self._has_open_run(order_id)
+        open_run = await self._open_run(order_id)
         # Read after that look: a run that came to its end has settled its order before it closed.
         record = await self._book.read(order_id)
         if record.state.outcome is not None:
             return Reopened.SETTLED
-        if open_run:
-            return Reopened.RUNNING
+        if open_run is not None:
+            return self._named(order_id, open_run)
         order = record.order
         self._alert("order_had_no_run", order_id=order.order_id)
         # Written before the run starts: it asks the carrier before it sends anything to it.
@@ -125,14 +128,22 @@ class Reopening:
         try:
             await self._client().start_workflow(**Start(again, record.vehicle_hash).arguments(self._task_queue))
         except WorkflowAlreadyStartedError:
-            return Reopened.RUNNING
+            return self._named(order_id, await self._open_run(order_id) or Reopened.RUNNING)
         return Reopened.REOPENED
 
-    async def _has_open_run(self, order_id: str) -> bool:
+    def _named(self, order_id: str, open_run: Reopened) -> Reopened:
+        if open_run is Reopened.FOREIGN:
+            self._alert("order_not_started", order_id=order_id, sentence=foreign_run_sentence(order_id))
+        return open_run
+
+    async def _open_run(self, order_id: str) -> Reopened | None:
+        """`RUNNING`, `FOREIGN`, or None where no run under its ID is open."""
         try:
             latest = await self._client().get_workflow_handle(workflow_id(order_id)).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return False
+                return None
             raise
-        return latest.status is WorkflowExecutionStatus.RUNNING
+        if latest.status is not WorkflowExecutionStatus.RUNNING:
+            return None
+        return Reopened.FOREIGN if is_foreign(latest, self._task_queue) else Reopened.RUNNING

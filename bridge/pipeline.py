@@ -21,6 +21,7 @@ from bridge.outages import Outages, Part
 from bridge.patience import Patience
 from bridge.ports import ClaimBook
 from bridge.record_metrics import RecordMetrics, Result
+from bridge.starter import ForeignRun
 from orders.arrival import arrival_of
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
@@ -60,7 +61,7 @@ class Pipeline:
     Args:
         book: the order book.
         admission: capacity for new orders.
-        start: starts an order's run; False where there was one (`Starter.start`).
+        start: starts an order's run; False where there was one, `ForeignRun` where another's stands (`Starter.start`).
         dead_letters: the dead-letter topic.
         outages: carries calls through outages.
         metrics: `topup_records_total`, alerts, admission.
@@ -245,7 +246,13 @@ class Pipeline:
             self._last_start_at = time.monotonic()
             return started
 
-        started = await self._carry_through("temporal", attempt, order.order_id)
+        try:
+            started = await self._carry_through("temporal", attempt, order.order_id)
+        except ForeignRun as foreign:
+            # Not held back: whoever starts such runs would stop the partition. The book has the order, the sweep it.
+            self._call(order, str(foreign))
+            self._complete(record, "duplicate")
+            return
         # A start whose answer was lost did start the run: the next attempt finds it there.
         mine = started or (new and attempts > 1)
         if mine:
@@ -277,10 +284,16 @@ class Pipeline:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     async def _carry_through(self, part: Part, attempt: Callable[[], Awaitable[T]], order_id: str) -> T:
-        """Retry while unavailable; a bug of ours doesn't end it either: it holds one record back, and is heard."""
+        """Retry while unavailable; a bug of ours doesn't end it either: it holds one record back, and is heard.
+
+        Raises:
+            ForeignRun: as `attempt` does.
+        """
         while True:
             try:
                 return await self._outages.retry_while_unavailable(part, attempt)
+            except ForeignRun:
+                raise
             except Exception as error:  # noqa: BLE001 - see above
                 self._alert(
                     "bug",

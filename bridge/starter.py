@@ -5,13 +5,22 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from bridge import policies
-from orders.errors import Unavailable
+from orders.errors import TopUpError, Unavailable
+from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
 from runtime.waiting import in_one_line
+from workflows.foreign_runs import foreign_run_sentence, is_foreign
 from workflows.steps import Start, TopUpInput
+
+
+class ForeignRun(TopUpError):
+    """A run that is not the order's stands under its ID.
+
+    The order is in the book: the sweep starts it once that run is closed.
+    """
 
 
 class Starter:
@@ -45,6 +54,7 @@ class Starter:
         """Start the order's run; False if there is or was one already, which is success too.
 
         Raises:
+            ForeignRun: what stands under its ID is another type's run or another queue's.
             Unavailable: it isn't known whether it was started: start it again.
         """
         start = Start(
@@ -64,10 +74,26 @@ class Starter:
                 rpc_timeout=timedelta(seconds=policies.START_SECONDS),
             )
         except WorkflowAlreadyStartedError:
+            await self._see_that_it_is_ours(order.order_id)
             return False
         except (RPCError, RuntimeError, OSError, TimeoutError) as error:
-            raise Unavailable(
-                f"Temporal doesn't start runs ({in_one_line(error)}): start it, or correct TEMPORAL_ADDRESS; if it "
-                "names a search attribute or a namespace, run `topup setup`."
-            ) from error
+            raise _unavailable(error) from error
         return True
+
+    async def _see_that_it_is_ours(self, order_id: str) -> None:
+        handle = self._client.get_workflow_handle(workflow_id(order_id))
+        try:
+            there = await handle.describe(rpc_timeout=timedelta(seconds=policies.START_SECONDS))
+        except (RPCError, RuntimeError, OSError, TimeoutError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                return  # deleted since: an order without an end is the sweep's
+            raise _unavailable(error) from error
+        if is_foreign(there, self._task_queue):
+            raise ForeignRun(foreign_run_sentence(order_id))
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"Temporal doesn't start runs ({in_one_line(error)}): start it, or correct TEMPORAL_ADDRESS; if it "
+        "names a search attribute or a namespace, run `topup setup`."
+    )

@@ -84,7 +84,7 @@ async def find(settings: OrdersAccess, kind: Personal | None, value: str) -> tup
                 order_ids, remarks = await book.referred_to(value), await _not_orders(book, value)
         except TopUpError as error:
             raise CommandFailed(str(error)) from error
-    found = await named(client, order_ids)
+    found = await named(client, settings.task_queue, order_ids)
     forgotten = [one for one in order_ids if one not in {run.order_id for run in found}]
     if forgotten:
         sentence = f"Temporal has no run (any more) of {', '.join(forgotten)}: `topup orders show` reads the book."
@@ -115,7 +115,7 @@ def _spellings(kind: Personal, value: str) -> tuple[str, ...]:
             return (digits, f"86{digits}", digits.removeprefix("86"))
 
 
-async def named(client: Client, order_ids: Sequence[str]) -> list[Listed]:
+async def named(client: Client, task_queue: str, order_ids: Sequence[str]) -> list[Listed]:
     """The latest runs of these orders, those that there are."""
-    found = [await runs.latest_run(client, order_id) for order_id in order_ids]
+    found = [await runs.latest_run(client, order_id, task_queue) for order_id in order_ids]
     return [one for one in found if one is not None]

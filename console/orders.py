@@ -338,7 +338,7 @@ def _act(
         if choice.by_search:
             found = await runs.listed(client, settings.task_queue, query, choosing.MOST_ORDERS + 1, open_only=True)
         else:
-            found = await listing.named(client, choice.names) if choice.dry_run else []
+            found = await listing.named(client, settings.task_queue, choice.names) if choice.dry_run else []
         names = [one.order_id for one in found] if choice.by_search else choice.names
         if not choosing.confirm(choice, found, len(names), what, as_json=as_json):
             return Exit.OK

@@ -16,6 +16,9 @@ from runtime.settings.groups import OrdersAccess
 
 _REFUSALS: Final = {
     Reopened.RUNNING: "Order {order} has an open run already: see `topup orders show {order}`; nothing was done.",
+    Reopened.FOREIGN: "Order {order}: under its ID a run is open that is not its own. If TOPUP_TASK_QUEUE is "
+    "the deployment's here too, see who started it (`temporal workflow describe --workflow-id topup/{order}`), "
+    "terminate it, and reopen the order; nothing was done.",
     Reopened.SETTLED: "Order {order} is settled: see `topup orders show {order}`; nothing was done.",
 }
 
@@ -35,7 +38,7 @@ async def reopen(settings: OrdersAccess, choice: Choice, *, as_json: bool) -> Ex
         if choice.by_search:
             found = await listing.stranded(client, book, settings)
         else:
-            found = await listing.named(client, choice.names) if choice.dry_run else []
+            found = await listing.named(client, settings.task_queue, choice.names) if choice.dry_run else []
         names = [one.order_id for one in found] if choice.by_search else choice.names
         if not choosing.confirm(choice, found, len(names), "a new run", as_json=as_json):
             return Exit.OK

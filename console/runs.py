@@ -5,7 +5,7 @@ Every call has a limit: without a worker a query or an update waits for ever (me
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from console.exits import CommandFailed, Exit
 from orders.identities import is_order_id, order_id_of, workflow_id
 from workflows import steps
+from workflows.foreign_runs import is_foreign
 
 CALL_SECONDS: Final = 10.0
 """A call to the server alone."""
@@ -46,7 +47,8 @@ class Listed:
     status: str
     needs_operator: bool
     run: str
-    """`running`, `completed`, `terminated`, …; `none`: Temporal has no run of it."""
+    """`running`, `completed`, `terminated`, …; `none`: Temporal has no run of it; `foreign`: what stands under
+    its ID is another type's or another queue's."""
     package: str
     provider: str
     started_at: datetime
@@ -106,14 +108,15 @@ def _listed(run: WorkflowExecution) -> Listed:
     )
 
 
-async def latest_run(client: Client, order_id: str) -> Listed | None:
-    """The order's latest run; None: Temporal has none.
+async def latest_run(client: Client, order_id: str, task_queue: str) -> Listed | None:
+    """The latest run under the order's ID, `foreign` where it is not the order's; None: Temporal has none.
 
     Raises:
         CommandFailed: Temporal doesn't answer.
     """
     try:
-        return _listed(await described(client.get_workflow_handle(workflow_id(order_id))))
+        latest = await described(client.get_workflow_handle(workflow_id(order_id)))
+        return replace(_listed(latest), run="foreign") if is_foreign(latest, task_queue) else _listed(latest)
     except (RPCError, TimeoutError) as error:
         if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
             return None

@@ -68,7 +68,7 @@ async def look(settings: OrdersAccess, order_id: str) -> Found:
 
 async def _ask_the_run(settings: OrdersAccess, found: Found) -> None:
     client = await temporal_client(settings)
-    latest = await runs.latest_run(client, found.order_id)
+    latest = await runs.latest_run(client, found.order_id, settings.task_queue)
     found.run = latest.run if latest else "none"
     if latest is None:
         found.remarks.append(f"Temporal has no run for order {found.order_id}: it has forgotten it, or it never was.")

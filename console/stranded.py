@@ -45,7 +45,7 @@ async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> 
 
     async def look(record: StoredOrder) -> Listed | None:
         async with places:
-            latest = await runs.latest_run(client, record.order_id)
+            latest = await runs.latest_run(client, record.order_id, settings.task_queue)
         if latest is not None and latest.run == "running":  # the list lags what was started just now
             return None
         return _as_listed(record, latest)

@@ -44,7 +44,8 @@ ALERTS: Final = (
     ),
     Alert(
         "order_not_started",
-        "an order has not been claimed or started for 5 min, while others are; its sentence says why",
+        "an order has not been claimed or started for 5 min, while others are, or a run that is not its own stands"
+        " under its ID; its sentence says why",
         "The bridge waits",
     ),
     Alert("conflict", "a second record with an accepted order ID or payment, and other content", "Dead letters"),

@@ -1,11 +1,15 @@
 """The sweep takes up what nobody works on, and nothing else."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
@@ -13,6 +17,7 @@ from activities.reopening import Reopened, Reopening
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from orders import carrier_rules, refund_rules
+from orders.identities import workflow_id
 from orders.next_step import next_step
 from orders.outcomes import Completed
 from orders.state import OrderState
@@ -109,3 +114,81 @@ async def test_that_an_order_is_taken_up_again_is_in_the_book_before_its_run_sta
     assert started
     assert state.reopened_at is not None
     assert next_step(state, CLOCK.now(), TIMES).kind == "query_carrier"
+
+
+@pytest.mark.parametrize(("workflow_type", "task_queue"), [("Other", "q"), ("TopUpOrder", "elsewhere")])
+async def test_a_foreign_run_under_an_orders_id_calls_a_person_and_its_own_starts_once_it_is_gone(
+    tmp_path: Path, workflow_type: str, task_queue: str
+):
+    """It counted as the order's own before: the order stood at `placing` for ever, and nobody heard."""
+    async with _one_order(tmp_path) as book:
+        server = Occupied(workflow_type, task_queue)
+        alerts = list[str]()
+        reopening = _reopening(book, server, alerts)
+
+        swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
+        assert (swept.reopened, server.started, alerts) == (0, [], ["order_not_started"])
+        assert await reopening.reopen(ORDER.order_id) is Reopened.FOREIGN
+        assert (await book.read(ORDER.order_id)).state.reopened_at is None
+
+        server.status = WorkflowExecutionStatus.TERMINATED
+        swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
+    assert (swept.reopened, server.started) == (1, [workflow_id(ORDER.order_id)])
+
+
+async def test_an_open_run_of_the_orders_own_is_left_alone(tmp_path: Path):
+    async with _one_order(tmp_path) as book:
+        server, alerts = Occupied("TopUpOrder", "q"), list[str]()
+        swept = await ActivityEnvironment().run(_reopening(book, server, alerts).reopen_unsettled_orders)
+    assert (swept.unsettled, swept.reopened, server.started, alerts) == (1, 0, [], [])
+
+
+async def test_a_foreign_run_that_comes_between_look_and_start_calls_a_person(tmp_path: Path):
+    async with _one_order(tmp_path) as book:
+        server, alerts = Occupied("Other", "q", comes_at_start=True), list[str]()
+        assert await _reopening(book, server, alerts).reopen(ORDER.order_id) is Reopened.FOREIGN
+    assert alerts == ["order_had_no_run", "order_not_started"]
+
+
+class Occupied:
+    """A Temporal client that has one run, under the order's ID."""
+
+    def __init__(self, workflow_type: str, task_queue: str, *, comes_at_start: bool = False) -> None:
+        self.workflow_type, self.task_queue = workflow_type, task_queue
+        self.status = WorkflowExecutionStatus.COMPLETED if comes_at_start else WorkflowExecutionStatus.RUNNING
+        self.comes_at_start = comes_at_start
+        self.started: list[str] = []
+
+    def get_workflow_handle(self, _workflow_id: str) -> "Occupied":
+        return self
+
+    async def describe(self) -> "Occupied":
+        return self
+
+    async def start_workflow(self, *_arguments: Any, **named: Any) -> None:
+        if self.comes_at_start:
+            self.status = WorkflowExecutionStatus.RUNNING
+            raise WorkflowAlreadyStartedError(named["id"], "TopUpOrder")
+        self.started.append(named["id"])
+
+
+@asynccontextmanager
+async def _one_order(tmp_path: Path) -> AsyncGenerator[OrderBook, None]:
+    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), CLOCK)
+    try:
+        await book.migrate()
+        await book.claim([ORDER])
+        yield book
+    finally:
+        await book.close()
+
+
+def _reopening(book: OrderBook, server: object, alerts: list[str]) -> Reopening:
+    return Reopening(
+        lambda: cast("Client", server),
+        book,
+        SystemClockLater(),
+        lambda kind, **_fields: alerts.append(kind),
+        task_queue="q",
+        scale=1.0,
+    )

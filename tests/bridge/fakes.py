@@ -7,6 +7,7 @@ from adapters.kafka.assignments import Record
 from adapters.kafka.watermark import PartitionAssignment
 from adapters.order_book.book import Claim, ClaimResult
 from adapters.order_book.claims import ClaimsHeld
+from bridge.starter import ForeignRun
 from orders.arrival import Arrival
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
@@ -68,6 +69,8 @@ class FakeTemporal:
         self.away = False
         self.refused: set[str] = set()
         """Orders whose start fails, and no other's."""
+        self.foreign: set[str] = set()
+        """Orders under whose ID another run stands."""
         self.loses_answers = 0
         self.runs: list[str] = []
         self.calls = 0
@@ -82,6 +85,8 @@ class FakeTemporal:
         self.at_once -= 1
         if self.away or order.order_id in self.refused:
             raise Unavailable("Temporal doesn't start runs.")
+        if order.order_id in self.foreign:
+            raise ForeignRun(f"another run stands under {order.order_id}")
         if order.order_id in self.runs:
             return False
         self.runs.append(order.order_id)

@@ -188,6 +188,18 @@ async def test_temporal_away_for_all_is_no_single_orders_alert(monkeypatch: pyte
         await bench.until(lambda: not assignment.in_flight)
 
 
+async def test_a_foreign_run_under_an_orders_id_calls_a_person_and_holds_no_record_up() -> None:
+    """It was a silent duplicate: the order is in the book, and the sweep starts it once that run is closed."""
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.temporal.foreign.add("T00000001")
+        await settled(bench, assignment, records(assignment, [value(n) for n in range(3)]))
+        assert calls(bench)
+        assert bench.temporal.runs == ["T00000000", "T00000002"]
+        assert "T00000001" in bench.book.content
+        assert bench.counts() == Counter(started=2, duplicate=1)
+
+
 async def test_one_payment_under_two_order_ids_is_a_conflict() -> None:
     assignment = PartitionAssignment("orders", 0)
     payment = paid_order("T00000001")["payment"]

@@ -515,6 +515,8 @@ class EngineClient:
 
 
 class Described:
+    workflow_type, task_queue = "TopUpOrder", "topup-orders"
+
     def __init__(self, engine: Engine, workflow_id: str) -> None:
         self._engine = engine
         self._workflow_id = workflow_id

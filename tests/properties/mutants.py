@@ -23,7 +23,7 @@ import activities.telecom
 import adapters.carriers.tmf622.client
 import adapters.http
 from activities.refunding import RefundingActivities
-from activities.reopening import Reopening
+from activities.reopening import Reopened, Reopening
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book import claims, decisions
 from adapters.order_book.book import Claim, ClaimResult, OrderBook
@@ -569,10 +569,10 @@ def _cancel_ends(patch: Patch) -> None:
 
 @_mutant("the sweep finds nothing", oracle.ENDS)
 def _blind_sweep(patch: Patch) -> None:
-    async def always(_self: Any, _order_id: str) -> bool:
-        return True
+    async def always(_self: Any, _order_id: str) -> Reopened:
+        return Reopened.RUNNING
 
-    patch.setattr(Reopening, "_has_open_run", always)
+    patch.setattr(Reopening, "_open_run", always)
 
 
 @_mutant("a conflict is taken for a duplicate", oracle.DUPLICATES)
