@@ -3,7 +3,7 @@
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.converter import ActivitySerializationContext, WorkflowSerializationContext
+from temporalio.converter import ActivitySerializationContext, DataConverter, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 
 from runtime.payload_codec import EncryptingCodec, UnreadablePayload, key_id, workflow_of
@@ -74,6 +74,29 @@ async def test_an_activity_of_the_workflow_reads_it_and_so_does_who_reads_everyb
     assert await data_converter(KEY).with_context(activity).decode([await written(KEY)]) == [NOTE]
     assert await data_converter(KEY).decode([await written(KEY)]) == [NOTE]
     assert await read((await data_converter(KEY).encode([NOTE]))[0], KEY) == NOTE
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize(
+    "context",
+    [
+        of("topup/TA00001"),
+        ActivitySerializationContext("default", "telecom", None, None, "topup/TA00001", None, is_local=True),
+    ],
+)
+def test_a_bound_converter_is_what_the_sdk_would_make_of_it(
+    key: bytes | None, context: WorkflowSerializationContext | ActivitySerializationContext
+):
+    """Kept for the next time it is asked for, and none of its parts differs."""
+    whole = data_converter(key)
+    light, made = whole.with_context(context), DataConverter.with_context(whole, context)
+
+    parts = {name: value for name, value in vars(made).items() if name != "payload_codec"}
+    assert {name: value for name, value in vars(light).items() if name != "payload_codec"} == parts
+    assert light.payload_codec is not None
+    assert made.payload_codec is not None
+    assert vars(light.payload_codec) == vars(made.payload_codec)
+    assert (light is whole) == (key is None)
 
 
 async def test_the_runs_of_a_schedule_read_one_another():
