@@ -134,7 +134,9 @@ class Process(abc.ABC):
     PartNotOursError.
     """
 
-    ready_timeout_seconds = 60.0
+    ready_timeout_seconds = (
+        240.0  # a JVM was not ready within 60 s on a busy machine (measured); one that ends is told at once
+    )
     stop_timeout_seconds = 20.0
     restarts = False
     """Whether it may simply be started again when it ends by itself: it keeps nothing in memory that matters."""
