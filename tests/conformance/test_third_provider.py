@@ -10,11 +10,12 @@ import httpx
 
 from devkit.servers.temporal import Temporal
 from tests.conformance.kits import PROVIDER_KITS, start_carrier
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 from tests.simulators.processes import ROOT
 
 TOKEN = "carrier-token"
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = WAIT_SECONDS
 
 
 async def test_an_order_paid_at_a_third_provider_is_refunded_by_the_workers_composition(

@@ -19,6 +19,7 @@ from devkit.servers.process import free_port
 from orders.errors import Unavailable
 from tests.adapters.kafka.fakes import FakeProducer
 from tests.adapters.kafka.lane import KafkaLane
+from tests.limits import WAIT_SECONDS
 
 SETTINGS: Any = SimpleNamespace()
 
@@ -31,7 +32,7 @@ async def sending(*producers: FakeProducer) -> AsyncIterator[AcknowledgedProduce
     await made.close()
 
 
-async def send(producer: AcknowledgedProducer, value: bytes = b"v", limit_seconds: float = 5) -> None:
+async def send(producer: AcknowledgedProducer, value: bytes = b"v", limit_seconds: float = WAIT_SECONDS) -> None:
     await producer.send("orders", key=b"k", value=value, headers=[("a", b"1")], limit_seconds=limit_seconds)
 
 
@@ -72,7 +73,7 @@ async def test_an_answer_that_never_comes_ends_at_the_limit() -> None:
         began = time.monotonic()
         with pytest.raises(Unavailable, match="no answer in time"):
             await send(producer, limit_seconds=0.1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < WAIT_SECONDS
 
 
 async def test_a_producer_by_which_nothing_gets_through_any_more_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +95,13 @@ async def test_a_send_whose_limit_passed_while_another_blocked_is_not_sent_later
 
     def blocks(topic: str, **members: Any) -> Any:
         entered.set()
-        assert free.wait(10)
+        assert free.wait(WAIT_SECONDS)
         return take(topic, **members)
 
     fake.send = blocks
     async with sending(fake) as producer:
         first = asyncio.create_task(send(producer, b"first"))
-        assert await asyncio.to_thread(entered.wait, 10)
+        assert await asyncio.to_thread(entered.wait, WAIT_SECONDS)
         with pytest.raises(Unavailable):
             await send(producer, b"late", limit_seconds=0.1)
         free.set()
