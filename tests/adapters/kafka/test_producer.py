@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -159,12 +157,12 @@ async def test_a_frozen_broker_ends_a_send_at_its_limit_and_the_next_send_after_
     lane: KafkaLane, settings_of: Any
 ) -> None:
     producer = AcknowledgedProducer(settings_of(lane.environment()))
-    await producer.send(lane.topic, key=b"k", value=b"before", limit_seconds=20)
-    os.kill(lane.kafka.pid, signal.SIGSTOP)
+    await producer.send(lane.topic, key=b"k", value=b"before", limit_seconds=WAIT_SECONDS)
+    lane.kafka.freeze()
     try:
         with pytest.raises(Unavailable, match="no answer in time"):
             await producer.send(lane.topic, key=b"k", value=b"frozen", limit_seconds=1)
     finally:
-        os.kill(lane.kafka.pid, signal.SIGCONT)
-    await producer.send(lane.topic, key=b"k", value=b"after", limit_seconds=30)
+        lane.kafka.thaw()
+    await producer.send(lane.topic, key=b"k", value=b"after", limit_seconds=WAIT_SECONDS)
     await producer.close()
