@@ -253,7 +253,7 @@ class Process(abc.ABC):
     def freeze(self) -> None:
         """SIGSTOP to the process and its descendants: it holds its connections and answers nothing.
 
-        Returns once it has taken effect: on a busy machine a broker acknowledged one more record after the signal (seen).
+        Returns once it has taken effect: on a busy machine a broker acknowledged a record after the signal (seen).
         """
         deadline = time.monotonic() + self.ready_timeout_seconds
         while going := [pid for pid in process_tree(self.pid) if not is_stopped(pid)]:
