@@ -6,9 +6,11 @@ COMPILE_LOCK := pip compile --quiet --universal --python-version 3.11 --generate
 UV := uv
 # The tests start hundreds of processes; without bytecode each compiles what it imports: 8 s of CPU, not 2 (measured).
 unexport PYTHONDONTWRITEBYTECODE
+# Two processes; a file stays in one of them: its servers are started once, and its lanes are its own.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-long test-exhaustive check lock parts sbom pin-images clean
+.PHONY: help demo dev test test-slow test-long test-exhaustive check lock parts sbom pin-images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -19,8 +21,11 @@ demo: .venv/.demo ## the incident and a load with faults, from the callback to b
 dev: .venv/.demo ## the whole product with simulators on this machine, until Ctrl-C
 	@$(PYTHON_IN_VENV) -m console dev
 
-test: .venv/.dev parts ## within minutes: every property, on real PostgreSQL, Kafka, mosquitto and Temporal
-	@$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not exhaustive" $(ARGS)
+test: .venv/.dev parts ## within minutes: what a change must keep, on real PostgreSQL, Kafka, mosquitto and Temporal
+	@$(PYTHON_IN_VENV) -m pytest $(SHARED) -m "not slow and not long and not exhaustive" $(ARGS)
+
+test-slow: .venv/.dev parts ## the tests of some seconds each, as continuous integration runs them after `make test`
+	@$(PYTHON_IN_VENV) -m pytest $(SHARED) -m "slow and not long and not exhaustive" $(ARGS)
 
 test-long: .venv/.dev parts ## the same at length: plans, matrices, storms, walks through every state, wrong products
 	@$(PYTHON_IN_VENV) -m pytest -m "long and not exhaustive" $(ARGS)

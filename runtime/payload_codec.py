@@ -75,11 +75,12 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
         self._binding = Binding()
 
     def with_context(self, context: SerializationContext) -> Self:
-        """The same codec for one workflow's payloads."""
-        if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+        """The same codec for one workflow's payloads; without any key it reads none of anybody's."""
+        binding = binding_of(context)
+        if binding is None or not self._ciphers:
             return self
         bound = copy.copy(self)
-        bound._binding = Binding(context.namespace, _SCHEDULED.sub("", context.workflow_id or ""))  # noqa: SLF001 - its own
+        bound._binding = binding  # noqa: SLF001 - its own
         return bound
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -140,6 +141,13 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
             raise UnreadablePayload(
                 "A payload in Temporal was changed after it was encrypted; see docs/security.md."
             ) from None
+
+
+def binding_of(context: SerializationContext) -> Binding | None:
+    """Whose payloads are meant; None: nobody's in particular."""
+    if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+        return None
+    return Binding(context.namespace, _SCHEDULED.sub("", context.workflow_id or ""))
 
 
 def key_id(key: bytes) -> str:

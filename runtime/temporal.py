@@ -9,13 +9,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Final
+from typing import Any, ClassVar, Final, Self
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter, SerializationContext
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -28,7 +28,7 @@ from temporalio.runtime import (
 )
 from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
-from runtime.payload_codec import EncryptingCodec, UnreadablePayload
+from runtime.payload_codec import Binding, EncryptingCodec, UnreadablePayload, binding_of
 from runtime.settings import ProcessSettings
 from runtime.settings.groups import PayloadEncryption
 from runtime.waiting import in_one_line, wait_for
@@ -39,6 +39,8 @@ KEEP_ALIVE: Final = KeepAliveConfig(interval_millis=15_000, timeout_millis=10_00
 """A connection that a frozen host or a proxy swallowed is replaced within 25 s; the server allows pings each 10 s."""
 BUFFERED_UPDATES: Final = 200_000
 """Some 80 s of a full worker (55 updates per order, measured); drained each second."""
+BOUND_AT_ONCE: Final = 2_000
+"""Data converters kept by workflow: more than a full worker has in hand, some MiB."""
 LANGUAGE: Final = "orders"
 """The room whose errors are sentences for an operator, so that a stack trace adds nothing."""
 
@@ -90,13 +92,48 @@ class EncodingFailureConverter(SentenceFailureConverter):
             super().to_failure(exception, payload_converter, failure)
 
 
+class SharedPayloadConverter(PydanticPayloadConverter):
+    """One for all: the SDK asks for a new one at each activation of each run, whose serializer and cache are empty."""
+
+    _one: ClassVar[Self | None] = None
+
+    def __new__(cls) -> Self:
+        """Always the same one."""
+        if cls._one is None:
+            cls._one = super().__new__(cls)
+            PydanticPayloadConverter.__init__(cls._one)
+        return cls._one
+
+    def __init__(self) -> None:
+        """It is made already."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundDataConverter(DataConverter):
+    """Bound to a workflow once; the SDK binds it thrice for each payload of a run, and making one is dear."""
+
+    _bound: dict[Binding, Any] = dataclasses.field(default_factory=dict[Binding, Any], repr=False, compare=False)
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """The same for one workflow's payloads."""
+        binding = binding_of(context)
+        if binding is None:
+            return self
+        found = self._bound.get(binding)
+        if found is None:
+            if len(self._bound) >= BOUND_AT_ONCE:
+                self._bound.clear()
+            found = self._bound[binding] = super().with_context(context)
+        return found
+
+
 def data_converter(key: bytes | None = None, old_keys: Sequence[bytes] = ()) -> DataConverter:
     """How every process of ours writes to Temporal and reads from it; encrypted where there is a key (contracts §11).
 
     What no key opens is refused by a sentence that names the missing setting.
     """
-    return dataclasses.replace(
-        pydantic_data_converter,
+    return BoundDataConverter(
+        payload_converter_class=SharedPayloadConverter,
         failure_converter_class=SentenceFailureConverter if key is None else EncodingFailureConverter,
         payload_codec=EncryptingCodec(key, old_keys),
     )

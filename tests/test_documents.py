@@ -92,6 +92,7 @@ def broken_links(path: Path, text: str) -> Iterator[str]:
             yield f"{target}#{anchor}"
 
 
+@pytest.mark.slow
 def test_nothing_points_to_what_is_not_in_this_repository():
     found = {path.relative_to(ROOT).as_posix(): list(missing(path, path.read_text())) for path in texts()}
 

@@ -68,6 +68,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, room: str, statement: str):
     assert f"{room}.new_module" in checked.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PACKAGES, *NEVER_DEPLOYED, "tests", "bench"])
 def test_no_other_installed_distribution_owns_one_of_our_top_level_names(name: str):
     owners = set(packages_distributions().get(name, ())) - {PROJECT["project"]["name"]}

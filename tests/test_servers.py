@@ -54,6 +54,7 @@ def test_each_created_database_is_empty(postgres: Postgres):
     assert tables == []
 
 
+@pytest.mark.slow
 def test_a_frozen_postgres_holds_connections_and_answers_nothing(postgres: Postgres):
     postgres.freeze()
     try:
@@ -64,6 +65,7 @@ def test_a_frozen_postgres_holds_connections_and_answers_nothing(postgres: Postg
     assert postgres.execute("SELECT 1 AS one")[0]["one"] == 1
 
 
+@pytest.mark.slow
 def test_kafka_keeps_records_and_partitions_over_sigkill(kafka: Kafka):
     topic = unique("parts")
     kafka.create_topic(topic, partitions=3)
@@ -177,6 +179,7 @@ def test_an_outside_part_that_is_away_is_named():
         outside.start()
 
 
+@pytest.mark.slow
 def test_a_killed_session_leaves_nothing_running():
     session = (
         "import sys, time; from devkit.servers.process import Program\n"

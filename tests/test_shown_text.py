@@ -294,6 +294,7 @@ def surfaces(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield asyncio.run(reconciling.show(settings, "2026-11-28", open_only=False, shape="csv"))
 
 
+@pytest.mark.slow
 @every_worst
 def test_nothing_from_outside_acts_on_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -371,6 +372,7 @@ def test_a_cancels_reason_is_kept_in_bounds_and_in_characters_that_the_book_hold
         assert not hidden(request.operator + request.note)
 
 
+@pytest.mark.slow
 def test_what_stands_in_a_text_is_seen() -> None:
     """An attempt is shown, not dropped: the operator reads it."""
     assert shown_text.one_line("a\x1b[2J \n b\u202e \x9b") == "a\\x1b[2J b\\u202e \\x9b"

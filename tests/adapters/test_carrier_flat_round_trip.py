@@ -130,6 +130,7 @@ async def test_the_book_names_no_card(card: Card, book_path: Path) -> None:
     assert card.iccid not in str(entries)
 
 
+@pytest.mark.slow
 def test_a_restarted_carrier_remembers_what_it_sold(tmp_path: Path) -> None:
     form = {"iccid": "89860321247550000015", "packageId": "CT-DATA-10GB-30D"}
     accounts: list[object] = []

@@ -154,6 +154,7 @@ def instant(text: str) -> Fraction:
     return Fraction(whole // timedelta(seconds=1)) + Fraction("0" + (found[2] or ".0"))
 
 
+@pytest.mark.slow
 @given(
     st.datetimes(
         min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis wants naive bounds beside `timezones`

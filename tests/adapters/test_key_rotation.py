@@ -143,6 +143,7 @@ async def test_a_row_that_changed_since_it_was_read_is_taken_again(
         assert (await book.read("T00001")).state.body == BODY
 
 
+@pytest.mark.slow
 async def test_while_orders_run_and_records_are_repeated_no_duplicate_becomes_a_conflict(url: str, old: OrderBook):
     """Both kinds of process of a rolling deployment at work, the rotation beside them again and again."""
     orders = [paid_order(f"T{number:05}") for number in range(40)]

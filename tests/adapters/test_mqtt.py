@@ -96,6 +96,7 @@ async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> Non
         assert await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
     mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]

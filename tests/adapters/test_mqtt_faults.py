@@ -228,6 +228,7 @@ async def test_many_lost_acknowledgements_fail_together_and_all_slots_come_back(
 # --- connecting -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_hung_platform_does_not_delay_another() -> None:
     async with (
         fake_broker(on_connect=None) as hung,

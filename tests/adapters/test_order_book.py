@@ -230,6 +230,7 @@ async def test_fifty_callers_over_two_engines_get_one_right_to_post(url: str, bo
     await other.close()
 
 
+@pytest.mark.slow
 async def test_two_processes_beside_us_lose_no_change_and_meet_no_lock_error(url: str, book: OrderBook):
     await book.claim([paid_order("T00001")])
     count, claim = 20, 15
@@ -541,6 +542,7 @@ async def test_a_database_that_is_away_is_unavailable():
     await book.close()
 
 
+@pytest.mark.slow
 async def test_a_sqlite_file_that_another_holds_is_unavailable_within_the_limit_and_comes_back(tmp_path: Path):
     book = open_book(f"sqlite:///{tmp_path}/book.db")
     await book.migrate()
@@ -571,6 +573,7 @@ async def served(postgres: Postgres) -> AsyncGenerator[OrderBook]:
     await opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_a_frozen_database_is_unavailable_within_the_limit_and_comes_back_with_the_thaw(
     postgres: Postgres, served: OrderBook

@@ -68,6 +68,7 @@ def reads_whole(explained: str) -> list[str]:
     return [line for line in lines if any(line == way or line.startswith(f"{way} (") for way in ways)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_no_question_of_the_day_reads_a_whole_table(book: OrderBook, name: str) -> None:
     await book.claim([order(1)])

@@ -154,6 +154,7 @@ class Way:
             task.cancel()
 
 
+@pytest.mark.slow
 async def test_after_a_silent_drop_one_limit_passes_and_not_one_for_each_connection(postgres: Postgres):
     url = postgres.create_database()
     await prepared(url)
@@ -171,6 +172,7 @@ async def test_after_a_silent_drop_one_limit_passes_and_not_one_for_each_connect
         await book.close()
 
 
+@pytest.mark.slow
 async def test_after_every_address_has_changed_the_name_is_looked_up_anew(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ):

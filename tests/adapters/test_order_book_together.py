@@ -293,12 +293,12 @@ async def test_the_limit_of_time_holds_for_each_caller(book: OrderBook, monkeypa
         callers.append(asyncio.create_task(count_up(book, name(1))))
         for _ in range(10):  # turns of the loop, no time: the second waits behind the first
             await asyncio.sleep(0)
-        assert not any(caller.done() for caller in callers)
         assert len(limits) == len(callers)
-        for limit in limits:
+        for caller, limit in zip(reversed(callers), reversed(limits), strict=True):
+            assert not caller.done()
             limit.reschedule(asyncio.get_running_loop().time())
-        told = await asyncio.gather(*callers, return_exceptions=True)
-        assert [type(one) for one in told] == [Unavailable] * 2
+            with pytest.raises(Unavailable):
+                await caller
         go_on.set()
 
     assert await count_up(book, name(2)) == 0
@@ -333,6 +333,7 @@ async def test_a_locked_order_holds_up_no_other_and_goes_on_when_it_is_let_go(on
     assert await waiting == 0
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_an_order_that_stays_locked_is_unavailable_within_the_limit(on_postgres: tuple[str, OrderBook]):
     url, book = on_postgres
@@ -367,6 +368,7 @@ async def stopped_in_the_middle(url: str, what: str) -> AsyncGenerator[asyncio.s
             await process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["UPDATE orders", "INSERT INTO order_events", "COMMIT"])
 async def test_a_process_that_is_killed_between_two_statements_leaves_nothing_behind(
     url: str, book: OrderBook, before: str
@@ -381,6 +383,7 @@ async def test_a_process_that_is_killed_between_two_statements_leaves_nothing_be
         assert await counts_of(book, number) == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("before", ["UPDATE orders", "COMMIT"])
 async def test_what_a_frozen_process_has_locked_is_freed_by_the_server_and_its_change_is_never_made(
@@ -407,6 +410,7 @@ async def _until_available(book: OrderBook, number: int) -> int:
             return await count_up(book, name(number))
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_a_claim_that_a_frozen_process_is_in_the_middle_of_holds_up_no_other(on_postgres: tuple[str, OrderBook]):
     url, book = on_postgres

@@ -47,6 +47,7 @@ async def test_each_paid_order_gets_one_run(lane: Lane) -> None:
     assert lane.counts(bridge) == {"started": 300}
 
 
+@pytest.mark.slow
 async def test_every_codec_of_kafka_is_read(lane: Lane) -> None:
     for n, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
         lane.send(lane.orders(20, first=20 * n), compression_type=codec)
@@ -123,6 +124,7 @@ async def test_a_stopped_bridge_finishes_what_it_has_in_hand_and_leaves_nothing_
     assert lane.counts(second)["duplicate"] <= started.total() - committed
 
 
+@pytest.mark.slow
 async def test_producers_duplicates_conflicts_and_poison_all_add_up(lane: Lane) -> None:
     rng = random.Random(7)
     orders = lane.orders(200)
@@ -151,6 +153,7 @@ async def test_producers_duplicates_conflicts_and_poison_all_add_up(lane: Lane) 
     assert lane.metrics(bridge, "topup_alerts_total")["conflict"] == 30
 
 
+@pytest.mark.slow
 async def test_records_that_were_never_committed_are_no_orders_and_gaps_in_offsets_hold_nothing_up(lane: Lane) -> None:
     bridge = await lane.ready_bridge()
     producer = lane.producer(transactional_id=f"transaction-{lane.prefix}")
@@ -233,6 +236,7 @@ def poison_of_every_kind(lane: Lane) -> list[Sent]:
     return [*records, Sent(None, None), Sent(b"", changed()), Sent(b"\xff", changed()), Sent(key + b" ", changed())]
 
 
+@pytest.mark.slow
 async def test_poison_of_every_kind_is_a_dead_letter_byte_for_byte(lane: Lane) -> None:
     bridge = await lane.ready_bridge()
     poison = poison_of_every_kind(lane)
@@ -264,6 +268,7 @@ async def test_poison_of_every_kind_is_a_dead_letter_byte_for_byte(lane: Lane) -
     assert "LSGBC5342AG000001" not in bridge.log_tail(10_000)
 
 
+@pytest.mark.slow
 async def test_a_header_without_a_value_becomes_an_empty_one(lane: Lane) -> None:
     confluent = pytest.importorskip("confluent_kafka")
     bridge = await lane.ready_bridge()
@@ -275,6 +280,7 @@ async def test_a_header_without_a_value_becomes_an_empty_one(lane: Lane) -> None
     assert letter.headers[:3] == [("a", b""), ("b", b"1"), ("a", b"")]
 
 
+@pytest.mark.slow
 async def test_a_record_that_cannot_be_decoded_stops_its_partition_and_no_other_and_nothing_is_skipped(
     lane: Lane,
 ) -> None:

@@ -13,6 +13,7 @@ from tests.bridge.test_bridge_delivery import ids
 pytest.importorskip("confluent_kafka", reason="the embedded Kafka comes with the extra `local`")
 
 
+@pytest.mark.slow
 async def test_orders_and_poison_go_their_way_and_a_killed_bridge_is_replaced(embedded_lane: Lane) -> None:
     lane = embedded_lane
     first = await lane.ready_bridge(TOPUP_KAFKA_API_VERSION="2.3")

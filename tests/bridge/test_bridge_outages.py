@@ -181,6 +181,7 @@ async def test_the_database_away_loses_and_doubles_nothing(make_lane: Any, thawe
     assert lane.dead_letters() == []
 
 
+@pytest.mark.slow
 async def test_a_bridge_without_its_topic_says_to_run_setup_and_begins_when_it_is_there(make_lane: Any) -> None:
     lane = await make_lane(topics=False)
     bridge = lane.bridge()
@@ -191,6 +192,7 @@ async def test_a_bridge_without_its_topic_says_to_run_setup_and_begins_when_it_i
     await lane.until(lambda: lane.readyz(bridge)["ready"], "ready")
 
 
+@pytest.mark.slow
 async def test_a_bridge_whose_kafka_is_away_waits_unready_and_ends_with_0(lane: Lane) -> None:
     bridge = lane.bridge(TOPUP_KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
     await lane.until(lambda: "is away" in sentence(lane, bridge, "kafka"), "/readyz names Kafka")
@@ -199,6 +201,7 @@ async def test_a_bridge_whose_kafka_is_away_waits_unready_and_ends_with_0(lane: 
     assert "Traceback" not in bridge.log_tail(1000)
 
 
+@pytest.mark.slow
 async def test_no_more_orders_come_in_than_there_is_capacity_for(lane: Lane) -> None:
     lane.send(lane.orders(200))
     bridge = await lane.ready_bridge(TOPUP_BRIDGE_MAX_FIRST_PASS="20")

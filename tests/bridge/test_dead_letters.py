@@ -117,6 +117,7 @@ def test_a_letter_with_anothers_source_hides_none_and_is_not_sent_in_its_place()
 # --- reading and sending again, on a real broker ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_dead_letters_are_read_and_sent_again_as_the_originals_were(lane: Any, settings_of: Any) -> None:
     settings = settings_of(lane.environment())
@@ -160,6 +161,7 @@ async def test_a_missing_dead_letter_topic_is_named(make_lane: Any, settings_of:
         await asyncio.to_thread(lambda: list(read_dead_letters(settings)))
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_what_is_sent_again_and_still_poison_is_one_more_dead_letter_without_doubled_headers(
     lane: Any, settings_of: Any

@@ -493,6 +493,7 @@ def test_the_completion_date_leaves_room_for_the_slowest_answer():
 CARRIER_TIMES = ("LONGEST_LATENCY", "VISIBILITY_LAG", "COMPLETION")
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     st.tuples(st.floats(1, 3600), st.floats(1, 3600), st.floats(2, 86_400)),

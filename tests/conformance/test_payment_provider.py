@@ -68,6 +68,7 @@ def test_every_provider_has_a_kit_and_a_word_in_the_paid_order() -> None:
 # --- settings ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_is_configured_as_a_whole_or_not_at_all(kit: ProviderKit, running: RunningProvider) -> None:
     base = {name: text for name, text in environments.worker().items() if "WECHAT" not in name and "ALIPAY" not in name}
     environ = {**base, **running.environ}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from devkit.servers.temporal import Temporal
 from tests.conformance.kits import PROVIDER_KITS, start_carrier
@@ -18,6 +19,7 @@ TOKEN = "carrier-token"
 LIMIT_SECONDS = WAIT_SECONDS
 
 
+@pytest.mark.slow
 async def test_an_order_paid_at_a_third_provider_is_refunded_by_the_workers_composition(
     tmp_path: Path, temporal_server: Temporal
 ) -> None:

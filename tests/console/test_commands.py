@@ -122,6 +122,7 @@ def test_wrong_usage_ends_with_2(arguments, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -148,6 +149,7 @@ def test_a_wrong_value_is_named(nowhere):
     assert "TOPUP_DATABASE_URL" in said(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [("list",), ("retry", ORDER), ("cancel", ORDER), ("refund", ORDER, "--note", "x"), ("show", ORDER)],
@@ -159,6 +161,7 @@ def test_a_temporal_that_is_away_is_one_sentence_and_1(command, nowhere):
     assert f"Temporal does not answer at {nowhere}" in said(done) + done.stdout
 
 
+@pytest.mark.slow
 def test_a_kafka_that_is_away_is_one_sentence_and_1(nowhere):
     environment = {"TOPUP_KAFKA_BOOTSTRAP_SERVERS": nowhere, "TOPUP_DATABASE_URL": "sqlite:///none.db"}
     done = topup("dlq", "list", environment=environment)
@@ -167,6 +170,7 @@ def test_a_kafka_that_is_away_is_one_sentence_and_1(nowhere):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_setup_names_each_part_that_is_away_and_does_what_can_be_done(nowhere, tmp_path):
     environment = {
         "TEMPORAL_ADDRESS": nowhere,

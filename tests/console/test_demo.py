@@ -88,6 +88,7 @@ def wait_for_line(process: "subprocess.Popen[str]", words: str) -> None:
     raise AssertionError("".join(lines))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_demo_with_130_and_leaves_nothing_behind(tmp_path):
     folder = tmp_path / "interrupted"
     with start(folder, "demo") as demo:
@@ -99,6 +100,7 @@ def test_ctrl_c_ends_the_demo_with_130_and_leaves_nothing_behind(tmp_path):
     assert wait_until_none(folder) == []
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_demo_that_is_killed(tmp_path):
     folder = tmp_path / "killed"
     with start(folder, "demo") as demo:
@@ -140,6 +142,7 @@ def settings(folder: Path) -> dict[str, str]:
     return dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export TOPUP_PII"))
 
 
+@pytest.mark.slow
 def test_the_product_that_is_killed_under_dev_is_told_and_started_again(tmp_path):
     folder = tmp_path / "dev"
     with start(folder, "dev", "--orders", "0") as dev:

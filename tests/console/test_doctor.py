@@ -247,6 +247,7 @@ async def test_dead_letters_and_unmatched_payments_call_a_person_until_the_last_
     await book.close()
 
 
+@pytest.mark.slow
 async def test_paid_orders_that_nobody_works_on_and_those_that_need_a_person_are_counted(prepared):
     environment = prepared | {"TOPUP_DATABASE_URL": prepared["TOPUP_DATABASE_URL"].replace("topup.db", "two.db")}
     book = OrderBook.open(environment["TOPUP_DATABASE_URL"], FieldCipher(KEY), SystemClock())
@@ -269,6 +270,7 @@ async def test_paid_orders_that_nobody_works_on_and_those_that_need_a_person_are
         await book.close()
 
 
+@pytest.mark.slow
 async def test_doctor_ends_with_1_when_anything_is_wrong_and_says_so_as_json(prepared):
     done = await asyncio.to_thread(topup, "doctor", "--json", environment=prepared)
     assert done.returncode == 1

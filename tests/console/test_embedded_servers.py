@@ -31,6 +31,7 @@ def run():
         yield start
 
 
+@pytest.mark.slow
 def test_the_embedded_kafka_keeps_bytes_headers_order_and_committed_offsets(run, tmp_path):
     address_file = tmp_path / "address"
     broker = run("devkit.stack.mock_kafka", "--topic", "orders=3", "--address-file", address_file)

@@ -51,6 +51,7 @@ def keys(*words: str, environment: dict[str, str]) -> subprocess.CompletedProces
     return done
 
 
+@pytest.mark.slow
 def test_a_rotation_from_the_first_look_to_the_old_keys_end(folder: Path):
     both = environment(folder, SECOND, FIRST)
 
@@ -68,6 +69,7 @@ def test_a_rotation_from_the_first_look_to_the_old_keys_end(folder: Path):
     assert "may leave TOPUP_PII_OLD_KEYS" in said(after)
 
 
+@pytest.mark.slow
 def test_a_missing_key_is_named_and_nothing_is_lost(folder: Path):
     stranger = environment(folder, SECOND)
 
@@ -80,6 +82,7 @@ def test_a_missing_key_is_named_and_nothing_is_lost(folder: Path):
     assert "T00000, T00001, T00002" in said(done)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_a_vehicles_orders_are_found_whatever_key_their_runs_are_filed_under(folder: Path, temporal_server: Temporal):
     """Three under the first key: two with a run, whose search attribute keeps the old hash, one without (any more)."""

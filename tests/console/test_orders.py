@@ -119,6 +119,7 @@ async def listed(order: Order, *arguments: str) -> list[dict[str, object]]:
     return []
 
 
+@pytest.mark.slow
 async def test_an_order_that_needs_an_operator_is_listed_and_shown(order):
     [found] = await listed(order)
     assert (found["status"], found["needs_operator"], found["run"]) == ("parked", True, "running")
@@ -132,6 +133,7 @@ async def test_an_order_that_needs_an_operator_is_listed_and_shown(order):
     assert "reason: partial" in done.stdout
 
 
+@pytest.mark.slow
 async def test_an_update_is_sent_with_operator_and_note_and_its_answer_printed(order):
     async with worker(order):
         done = await order.topup("retry", order.order_id, "--note", "carrier is back", "--operator", "li")
@@ -145,6 +147,7 @@ async def test_an_update_is_sent_with_operator_and_note_and_its_answer_printed(o
     assert word["operator"]
 
 
+@pytest.mark.slow
 async def test_a_refused_update_prints_the_sentence_only_and_ends_with_1(order):
     async with worker(order):
         done = await order.topup("retry", order.order_id, "--note", "refuse")
@@ -154,6 +157,7 @@ async def test_a_refused_update_prints_the_sentence_only_and_ends_with_1(order):
     assert json.loads(as_json.stdout) == {"order_id": order.order_id, "ok": False, "says": "Nothing waits here."}
 
 
+@pytest.mark.slow
 async def test_a_cancel_reaches_the_run_and_a_second_one_says_that_nothing_is_open(order):
     async with worker(order):
         done = await order.topup("cancel", order.order_id, "--note", "customer called")
@@ -167,6 +171,7 @@ async def test_a_cancel_reaches_the_run_and_a_second_one_says_that_nothing_is_op
     assert f"The run of order {order.order_id} is closed" in said(done)
 
 
+@pytest.mark.slow
 async def test_without_a_worker_an_answer_is_not_waited_for_without_end(order):
     shown, updated = await asyncio.gather(
         order.topup("show", order.order_id), order.topup("retry", order.order_id, "--note", "x")
@@ -215,6 +220,7 @@ async def started(order: Order, count: int) -> list[str]:
 IN_DOUBT = ("--query", 'TopUpStatus = "in_doubt"')
 
 
+@pytest.mark.slow
 async def test_a_batch_by_query_is_looked_at_confirmed_by_its_count_and_hits_nothing_else(order):
     names = await started(order, 12)
 
@@ -242,6 +248,7 @@ async def test_a_batch_by_query_is_looked_at_confirmed_by_its_count_and_hits_not
     assert (await order.handle.describe()).status == 1, "the parked order matches no such query"
 
 
+@pytest.mark.slow
 async def test_a_query_never_reaches_another_deployments_orders_or_closed_ones(order):
     other = Order(order.client, f"{order.order_id}x", f"other-{order.order_id}")
     attributes = TypedSearchAttributes([SearchAttributePair(steps.PACKAGE, order.order_id)])

@@ -36,6 +36,7 @@ def steps(environment, *, ok: bool) -> dict[str, str]:
     return {step["part"]: step["says"] for step in json.loads(done.stdout)["steps"]}
 
 
+@pytest.mark.slow
 async def test_setup_makes_namespace_attributes_schedule_topics_and_schema_and_then_leaves_them(environment, kafka):
     first = steps(environment, ok=True)
     assert f"the namespace {environment['TEMPORAL_NAMESPACE']}" in first["temporal"]
@@ -54,12 +55,14 @@ async def test_setup_makes_namespace_attributes_schedule_topics_and_schema_and_t
     assert len(made[0]["partitions"]) == 12
 
 
+@pytest.mark.slow
 async def test_setup_corrects_the_pace_of_the_sweep(environment):
     steps(environment, ok=True)
     assert "the sweep's schedule anew" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
     assert "all was there" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
 
 
+@pytest.mark.slow
 async def test_a_search_attribute_of_another_type_is_named_and_left(environment):
     client = await Client.connect(environment["TEMPORAL_ADDRESS"])
     namespace = RegisterNamespaceRequest(namespace=environment["TEMPORAL_NAMESPACE"])

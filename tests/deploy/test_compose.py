@@ -80,6 +80,7 @@ def test_the_worker_is_given_all_it_needs(made_secrets):
     assert alipay == "http://simulators:9003/gateway.do"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_secret_that_is_used_is_granted_and_made(service, made_secrets):
     definition = SERVICES[service]

@@ -103,6 +103,7 @@ def written(settings: Any, topic: str) -> None:
         producer.send(topic, key=b"key", value=b"value").get(20)
 
 
+@pytest.mark.slow
 def test_setup_gives_each_what_its_work_needs_and_nothing_else(broker: Deployed, made_secrets: Path):
     setup = load(known_as("setup", broker, made_secrets), SetupSettings)
     users = compose()["services"]["setup"]["command"][-1]
@@ -134,6 +135,7 @@ def test_setup_gives_each_what_its_work_needs_and_nothing_else(broker: Deployed,
         rights.grant(bridge, rights.users("bridge"))
 
 
+@pytest.mark.slow
 def test_who_has_no_certificate_of_ours_is_nobody(broker: Deployed, made_secrets: Path):
     environ = known_as("bridge", broker, made_secrets)
     del environ["TOPUP_KAFKA_SSL_CERTFILE"], environ["TOPUP_KAFKA_SSL_KEYFILE"]

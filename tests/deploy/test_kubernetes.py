@@ -111,6 +111,7 @@ def test_a_process_starts_with_what_it_is_given(process: str, kubernetes_secrets
         assert settings.temporal.connect_config()["tls"].client_cert
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", SERVING)
 async def test_a_pod_answers_its_probes_and_stops_when_it_is_told(process: str, kubernetes_secrets: Path):
     """As the manifests start it, natively; its parts are not there, so only who needs none is ready."""

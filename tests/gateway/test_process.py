@@ -334,6 +334,7 @@ async def test_kafka_that_freezes_costs_no_provider_more_than_five_seconds_and_n
     assert len({(record.key, record.value) for record in records}) == 11
 
 
+@pytest.mark.slow
 async def test_a_callback_port_that_is_taken_ends_with_2(start: Any):
     gateway: Running = start()
     port = gateway.callbacks.rpartition(":")[2]

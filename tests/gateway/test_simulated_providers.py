@@ -114,6 +114,7 @@ async def world(simulators: tuple[dict[str, str], dict[str, str]]) -> AsyncItera
         yield World(gate, http, urls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["wechat", "alipay"])
 async def test_a_payment_becomes_one_order(world: World, provider: str):
     order_id = await world.pay(provider, amount_fen=12_345)

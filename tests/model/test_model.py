@@ -21,6 +21,7 @@ def test_no_state_within_one_fault_breaks_a_rule_of_the_money_or_is_a_dead_end(r
     assert run["states"] > 1_500, "the checker walks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN_BY_ONE_FAULT)
 def test_a_wrong_protocol_breaks_the_rules_that_its_row_names(name: str):
     (row,) = [row for row in TABLE if row[0] == name]

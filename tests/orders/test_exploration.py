@@ -39,11 +39,13 @@ LATER = (800, 1300)
 """Seconds: the end of a date that was fixed at the last tick of the walk, and of the next one."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [("place", "burn"), REFUNDING], ids=["burning", "refunding"])
 def test_no_path_with_a_fault_through_fewer_activities_breaks_a_rule_of_the_money(kinds: tuple[str, ...]):
     Exploration(faults=1, kinds=kinds).explore()
 
 
+@pytest.mark.slow
 def test_no_path_with_a_fault_in_the_first_minutes_breaks_a_rule_of_the_money():
     exploration = Exploration(faults=1, kinds=BURNING, ticks=(0, 91))
 
@@ -70,6 +72,7 @@ def test_no_path_breaks_a_rule_of_the_money_where_another_run_takes_the_order_up
     assert any(world.reopened >= 0 for world in exploration.parents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "kinds"),
     [
@@ -89,6 +92,7 @@ def test_out_of_every_state_the_saga_alone_finds_an_end_or_calls_a_person(faults
     assert not dead_ends, exploration.path_to(dead_ends[0])
 
 
+@pytest.mark.slow
 def test_a_dead_end_is_found(monkeypatch: pytest.MonkeyPatch):
     """A saga that never burns."""
 
@@ -126,6 +130,7 @@ def test_no_path_breaks_a_rule_of_the_money_where_the_lag_is_longer_than_the_lon
     assert max(state.posts for state in exploration.states) == most_posts
 
 
+@pytest.mark.slow
 def test_no_sampled_path_with_many_faults_breaks_a_rule_of_the_money():
     exploration = Exploration(faults=4, ticks=TICKS_EARLY)
 

@@ -28,6 +28,7 @@ def test_no_path_with_a_restore_and_a_fault_breaks_a_rule_of_the_money(kinds: tu
     assert any(world.restored >= 0 for world in exploration.parents)
 
 
+@pytest.mark.slow
 def test_no_sampled_path_with_a_restore_and_many_faults_breaks_a_rule_of_the_money():
     exploration = Exploration(reopens=False, faults=4, restores=True)
 

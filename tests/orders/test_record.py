@@ -495,6 +495,7 @@ def instants(draw: st.DrawFn) -> tuple[int, str]:
 orders = st.fixed_dictionaries({**CONTENT, "paid_at": instants()})
 
 
+@pytest.mark.slow
 @given(one=orders, other=orders, change=st.sets(st.sampled_from([*CONTENT, "paid_at"]), max_size=2))
 @settings(max_examples=500)
 def test_two_orders_have_the_same_digest_exactly_when_their_content_is_the_same(

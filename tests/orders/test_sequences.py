@@ -221,6 +221,7 @@ class Caller:
         assert not (after.first_pass and after.status != "placing")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(calls, min_size=25, max_size=60))
 @pytest.mark.parametrize("dialects", [(TIMES,), (FLAT,), (TIMES, FLAT)], ids=["tmf622", "flat", "now this, now that"])

@@ -18,6 +18,7 @@ EXAMPLES_ON_THE_SERVER = 6
 MOST_UNTIL_CAUGHT = 150
 
 
+@pytest.mark.slow
 def test_no_plan_of_accidents_breaks_a_rule():
     found = search(20260301, EXAMPLES)
 

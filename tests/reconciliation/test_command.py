@@ -93,6 +93,7 @@ async def write_the_book(url: str, seeded: Callable[[World], None]) -> None:
         await world.until(datetime.now(UTC))
 
 
+@pytest.mark.slow
 def test_a_day_is_reconciled_over_the_wire_from_bills_to_a_note(
     outside: Outside, reconcile: Callable[..., tuple[int, str]]
 ):

@@ -74,6 +74,7 @@ async def test_every_seeded_difference_of_a_month_is_found_and_no_other(world: W
     assert len(world.alerts) == len(called_for), "each was called for once"
 
 
+@pytest.mark.slow
 async def test_some_days_of_every_story_are_judged_right_a_rerun_changes_nothing_and_the_pages_add_up(world: World):
     seed(world, 5, 12)
     world.kafka_is_away_until = FIRST + timedelta(days=5)

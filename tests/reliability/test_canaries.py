@@ -34,6 +34,7 @@ def temporal_s_files(server: Temporal) -> list[Left]:
     return [Left(f"Temporal's {path.name}", path.read_bytes()) for path in Path(server.folder).glob("temporal.db*")]
 
 
+@pytest.mark.slow
 async def test_no_vehicle_no_key_and_no_note_is_left_anywhere_in_clear(
     env: Environment, temporal_server: Temporal
 ) -> None:

@@ -73,6 +73,7 @@ async def until_ready(port: object) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_process_tells_its_port_serves_its_health_and_stops_as_told(number):
     async with child("works") as process:
@@ -146,6 +147,7 @@ async def test_configuration_found_wrong_later_is_exit_2_too():
         assert await process.end() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "no-such-host.invalid"])
 async def test_a_port_or_an_address_that_cannot_be_had_is_one_sentence_and_exit_2(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -220,6 +220,7 @@ async def test_malformed_says_nothing_about_the_refund(alipay: AlipayClient, sha
     assert "fund_change" not in answer.text
 
 
+@pytest.mark.slow
 async def test_after_a_restart_refunds_are_known(book_path: Path, keys: Path):
     trade_no, out_trade_no = new_payment()
     arguments = ("alipay", "--keys", keys, "--book", book_path, "--accept-unknown-payments")

@@ -132,6 +132,7 @@ async def test_two_processes_never_share_a_book(book_path: Path):
     await book.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_restarted_carrier_remembers_all_it_answered(book_path: Path, number: int):
     sold, burnt, refused, in_flight = (new_order_id() for _ in range(4))

@@ -48,6 +48,7 @@ async def test_all_run_in_one_process_each_with_its_own_port_and_book(tmp_path: 
     assert {entry.kind for entry in verify(tmp_path / "books/carrier.jsonl")} >= {"post", "accepted", "sold"}
 
 
+@pytest.mark.slow
 def test_every_command_explains_itself_with_an_example():
     for command in (*NAMES, "all", "keys"):
         shown = run(command, "--help")
@@ -88,6 +89,7 @@ async def test_single_keys_do_as_well_as_a_folder(keys: Path):
     assert (await asyncio.to_thread(process.stop))[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -162,6 +162,7 @@ async def test_what_is_no_notice_is_booked_as_malformed(cars: Cars, mosquitto: M
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_named_client_gets_what_came_while_it_was_away_and_loses_nothing_to_sigkill(
     mosquitto: Mosquitto, book_path: Path, topic: str
 ):

@@ -59,6 +59,7 @@ async def make_current(env: Environment, deployment: str, build: str) -> None:
     await until(known, f"version {build} is current", WAIT_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "1"], ids=["from unversioned", "from the version before"])
 async def test_an_order_that_waits_moves_on_to_the_version_made_current(env: Environment, before: str) -> None:
     client = await env.temporal.connect()

@@ -58,6 +58,7 @@ def lines_of(log: str, order_id: str) -> list[str]:
     return [line["event"] for line in lines if line.get("order_id") == order_id and not line.get("alert")]
 
 
+@pytest.mark.slow
 async def test_an_order_that_parks_is_seen_said_and_pushed_and_so_is_its_end(env: Environment) -> None:
     hook = Webhook()
     deployed = Deployment(env, await env.temporal.connect(), scale=0.05, TOPUP_PUSH_URL=await hook.start())

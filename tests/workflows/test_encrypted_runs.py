@@ -102,6 +102,7 @@ async def move_to(world: World, env: TimeSkipper) -> None:
     world.handles = [env.client.get_workflow_handle(handle.id) for handle in world.handles]
 
 
+@pytest.mark.slow
 async def test_a_run_begun_in_clear_goes_on_under_a_key_and_ends_under_the_next(
     time_skipping_server: Temporal, tmp_path: Path
 ):
@@ -136,6 +137,7 @@ async def test_a_run_begun_in_clear_goes_on_under_a_key_and_ends_under_the_next(
             await without.replay_workflow(await handle.fetch_history())
 
 
+@pytest.mark.slow
 async def test_people_use_web_ui_and_command_through_the_codec_server(
     time_skipping_server: Temporal, tmp_path: Path, codec_server: str
 ):

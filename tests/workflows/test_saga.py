@@ -58,6 +58,7 @@ async def test_a_carrier_that_acted_and_did_not_say_so_is_asked_never_posted_aga
     assert world.wechat.calls == []
 
 
+@pytest.mark.slow
 @scenario
 @pytest.mark.parametrize(
     ("answer", "earliest_seconds"), [(UNANSWERED, 75), (BROKEN, 15), (THROTTLED, 30)], ids=["silent", "500", "429"]
@@ -108,6 +109,7 @@ async def test_an_order_that_the_carrier_never_takes_in_is_burnt_then_refunded(w
     assert world.wechat.paid_back == [f"R{world.order.order_id}"]
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_carrier_silent_for_three_days_parks_the_order_and_ends_it_when_it_is_back(world: World):
     world.carrier.plan = [Post(acts=False, answer=UNANSWERED)]

@@ -42,6 +42,7 @@ async def carry_out_each(handle: Any, text: str, *names: str) -> None:
     await handle.execute_update(name, json.loads(pasted))
 
 
+@pytest.mark.slow
 @scenario
 async def test_an_order_in_doubt_offers_to_ask_again_and_to_cancel(world: World):
     world.carrier.plan = [Post(answer=UNANSWERED)]

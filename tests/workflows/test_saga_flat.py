@@ -41,6 +41,7 @@ async def test_a_flat_order_that_the_carrier_refuses_is_refunded(world: World):
     assert len(world.wechat.paid_back) == 1
 
 
+@pytest.mark.slow
 @scenario
 @pytest.mark.parametrize("answer", [UNANSWERED, UNCLEAR], ids=["silent", "unclear"])
 async def test_a_flat_doubt_is_parked_at_once_and_resolved_as_delivered(world: World, answer):
@@ -272,6 +273,7 @@ async def test_a_flat_answer_waits_for_a_book_that_is_away(world: World):
     assert world.alerts == []
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_flat_post_that_a_dead_worker_was_granted_is_listened_for_and_then_parked(world: World):
     await world.speak_flat()

@@ -92,6 +92,7 @@ async def test_renotify_publishes_a_pending_notice_at_once(world: World):
     assert result.notices["delivered"]["legacy"] == "acknowledged"
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_platform_that_stays_dead_past_the_message_expiry_is_given_up(world: World):
     world.notifier.down = {"legacy"}

@@ -42,6 +42,7 @@ async def test_a_cancel_in_doubt_waits_for_the_carriers_word_and_changes_nothing
     assert world.wechat.calls == []
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_cancel_in_doubt_of_an_order_that_never_arrived_burns_after_the_date_and_refunds(world: World):
     world.carrier.plan = [Post(acts=False, answer=UNANSWERED)]
@@ -111,6 +112,7 @@ async def test_a_reopened_run_obeys_a_cancel_that_the_book_holds(world: World):
     assert "POST" not in world.carrier.calls
 
 
+@pytest.mark.slow
 @scenario
 async def test_retry_now_asks_at_once(world: World):
     world.carrier.plan = [Post(state="inProgress")]
@@ -156,6 +158,7 @@ async def test_resolve_not_delivered_needs_the_carriers_reference_while_the_carr
     assert len(world.wechat.paid_back) == 1
 
 
+@pytest.mark.slow
 @scenario
 async def test_an_order_that_the_carrier_shows_in_a_state_that_nobody_knows_is_resolved_with_its_reference(
     world: World,

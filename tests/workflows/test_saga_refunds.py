@@ -56,6 +56,7 @@ async def test_a_refund_is_confirmed_by_a_query_and_not_by_its_acceptance(world:
     assert settled.provider_refund_id == f"P-R{world.order.order_id}"
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_refund_in_processing_for_hours_stays_open_and_is_sent_once(world: World):
     world.carrier.plan = [REFUSED]
@@ -152,6 +153,7 @@ async def test_a_denied_refund_that_the_provider_pays_after_all_needs_no_word(wo
     assert len(world.wechat.paid_back) == 1
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_refund_that_was_definitely_refused_is_sent_again_only_when_an_operator_asks(world: World):
     """Somebody may be paying it another way, and a provider that has changed its mind would pay it twice."""

@@ -45,6 +45,7 @@ async def test_a_new_order_costs_one_get_and_is_not_shown_as_doubtful(world: Wor
     assert "status" not in await world.kinds()
 
 
+@pytest.mark.slow
 @scenario
 async def test_just_after_the_restore_an_order_waits_until_the_lost_time_can_have_left_nothing(world: World):
     await world.again_with(restored_at=world.clock.now())
@@ -117,6 +118,7 @@ async def test_a_refund_that_was_paid_under_a_second_number_is_found(world: Worl
     assert (await world.state()).provider_refund_id == f"P-R{order_id}-2"
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_cancel_burns_only_when_no_lost_post_can_be_taken_in_any_more(world: World):
     row = await backup(world)

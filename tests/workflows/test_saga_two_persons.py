@@ -33,6 +33,7 @@ async def trail(world: World) -> list[str]:
     return [event.detail["two_persons"] for event in events if "two_persons" in event.detail]
 
 
+@pytest.mark.slow
 @scenario
 async def test_not_delivered_takes_effect_when_another_operator_says_it_too(world: World):
     handle = await parked(world)
@@ -117,6 +118,7 @@ async def test_a_proposal_outlives_its_run_and_is_confirmed_in_the_next(world: W
     assert (await world.status(again)).proposal == ""
 
 
+@pytest.mark.slow
 @scenario
 async def test_after_an_hour_the_other_operators_word_is_a_proposal_too(world: World):
     handle = await parked(world)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.real
 PARTITIONS = 12
 
 
+@pytest.mark.slow
 async def test_partitions_that_are_paused_in_the_middle_of_their_records_are_read_to_their_end(
     make_lane: Any, settings_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ async def test_with_an_eager_assignor_the_client_keeps_its_position_in_partition
         await asyncio.to_thread(second.stop, 20)
 
 
+@pytest.mark.slow
 async def test_a_small_record_that_decompresses_to_hundreds_of_mib_stops_its_partition_alone(
     make_lane: Any, settings_of: Any
 ) -> None:

@@ -156,6 +156,7 @@ async def test_all_brokers_under_other_addresses_are_unready_and_then_read_and_w
         forwarder.close()
 
 
+@pytest.mark.slow
 async def test_a_topic_made_anew_with_more_records_than_were_read_of_the_old_one_skips_none(
     own_kafka: Kafka, make_lane: Callable[..., Any], settings_of: Any
 ) -> None:

@@ -138,6 +138,7 @@ async def test_what_is_acknowledged_is_in_the_topic_and_a_tombstone_without_key_
     assert sorted(((r.key, r.value, r.headers) for r in found), key=repr) == sorted(sent, key=repr)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_a_missing_topic_and_a_broker_that_is_away_are_heard_of_within_the_limit(
     make_lane: Any, settings_of: Any

@@ -47,6 +47,7 @@ async def test_topics_that_are_there_stay_as_they_are(make_lane: Any, settings_o
     assert describe(lane, lane.dlq) == (5, 3_000_000 + 65_536)
 
 
+@pytest.mark.slow
 async def test_a_broker_that_is_away_is_named(make_lane: Any, settings_of: Any) -> None:
     lane = await make_lane(topics=False)
     settings = settings_of(lane.environment(TOPUP_KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}"))
