@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.limits import WAIT_SECONDS
+
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -18,7 +20,7 @@ CONTRACTS: list[dict[str, Any]] = PROJECT["tool"]["importlinter"]["contracts"]
 
 def lint_imports(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=120)
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=WAIT_SECONDS)
 
 
 def test_every_room_imports_only_what_the_house_allows():

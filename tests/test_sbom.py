@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.limits import WAIT_SECONDS
+
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "deploy" / "requirements-run.lock"
 
 
 def run(*arguments: str) -> str:
     command = [sys.executable, str(ROOT / "scripts" / "sbom.py"), *arguments, str(LOCK)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=WAIT_SECONDS).stdout
 
 
 def test_every_locked_package_is_in_it_with_its_hashes_and_what_is_installed_with_its_licence():

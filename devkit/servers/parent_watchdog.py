@@ -47,6 +47,12 @@ def signal_all(pids: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP has reached each of its threads, or the process has ended: until then some still answer."""
+    states = [fields[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat") if (fields := _stat_fields(stat))]
+    return all(state in "TtZX" for state in states)
+
+
 def signal_group(pid: int, number: signal.Signals) -> None:
     """Send the signal to what is left of the process group that this process began."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

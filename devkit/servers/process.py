@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 
 from devkit.servers.parent_watchdog import (
     ParentWatchdog,
+    is_stopped,
     process_tree,
     registered_first,
     signal_all,
@@ -134,7 +135,8 @@ class Process(abc.ABC):
     PartNotOursError.
     """
 
-    ready_timeout_seconds = 60.0
+    ready_timeout_seconds = 240.0
+    """A JVM was not ready within 60 s on a busy machine (measured); a process that ends instead is told at once."""
     stop_timeout_seconds = 20.0
     restarts = False
     """Whether it may simply be started again when it ends by itself: it keeps nothing in memory that matters."""
@@ -249,8 +251,16 @@ class Process(abc.ABC):
         self._process = None
 
     def freeze(self) -> None:
-        """SIGSTOP to the process and its descendants: it holds its connections and answers nothing."""
-        signal_all(process_tree(self.pid), signal.SIGSTOP)
+        """SIGSTOP to the process and its descendants: it holds its connections and answers nothing.
+
+        Returns once it has taken effect: on a busy machine a broker acknowledged a record after the signal (seen).
+        """
+        deadline = time.monotonic() + self.ready_timeout_seconds
+        while going := [pid for pid in process_tree(self.pid) if not is_stopped(pid)]:
+            if time.monotonic() > deadline:
+                raise self.failed("did not stop at SIGSTOP")
+            signal_all(going, signal.SIGSTOP)
+            time.sleep(0.002)
 
     def thaw(self) -> None:
         """SIGCONT: undo `freeze()`."""

@@ -2,10 +2,23 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable, Coroutine
 
 import pytest
 
 from activities.concurrency_limit import ConcurrencyLimit, Full
+from tests.limits import WAIT_SECONDS
+from tests.properties.virtual_loop import VirtualLoop
+
+
+def in_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """What takes 0.02 s takes that long on each machine, and a stopped process comes back to the same moment."""
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(test())
+
+    return run
 
 
 async def hold(limits: ConcurrencyLimit, until: asyncio.Event) -> None:
@@ -20,6 +33,7 @@ async def turned_away(limits: ConcurrencyLimit) -> float:
     return full.value.come_back_seconds
 
 
+@in_virtual_time
 async def test_no_more_than_the_most_wait_at_a_platform_that_hangs_and_the_others_leave_at_once() -> None:
     limits, over = ConcurrencyLimit(3, longest_seconds=35), asyncio.Event()
     holding = [asyncio.create_task(hold(limits, over)) for _ in range(3)]
@@ -37,6 +51,7 @@ async def test_no_more_than_the_most_wait_at_a_platform_that_hangs_and_the_other
         pass
 
 
+@in_virtual_time
 async def test_a_burst_at_a_healthy_platform_turns_nobody_away() -> None:
     limits = ConcurrencyLimit(5, longest_seconds=35)
 
@@ -47,6 +62,7 @@ async def test_a_burst_at_a_healthy_platform_turns_nobody_away() -> None:
     await asyncio.gather(*(publish() for _ in range(100)))
 
 
+@in_virtual_time
 async def test_who_is_turned_away_comes_back_at_the_pace_at_which_places_come_free() -> None:
     limits, over = ConcurrencyLimit(4, longest_seconds=35), asyncio.Event()
     holding = [asyncio.create_task(hold(limits, over)) for _ in range(4)]
@@ -60,6 +76,7 @@ async def test_who_is_turned_away_comes_back_at_the_pace_at_which_places_come_fr
     await asyncio.gather(*holding)
 
 
+@in_virtual_time
 async def test_nobody_comes_back_later_than_the_policy_would_have_it() -> None:
     limits, over = ConcurrencyLimit(1, longest_seconds=2), asyncio.Event()
     holding = asyncio.create_task(hold(limits, over))
@@ -70,6 +87,7 @@ async def test_nobody_comes_back_later_than_the_policy_would_have_it() -> None:
     await holding
 
 
+@in_virtual_time
 async def test_one_that_fails_or_is_cancelled_leaves_its_place() -> None:
     limits = ConcurrencyLimit(1, longest_seconds=35)
     with pytest.raises(ValueError, match="failed"):
@@ -84,6 +102,7 @@ async def test_one_that_fails_or_is_cancelled_leaves_its_place() -> None:
         pass
 
 
+@in_virtual_time
 async def test_a_slow_platform_is_kept_busy_until_all_are_through() -> None:
     """40 notices at a platform that takes one after the other, 20 ms each: who is turned away returns in time."""
     limits, one_by_one = ConcurrencyLimit(4, longest_seconds=35), asyncio.Lock()
@@ -101,7 +120,7 @@ async def test_a_slow_platform_is_kept_busy_until_all_are_through() -> None:
                 await asyncio.sleep(full.come_back_seconds)
 
     since = loop.time()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS):
         await asyncio.gather(*(insist() for _ in range(40)))
     assert len(done) == 40
     assert done[-1] - since < 10  # 0.8 s of work; the policy's own pace alone would take 15 s

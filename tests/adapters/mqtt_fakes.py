@@ -11,6 +11,7 @@ from typing import Literal
 
 from adapters.mqtt.notifier import Broker, MqttLimits
 from orders.notices import Notice, compose
+from tests.limits import WAIT_SECONDS
 
 DISCONNECT = 14
 End = Literal["DISCONNECT", "closed", "reset"]
@@ -167,7 +168,7 @@ def notice(number: int = 1) -> Notice:
     )
 
 
-async def until(condition: Callable[[], object], *, within_seconds: float = 20) -> None:
+async def until(condition: Callable[[], object], *, within_seconds: float = WAIT_SECONDS) -> None:
     """Wait for the condition; fails the test when it does not come."""
     async with asyncio.timeout(within_seconds):
         while not condition():

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from orders.outcomes import RefundRequest
+from tests.limits import WAIT_SECONDS
 from tests.simulators.processes import ROOT, SimulatorProcess, start
 
 AMOUNT_FEN = 9901
@@ -29,7 +30,9 @@ class PaymentSimulator:
 def start_provider(name: str, folder: Path, *arguments: str) -> PaymentSimulator:
     """Start it with fresh keys; its settings are the product's variables."""
     keys = folder / "keys"
-    subprocess.run([sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=WAIT_SECONDS
+    )
     scale = str(TIME_SCALE)
     process = start(name, "--keys", keys, "--book", folder / "book.jsonl", "--time-scale", scale, *arguments)
     settings = json.loads((keys / "settings.json").read_text())

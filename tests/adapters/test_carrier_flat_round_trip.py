@@ -15,10 +15,11 @@ from orders.outcomes import InDoubt, Refused
 from simulators.book import verify
 from simulators.carrier_flat import MESSAGES, card_sha256
 from tests.adapters.test_carrier_tmf622 import paid_order
+from tests.limits import WAIT_SECONDS
 from tests.simulators.processes import SimulatorProcess, start
 
 TOKEN = "carrier-token"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = WAIT_SECONDS
 LIMIT_SECONDS = 1.0
 
 

@@ -26,6 +26,7 @@ from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
 from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, notice, until
 from tests.adapters.mqtt_head_unit import HeadUnit
+from tests.limits import WAIT_SECONDS
 
 pytestmark = pytest.mark.real
 
@@ -65,7 +66,7 @@ async def test_the_head_unit_gets_the_notice_byte_for_byte(
 ) -> None:
     platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
-        assert await work.publish("new", notice(), timeout_seconds=5) == ""
+        assert await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS) == ""
         (message,) = await car.take(1)
     assert message.payload == notice().payload
     assert json.loads(message.payload)["id"] == "T000000000001:delivered"
@@ -82,7 +83,7 @@ async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitt
     async with HeadUnit(mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True):
         pass
     async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
-        assert [await work.publish("new", notice(n), timeout_seconds=5) for n in range(3)] == [""] * 3
+        assert [await work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(3)] == [""] * 3
     async with HeadUnit(
         mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True
     ) as car:
@@ -92,7 +93,7 @@ async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitt
 
 async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> None:
     async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
-        assert await work.publish("new", notice(), timeout_seconds=5) == "no subscriber"
+        assert await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
 
 
 @pytest.mark.slow
@@ -104,7 +105,7 @@ async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
         outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=30) for n in range(500)))
         messages = await car.take(500)
-        await work.publish("new", notice(999), timeout_seconds=5)
+        await work.publish("new", notice(999), timeout_seconds=WAIT_SECONDS)
         (last,) = await car.take(1)  # so nothing more was before it
     assert outcomes == [""] * 500
     assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
@@ -119,7 +120,7 @@ async def test_amqtt_takes_notices_as_mqtt_3() -> None:
         HeadUnit(port, f"a/{VIN}", version="3.1.1") as car,
     ):
         for number in range(20):
-            assert await work.publish("old", notice(number), timeout_seconds=5) == ""
+            assert await work.publish("old", notice(number), timeout_seconds=WAIT_SECONDS) == ""
         messages = await car.take(20)
     assert [message.payload for message in messages] == [notice(n).payload for n in range(20)]
 
@@ -150,14 +151,14 @@ async def amqtt_broker(port: int) -> AsyncGenerator[None]:
 async def test_a_killed_broker_is_found_again(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as broker:
         async with notifier(Broker("new", broker.url), limits=QUICK) as work:
-            await work.publish("new", notice(1), timeout_seconds=5)
+            await work.publish("new", notice(1), timeout_seconds=WAIT_SECONDS)
             await asyncio.to_thread(broker.kill)
             await until(lambda: not work.is_up("new"))
             with pytest.raises(NotAcknowledged, match="MQTT platform new"):
                 await work.publish("new", notice(2), timeout_seconds=1)
             await asyncio.to_thread(broker.start)
             await until(lambda: work.is_up("new"))
-            await work.publish("new", notice(3), timeout_seconds=5)
+            await work.publish("new", notice(3), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_was_acknowledged_since_arrives(
@@ -205,18 +206,18 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
         old = Broker("old", frozen.url, topic="f/{vin}")
         new = Broker("new", mosquitto.url, topic=topic)
         async with HeadUnit(frozen.port, f"f/{VIN}") as car, notifier(old, new, limits=QUICK) as work:
-            await work.publish("old", notice(0), timeout_seconds=5)
+            await work.publish("old", notice(0), timeout_seconds=WAIT_SECONDS)
             frozen.freeze()
             stuck = [asyncio.create_task(work.publish("old", notice(n), timeout_seconds=5)) for n in range(1, 51)]
             for number in range(50):
-                await work.publish("new", notice(number), timeout_seconds=5)
+                await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             errors = await asyncio.gather(*stuck, return_exceptions=True)
             assert all(isinstance(error, NotAcknowledged) and error.retryable for error in errors)
             assert not work.is_up("old")
             assert work.is_up("new")
             frozen.thaw()
             await until(lambda: work.is_up("old"))
-            await work.publish("old", notice(99), timeout_seconds=5)
+            await work.publish("old", notice(99), timeout_seconds=WAIT_SECONDS)
             payloads = [(await car.take(1))[0].payload]
             while payloads[-1] != notice(99).payload:
                 payloads += [message.payload for message in await car.take(1)]
@@ -227,11 +228,11 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
 async def test_closing_is_bounded_with_a_frozen_broker(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as frozen:
         work = MqttNotifier([Broker("old", frozen.url)])
-        await work.publish("old", notice(), timeout_seconds=5)
+        await work.publish("old", notice(), timeout_seconds=WAIT_SECONDS)
         frozen.freeze()
         stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=60))
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(work.close(0.3), 10)
+        await asyncio.wait_for(work.close(0.3), WAIT_SECONDS)
         with pytest.raises(NotAcknowledged, match="about to end"):
             await stuck
         frozen.thaw()
@@ -258,7 +259,7 @@ async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitt
             for version in VERSIONS
         ]
         async with notifier(good, *bad, limits=QUICK) as work:
-            assert await work.publish("good", notice(), timeout_seconds=5) == "no subscriber"
+            assert await work.publish("good", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
             for platform in bad:
                 with pytest.raises(NotAcknowledged, match="check user, password") as refused:
                     await work.publish(platform.name, notice(), timeout_seconds=5)
@@ -328,7 +329,7 @@ async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto,
         with_it = Broker("with", url, cafile=certificates.authority, certfile=certfile, keyfile=keyfile)
         without = Broker("without", url, cafile=certificates.authority)
         async with notifier(with_it, without, limits=QUICK) as work:
-            await work.publish("with", notice(), timeout_seconds=5)
+            await work.publish("with", notice(), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform without"):
                 await work.publish("without", notice(), timeout_seconds=5)
 
@@ -363,7 +364,7 @@ async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto:
         async with notifier(old, new, limits=QUICK) as work:
             stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=10))
             for number in range(20):
-                await work.publish("new", notice(number), timeout_seconds=5)
+                await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform old"):
                 await stuck
 

@@ -18,8 +18,9 @@ from orders.outcomes import (
     RefundUnknown,
 )
 from tests.adapters.payment_simulator import SETTLE_SECONDS, Desk, PaymentSimulator, start_provider
+from tests.limits import WAIT_SECONDS
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = WAIT_SECONDS
 LIMIT_SECONDS = 1.0
 
 

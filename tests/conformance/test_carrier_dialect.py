@@ -22,12 +22,13 @@ from simulators.carrier_flat import card_sha256
 from tests.adapters.loopback import UNANSWERED, Peer, answering, dead_url, head, loopback
 from tests.adapters.test_carrier_tmf622 import paid_order
 from tests.conformance.kits import DIALECT_KITS, DialectKit, start_carrier
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 from tests.simulators.processes import SimulatorProcess
 from workers.composition import carrier_times
 
 TOKEN = "carrier-token"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = WAIT_SECONDS
 LIMIT_SECONDS = 1.0
 
 

@@ -24,9 +24,10 @@ from tests.adapters.loopback import UNANSWERED, Peer, answering, dead_url, head,
 from tests.adapters.payment_simulator import AMOUNT_FEN
 from tests.conformance.conftest import THIRD, Provider, settings_of
 from tests.conformance.kits import PROVIDER_KITS, ProviderKit, RunningProvider
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = WAIT_SECONDS
 LIMIT_SECONDS = 1.0
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from devkit.servers.temporal import Temporal
 from tests.conformance.kits import PROVIDER_KITS, start_carrier
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 from tests.simulators.processes import ROOT
 
 TOKEN = "carrier-token"
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = WAIT_SECONDS
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from orders import carrier_rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
 from tests.console.operator_shell import Done, OperatorShell, parsed, process_of, until
+from tests.limits import WAIT_SECONDS
 from tests.reliability.deployments import posted
 
 Story = Callable[[OperatorShell, str], Awaitable[None]]
@@ -58,7 +59,7 @@ async def look(shell: OperatorShell, command: str) -> None:
         async def seen() -> bool:
             return order.order_id in (await shell.run(command, deployed, order)).out
 
-        await until(seen, f"{command} shows the order", 20)
+        await until(seen, f"{command} shows the order", WAIT_SECONDS)
         return
     done = await shell.run(command, deployed, order, code=None if command == "topup doctor" else 0)
     if command == "topup doctor":
@@ -99,7 +100,7 @@ async def in_doubt_batch(shell: OperatorShell, command: str, faults: list[dict[s
                 done = await shell.run(command, deployed)
                 return all(order.order_id in done.out for order in orders) and "--yes 3" in done.err
 
-            await until(all_shown, "the orders are shown with their count", 20)
+            await until(all_shown, "the orders are shown with their count", WAIT_SECONDS)
             assert all([(await shell.state(deployed, order)).outcome is None for order in orders])
             for order in orders:
                 await deployed.handle(order).execute_update(
@@ -112,7 +113,7 @@ async def in_doubt_batch(shell: OperatorShell, command: str, faults: list[dict[s
                     "--yes 3" in (await shell.run(f"{command.split(' --yes', maxsplit=1)[0]} --dry-run", deployed)).err
                 )
 
-            await until(three, "visibility has all three", 20)
+            await until(three, "visibility has all three", WAIT_SECONDS)
             await shell.run(command, deployed)
         for order in orders:
             await shell.ended(deployed, order, "delivered", before=by_itself)
@@ -266,16 +267,16 @@ async def notice(shell: OperatorShell, command: str) -> None:
             checks = (await http.get(url)).json()["checks"]
         return all(check["ok"] for check in checks)
 
-    await until(back, "the platform is back", 40)
+    await until(back, "the platform is back", WAIT_SECONDS)
     by_itself = await shell.waits(deployed, order, "notify-delivered-cars", 5)
     await shell.run(command, deployed, order)
 
     async def told() -> bool:
         return [one.state for one in await deployed.book.notices(order.order_id)] == ["acknowledged"]
 
-    await until(told, "the car is told", 40)
+    await until(told, "the car is told", WAIT_SECONDS)
     assert time.monotonic() < by_itself, "it may have gone out by itself"
-    await asyncio.wait_for(deployed.handle(order).result(), 30)
+    await asyncio.wait_for(deployed.handle(order).result(), WAIT_SECONDS)
     proxy.close()
 
 
@@ -294,8 +295,8 @@ async def untold(shell: OperatorShell, command: str) -> None:
     async def told() -> bool:
         return [one.state for one in await deployed.book.notices(order.order_id)] == ["acknowledged"]
 
-    await until(told, "the car is told", 60)
-    assert (await asyncio.wait_for(deployed.handle(order).result(), 30)).outcome == "delivered"
+    await until(told, "the car is told", WAIT_SECONDS)
+    assert (await asyncio.wait_for(deployed.handle(order).result(), WAIT_SECONDS)).outcome == "delivered"
     books = await shell.env.refresh()
     assert audit([deployed.paid(order)], books).violations == []
     proxy.close()
@@ -339,19 +340,19 @@ async def hangs(shell: OperatorShell, command: str) -> None:
         async def polls() -> bool:
             return f"{worker.pid}@" in (await shell.run(command, deployed)).out
 
-        await until(polls, "the worker is seen to poll", 30)
+        await until(polls, "the worker is seen to poll", WAIT_SECONDS)
         return
     order = await shell.order(deployed, carrier=[{"kind": "delay", "seconds": 3}])
 
     async def on_its_way() -> bool:
         return posted(await shell.env.refresh(), order, "post")
 
-    await until(on_its_way, "the POST is on its way", 30)
+    await until(on_its_way, "the POST is on its way", WAIT_SECONDS)
     worker.freeze()
     deployed.settings["TOPUP_HTTP_PORT"] = str(free_port())  # the frozen one holds its own
     await deployed.process("worker")
     await shell.run(command.replace("PID", str(worker.pid)), deployed)
-    assert worker.wait(10) == -signal.SIGKILL
+    assert worker.wait(WAIT_SECONDS) == -signal.SIGKILL
     await shell.ended(deployed, order, "delivered")
     assert (await shell.state(deployed, order)).posts == 1
 

@@ -2,6 +2,7 @@
 
 from tests.console.operator_shell import OperatorShell, until
 from tests.console.stories import outcome_of, story
+from tests.limits import WAIT_SECONDS
 from tests.reliability.deployments import Deployment
 
 
@@ -35,6 +36,6 @@ async def flat(shell: OperatorShell, command: str) -> None:
         async def counts() -> bool:
             return (await shell.run(command, deployed, order, code=None)).code == 0
 
-        await until(counts, "the word counts", 30)
+        await until(counts, "the word counts", WAIT_SECONDS)
     await shell.ended(deployed, order, "refunded")
     assert (await shell.state(deployed, order)).fact_code == "RESOLVED_BY_OPERATOR"

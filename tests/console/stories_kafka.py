@@ -14,6 +14,7 @@ from orders.paid_order import PaidOrder
 from runtime.settings import load
 from tests.console.operator_shell import OperatorShell, until
 from tests.console.stories import story
+from tests.limits import WAIT_SECONDS
 from tests.reliability.deployments import Deployment
 
 Headers = list[tuple[str, bytes]]
@@ -94,7 +95,7 @@ async def waits(shell: OperatorShell, command: str) -> None:
         done = await shell.run(pasted, deployed, code=None)
         return first in done.out
 
-    await until(said, f"{command} names what is missing", 60)
+    await until(said, f"{command} names what is missing", WAIT_SECONDS)
     await with_worker(shell, deployed, name)
     for order in orders:
 
@@ -102,7 +103,7 @@ async def waits(shell: OperatorShell, command: str) -> None:
             known = await deployed.book.known([order.order_id])
             return bool(known) and (await shell.state(deployed, order)).outcome == "delivered"
 
-        await until(delivered, f"{order.order_id} is delivered", 60)
+        await until(delivered, f"{order.order_id} is delivered", WAIT_SECONDS)
 
 
 @story("Dead letters")
@@ -143,7 +144,7 @@ async def redriven(shell: OperatorShell, deployed: Deployment, name: str, order:
         known = await deployed.book.known([order.order_id])
         return bool(known) and (await shell.state(deployed, order)).outcome == "delivered"
 
-    await until(delivered, f"{order.order_id} is delivered", 60)
+    await until(delivered, f"{order.order_id} is delivered", WAIT_SECONDS)
     sent = await asyncio.to_thread(last_record, deployed)
     assert (sent.key, sent.value, sent.headers) == (order.order_id.encode(), value, originals)
     [ended] = json.loads((await shell.run("topup dlq list --json", deployed)).out)
@@ -161,7 +162,7 @@ async def place_of(shell: OperatorShell, deployed: Deployment, order: PaidOrder)
                 return letter["place"]
         return None
 
-    return await until(found, f"the dead letter of {order.order_id}", 60)
+    return await until(found, f"the dead letter of {order.order_id}", WAIT_SECONDS)
 
 
 @story("A payment has no order")
@@ -188,7 +189,7 @@ async def payment_without_order(shell: OperatorShell, command: str) -> None:
         found = json.loads((await shell.run("topup payments list --json", deployed)).out)
         return named in [one["payment"] for one in found]
 
-    await until(kept, f"{named} is kept", 60)
+    await until(kept, f"{named} is kept", WAIT_SECONDS)
     vehicle = shell.env.folder / f"{order.order_id}.json"
     await asyncio.to_thread(vehicle.write_text, order.vehicle.model_dump_json(exclude_none=True))
     pasted = command.replace("$PAYMENT", named).replace("vehicle.json", str(vehicle))
@@ -206,7 +207,7 @@ async def payment_without_order(shell: OperatorShell, command: str) -> None:
     async def claimed() -> bool:
         return bool(await deployed.book.known([order.order_id]))
 
-    await until(claimed, f"{order.order_id} is in the book", 60)
+    await until(claimed, f"{order.order_id} is in the book", WAIT_SECONDS)
     await shell.ended(deployed, order, "delivered" if "adopt" in command else "refunded")
 
 

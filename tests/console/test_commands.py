@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from console import main
+from tests.limits import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ def topup(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=WAIT_SECONDS,
     )
 
 
@@ -80,7 +81,9 @@ with contextlib.redirect_stdout(io.StringIO()):
     assert run(["--help"]) == 0
 print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     assert done.stdout.strip() == "[]"
 
 

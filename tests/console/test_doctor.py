@@ -28,6 +28,7 @@ from orders.dead_letter import KeptLetter, Names, Source
 from runtime.clock import SystemClock
 from runtime.settings import load
 from tests.console.test_commands import said, topup
+from tests.limits import WAIT_SECONDS
 from tests.workflows.conftest import paid_order
 from workers.composition import WORKFLOWS
 from workflows.steps import notices_queue
@@ -143,7 +144,7 @@ async def test_a_paused_schedule_is_named_and_its_next_step_mends_it(prepared):
         env=prepared | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=WAIT_SECONDS,
     )
     assert (await found(prepared))["schedule"].ok
 

@@ -72,11 +72,11 @@ def test_the_embedded_kafka_ends_on_sigterm_with_0(run):
     broker = run("devkit.stack.mock_kafka")
     broker.stdout.readline()
     broker.terminate()
-    assert broker.wait(10) == 0
+    assert broker.wait(WAIT_SECONDS) == 0
 
 
 def test_wrong_topics_are_wrong_usage(run):
-    assert run("devkit.stack.mock_kafka", "--topic", "orders").wait(20) == 2
+    assert run("devkit.stack.mock_kafka", "--topic", "orders").wait(WAIT_SECONDS) == 2
 
 
 def connected(port: int, client_id: str) -> mqtt.Client:

@@ -16,8 +16,9 @@ from devkit.servers.parent_watchdog import registered_first
 from devkit.servers.process import PartFailedError, Program
 from devkit.stack.ports import Ports
 from devkit.stack.supervisor import Supervisor
+from tests.limits import WAIT_SECONDS
 
-GONE_SECONDS = 10.0
+GONE_SECONDS = WAIT_SECONDS
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_nothing_outlives_a_stack_that_is_killed(tmp_path):
 def test_a_part_begins_only_once_it_is_registered(tmp_path, said, begins):
     """A stack that is killed between the start of a part and its registration leaves nothing behind."""
     there = tmp_path / "there"
-    subprocess.run(registered_first(["touch", str(there)]), input=said, check=False, timeout=30)
+    subprocess.run(registered_first(["touch", str(there)]), input=said, check=False, timeout=WAIT_SECONDS)
     assert there.exists() is begins
 
 

@@ -13,6 +13,7 @@ from runtime.process import GRACE_SECONDS
 from runtime.settings import load, read_by, variables_of
 from simulators.arguments import parser as simulators_parser
 from tests.deploy.files import COMPOSE_FILE, PROCESSES, ROOT, compose, example_environment, interpolated, references
+from tests.limits import WAIT_SECONDS
 
 SERVICES = compose()["services"]
 MODEL = {model.process: model for model in MODELS}
@@ -37,7 +38,7 @@ def environment(service: str, secrets: Path) -> dict[str, str]:
 
 def test_it_is_a_valid_compose_file():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE_FILE)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

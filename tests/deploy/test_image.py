@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.files import ROOT
+from tests.limits import WAIT_SECONDS
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
@@ -68,7 +69,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=WAIT_SECONDS)
     (packed,) = folder.glob("topup-*.whl")
     zipfile.ZipFile(packed).extractall(folder / "unpacked")
     return folder / "unpacked"
@@ -85,7 +86,7 @@ def test_where_there_is_no_checkout_the_local_commands_say_what_to_do(wheel: Pat
     code = "import sys; sys.path += sys.argv[1:3]; del sys.argv[1:3]; from console import main as m; m.main()"
     site = sysconfig.get_path("purelib")  # its .pth files, which lead to this checkout, are not read with -S
     words = [sys.executable, "-I", "-S", "-c", code, str(wheel), site, command]
-    done = subprocess.run(words, cwd=wheel, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, cwd=wheel, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert done.returncode == 2
     assert f"run `make {command}` in its folder" in done.stderr
     assert done.stdout == ""
@@ -125,7 +126,7 @@ def test_every_locked_package_has_hashes_and_no_address(file):
     "path", ["deploy/secrets/topup_pii_key", "deploy/secrets/simulators/settings.json", "deploy/.env"]
 )
 def test_secrets_are_neither_committed_nor_sent_to_the_build(path):
-    ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False, timeout=30)
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False, timeout=WAIT_SECONDS)
     assert ignored.returncode == 0
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert not any(fnmatch.fnmatch(path, pattern) or path.startswith(pattern + "/") for pattern in kept)
@@ -134,6 +135,6 @@ def test_secrets_are_neither_committed_nor_sent_to_the_build(path):
 def test_every_module_the_image_starts_is_importable_there():
     for module in ("console.main", "simulators"):
         done = subprocess.run(
-            [sys.executable, "-c", f"import {module}"], cwd=ROOT, check=False, capture_output=True, timeout=60
+            [sys.executable, "-c", f"import {module}"], cwd=ROOT, check=False, capture_output=True, timeout=WAIT_SECONDS
         )
         assert done.returncode == 0, done.stderr.decode()

@@ -19,6 +19,7 @@ from devkit.servers.mosquitto import CONNACK, CONNECT, Mosquitto
 from devkit.servers.process import free_port
 from tests.deploy.files import ROOT
 from tests.deploy.tls import client_context
+from tests.limits import WAIT_SECONDS
 
 pytestmark = pytest.mark.real
 REFUSED = 0x87
@@ -53,7 +54,7 @@ class Deployed(Mosquitto):
 
     def ask(self) -> None:
         with (
-            socket.create_connection((self.host, self.port), timeout=5) as plain,
+            socket.create_connection((self.host, self.port), timeout=WAIT_SECONDS) as plain,
             self.context.wrap_socket(plain, server_hostname="mosquitto") as connection,
         ):
             connection.sendall(CONNECT)
@@ -111,7 +112,7 @@ class Client:
 
 
 async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, 20)
+    return await asyncio.wait_for(awaitable, WAIT_SECONDS)
 
 
 async def test_nobody_gets_in_without_the_password(broker):
@@ -179,9 +180,9 @@ async def test_doctor_says_whether_the_product_is_let_in(broker, made_secrets):
 
 
 def test_nobody_is_spoken_to_in_clear(broker):
-    with socket.create_connection((broker.host, broker.cars_port), timeout=5) as connection:
+    with socket.create_connection((broker.host, broker.cars_port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(CONNECT)
-        connection.settimeout(5)
+        connection.settimeout(WAIT_SECONDS)
         try:
             answered = connection.recv(4)
         except ConnectionResetError:

@@ -23,6 +23,7 @@ from runtime.settings import load
 from tests.gateway.providers import ATTACH_KEY
 from tests.gateway.serving import Gateway
 from tests.gateway.serving import gateway as gateway_process
+from tests.limits import WAIT_SECONDS
 from tests.simulators.processes import ROOT, SimulatorProcess, start
 
 TIME_SCALE = 0.002
@@ -67,7 +68,7 @@ class World:
 
     async def until_stored(self, provider: str, order_id: str) -> list[dict[str, Any]]:
         """The attempts, the last of which was stored."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
             notices = await self.notices(provider, order_id)
             if notices and notices[-1]["stored"]:
@@ -83,7 +84,9 @@ class World:
 def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     folder: Path = tmp_path_factory.mktemp("providers")
     keys = folder / "keys"
-    subprocess.run([sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=WAIT_SECONDS
+    )
     running: list[SimulatorProcess] = []
     urls: dict[str, str] = {}
     try:
@@ -107,7 +110,7 @@ async def world(simulators: tuple[dict[str, str], dict[str, str]]) -> AsyncItera
     readers = cast("Any", {name: group.open() for name, group in settings.notifications.items()})
     async with contextlib.AsyncExitStack() as stack:
         gate = await stack.enter_async_context(gateway_process(readers=readers, now=lambda: datetime.now(UTC)))
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=10))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=WAIT_SECONDS))
         yield World(gate, http, urls)
 
 

@@ -19,6 +19,7 @@ from console.main import run
 from orders.attachment import Purchase, make_attachment
 from orders.paid_order import Vehicle
 from reconciliation.days import after, day_of
+from tests.limits import WAIT_SECONDS
 from tests.reconciliation.world import PRICE_FEN, HandClock, World, opened
 from tests.runtime import environments
 from tests.simulators.processes import ROOT, start
@@ -33,7 +34,9 @@ class Outside:
 
     def __init__(self, folder: Path) -> None:
         keys = folder / "keys"
-        subprocess.run([sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=120)
+        subprocess.run(
+            [sys.executable, "-m", "simulators", "keys", "--out", keys], cwd=ROOT, check=True, timeout=WAIT_SECONDS
+        )
         self._processes = {
             "wechat": start("wechat", "--keys", keys, "--settle-seconds", "0"),
             "alipay": start("alipay", "--keys", keys),

@@ -60,15 +60,23 @@ async def test_a_named_part_that_is_away_is_shown_and_changes_nothing():
 
 async def test_a_part_that_never_answers_is_away_and_delays_no_other(monkeypatch):
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.05)
+    asked_at_once = most_at_once = 0
 
     async def hangs() -> str | None:
-        await asyncio.Event().wait()
+        nonlocal asked_at_once, most_at_once
+        asked_at_once += 1
+        most_at_once = max(most_at_once, asked_at_once)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asked_at_once -= 1
 
     health = Health()
     health.started()
     for part in range(20):
         health.require(f"part {part}", hangs)
-    report = await asyncio.wait_for(health.report(), 0.9)  # one after the other it would be 1 s
+    report = await asyncio.wait_for(health.report(), WAIT_SECONDS)
+    assert most_at_once == 20
     assert {check["sentence"] for check in report.checks[1:]} == {"no answer in time"}
 
 
@@ -97,8 +105,9 @@ async def test_a_part_that_fails_its_check_is_down_in_the_metrics_too_until_it_i
     for check, up in ((away, "0.0"), (well, "1.0")):
         health.name("carrier", check)
         exporting = asyncio.create_task(export_parts(health, metrics))
+        expected = (f'topup_part_up{{part="carrier"}} {up}', 'part="process"')
         async with asyncio.timeout(WAIT_SECONDS):
-            while f'topup_part_up{{part="carrier"}} {up}' not in metrics.exposition().decode():
+            while not all(line in metrics.exposition().decode() for line in expected):
                 await asyncio.sleep(0)
         exporting.cancel()
 

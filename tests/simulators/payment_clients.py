@@ -14,6 +14,8 @@ from alipay import AliPay
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from wechatpayv3.utils import build_authorization, rsa_verify
 
+from tests.limits import WAIT_SECONDS
+
 REFUNDS = "/v3/refund/domestic/refunds"
 
 
@@ -28,7 +30,7 @@ def new_payment() -> tuple[str, str]:
 
 class ControlClient:
     def __init__(self, url: str) -> None:
-        self.http = httpx.AsyncClient(base_url=url, timeout=10, verify=False)
+        self.http = httpx.AsyncClient(base_url=url, timeout=WAIT_SECONDS, verify=False)
 
     async def register(self, transaction_id: str, out_trade_no: str, amount_fen: int = 9900) -> None:
         spec = {"amount_fen": amount_fen, "out_trade_no": out_trade_no}

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.limits import WAIT_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,7 +39,7 @@ class SimulatorProcess:
         started_at = time.monotonic()
         self.process.send_signal(number)
         try:
-            code = self.process.wait(timeout=20)
+            code = self.process.wait(timeout=WAIT_SECONDS)
         finally:
             self.process.kill()
             if self.process.stdout:

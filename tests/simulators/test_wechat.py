@@ -19,12 +19,13 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 
 from simulators.book import verify
 from simulators.serving import listen
+from tests.limits import WAIT_SECONDS
 from tests.simulators.payment_clients import REFUNDS, WechatClient, flipped, new_payment
 from tests.simulators.processes import start
 
 
 async def until(wechat: WechatClient, refund_no: str, status: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while (answer := await wechat.query(refund_no)).json().get("status") != status:  # by itself
             await asyncio.sleep(0.02)
     return answer.json()
@@ -360,7 +361,7 @@ async def test_the_oracle_decrypts_the_notification_which_comes_again_until_stor
     url, came = merchant
     transaction_id, out_trade_no = await wechat.paid()
     await wechat.refund(f"R{transaction_id}", transaction_id, notify_url=url)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         first, second = await came.get(), await came.get()
     assert first[1] == second[1]
     notice = oracle(wechat).callback(second[0], second[1])

@@ -15,6 +15,7 @@ from devkit.servers import temporal
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from devkit.servers.temporal import Temporal
+from tests.limits import WAIT_SECONDS
 from tests.reliability.deployments import Deployment, NotShown, until
 from tests.reliability.environment import Environment
 
@@ -55,7 +56,7 @@ async def make_current(env: Environment, deployment: str, build: str) -> None:
             return False
         return True
 
-    await until(known, f"version {build} is current", 30)
+    await until(known, f"version {build} is current", WAIT_SECONDS)
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ async def test_an_order_that_waits_moves_on_to_the_version_made_current(env: Env
             described = await deployed.handle(order).describe()
             return any(one.attempt > 1 for one in described.raw_description.pending_activities)
 
-        await until(waits, "the order waits for the carrier", 30)
+        await until(waits, "the order waits for the carrier", WAIT_SECONDS)
 
         deployed.settings["TOPUP_WORKER_BUILD_ID"] = "2"
         deployed.settings["TOPUP_CARRIER_URL"] = real_url

@@ -27,6 +27,7 @@ from devkit.servers import temporal
 from devkit.servers.process import Program, free_port
 from devkit.servers.temporal import Temporal
 from runtime.temporal import data_converter
+from tests.limits import WAIT_SECONDS
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import Post
 from tests.workflows.world import World, new_world
@@ -64,7 +65,7 @@ async def codec_server() -> AsyncIterator[str]:
     program = Program("codec-server", [sys.executable, "-m", "console", "codec-server"], env=settings)
     address = f"http://127.0.0.1:{port}"
     await asyncio.to_thread(program.start)
-    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+    async with asyncio.timeout(WAIT_SECONDS), httpx.AsyncClient() as http:
         while True:
             try:
                 if (await http.get(f"{address}/readyz")).status_code == 200:
@@ -73,7 +74,7 @@ async def codec_server() -> AsyncIterator[str]:
                 await asyncio.sleep(0.1)
     yield address
     os.kill(program.pid, signal.SIGTERM)
-    assert await asyncio.to_thread(program.wait, 60) == 0
+    assert await asyncio.to_thread(program.wait, WAIT_SECONDS) == 0
     program.close()
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +17,7 @@ from devkit.servers.process import free_port
 from orders.errors import Unavailable
 from tests.adapters.kafka.fakes import FakeProducer
 from tests.adapters.kafka.lane import KafkaLane
+from tests.limits import WAIT_SECONDS
 
 SETTINGS: Any = SimpleNamespace()
 
@@ -31,7 +30,7 @@ async def sending(*producers: FakeProducer) -> AsyncIterator[AcknowledgedProduce
     await made.close()
 
 
-async def send(producer: AcknowledgedProducer, value: bytes = b"v", limit_seconds: float = 5) -> None:
+async def send(producer: AcknowledgedProducer, value: bytes = b"v", limit_seconds: float = WAIT_SECONDS) -> None:
     await producer.send("orders", key=b"k", value=value, headers=[("a", b"1")], limit_seconds=limit_seconds)
 
 
@@ -72,7 +71,7 @@ async def test_an_answer_that_never_comes_ends_at_the_limit() -> None:
         began = time.monotonic()
         with pytest.raises(Unavailable, match="no answer in time"):
             await send(producer, limit_seconds=0.1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < WAIT_SECONDS
 
 
 async def test_a_producer_by_which_nothing_gets_through_any_more_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +93,13 @@ async def test_a_send_whose_limit_passed_while_another_blocked_is_not_sent_later
 
     def blocks(topic: str, **members: Any) -> Any:
         entered.set()
-        assert free.wait(10)
+        assert free.wait(WAIT_SECONDS)
         return take(topic, **members)
 
     fake.send = blocks
     async with sending(fake) as producer:
         first = asyncio.create_task(send(producer, b"first"))
-        assert await asyncio.to_thread(entered.wait, 10)
+        assert await asyncio.to_thread(entered.wait, WAIT_SECONDS)
         with pytest.raises(Unavailable):
             await send(producer, b"late", limit_seconds=0.1)
         free.set()
@@ -159,12 +158,12 @@ async def test_a_frozen_broker_ends_a_send_at_its_limit_and_the_next_send_after_
     lane: KafkaLane, settings_of: Any
 ) -> None:
     producer = AcknowledgedProducer(settings_of(lane.environment()))
-    await producer.send(lane.topic, key=b"k", value=b"before", limit_seconds=20)
-    os.kill(lane.kafka.pid, signal.SIGSTOP)
+    await producer.send(lane.topic, key=b"k", value=b"before", limit_seconds=WAIT_SECONDS)
+    lane.kafka.freeze()
     try:
         with pytest.raises(Unavailable, match="no answer in time"):
             await producer.send(lane.topic, key=b"k", value=b"frozen", limit_seconds=1)
     finally:
-        os.kill(lane.kafka.pid, signal.SIGCONT)
-    await producer.send(lane.topic, key=b"k", value=b"after", limit_seconds=30)
+        lane.kafka.thaw()
+    await producer.send(lane.topic, key=b"k", value=b"after", limit_seconds=WAIT_SECONDS)
     await producer.close()
