@@ -15,10 +15,8 @@ from orders.outcomes import (
     RefundInDoubt,
     RefundUnknown,
 )
+from tests.adapters.loopback import PATIENCE_SECONDS
 from tests.adapters.payment_simulator import AMOUNT_FEN, Desk, PaymentSimulator, start_provider
-
-PATIENCE_SECONDS = 30
-LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
