@@ -5,8 +5,57 @@ import contextlib
 import re
 import socket
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TypeVar
+
+import pytest
+
+from adapters import http
+from tests.limits import WAIT_SECONDS
+
+T = TypeVar("T")
+
+
+class RequestLimits:
+    """The limits of time of the requests under way, which pass when a test says so, whatever the machine's pace."""
+
+    def __init__(self) -> None:
+        self._running: list[asyncio.Timeout] = []
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """As `asyncio.timeout`."""
+        self._running.append(asyncio.timeout(seconds))
+        return self._running[-1]
+
+    def let_pass(self) -> None:
+        """Now the time of each request is over."""
+        for limit in self._running:
+            with contextlib.suppress(RuntimeError):  # its request has ended
+                limit.reschedule(0)
+
+
+@contextlib.contextmanager
+def request_limits() -> Iterator[RequestLimits]:
+    """Those of all requests that begin in the block."""
+    limits = RequestLimits()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "asyncio", SimpleNamespace(timeout=limits.timeout))
+        patch.setattr(http, "_CONNECT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+        yield limits
+
+
+async def too_late(request: Coroutine[object, object, T], acted: Callable[[], Awaitable[object]]) -> T:
+    """What comes of a request whose time is over once the other side has acted, and has not answered."""
+    with request_limits() as limits:
+        asking = asyncio.ensure_future(request)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await acted():
+                await asyncio.sleep(0.02)
+            assert not asking.done()
+            limits.let_pass()
+            return await asking
 
 
 @dataclass
@@ -15,6 +64,7 @@ class Loopback:
     connections: int = 0
     requests: list[bytes] = field(default_factory=list[bytes])
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
 
 class Peer:
@@ -44,6 +94,11 @@ class Peer:
         while await self._reader.read(65536):
             pass
 
+    async def let_the_limit_pass(self) -> None:
+        """The client has what was said, unless this machine is slow, and its time is over."""
+        await asyncio.sleep(0.05)
+        self._server.limits.let_pass()
+
     def reset(self) -> None:
         """Close with RST instead of FIN."""
         sock: socket.socket = self._writer.get_extra_info("socket")
@@ -57,7 +112,6 @@ Behaviour = Callable[[Peer], Awaitable[None]]
 @contextlib.asynccontextmanager
 async def loopback(behaviour: Behaviour) -> AsyncGenerator[Loopback, None]:
     """Serve each connection with `behaviour`, then close it, until the end of the block."""
-    served = Loopback()
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,9 +129,10 @@ async def loopback(behaviour: Behaviour) -> AsyncGenerator[Loopback, None]:
         task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield served
+        with request_limits() as limits:
+            served = Loopback(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", limits=limits)
+            yield served
     finally:
         server.close()
         for task in tasks:
@@ -109,15 +164,23 @@ async def never_answer(peer: Peer) -> None:
     await peer.client_gone()
 
 
+async def never_answer_in_time(peer: Peer) -> None:
+    await peer.request()
+    await peer.let_the_limit_pass()
+    await peer.client_gone()
+
+
 async def never_end_the_head(peer: Peer) -> None:
     await peer.request()
     await peer.say(head(10)[:20])
+    await peer.let_the_limit_pass()
     await peer.client_gone()
 
 
 async def hang_after_the_head(peer: Peer) -> None:
     await peer.request()
     await peer.say(head(10))
+    await peer.let_the_limit_pass()
     await peer.client_gone()
 
 
@@ -139,7 +202,7 @@ async def drip(peer: Peer) -> None:
     await peer.say(head(1_000_000))
     while True:
         await peer.say(b" ")
-        await asyncio.sleep(0.05)
+        await peer.let_the_limit_pass()
 
 
 async def giant(peer: Peer) -> None:
@@ -177,24 +240,18 @@ BROKEN: dict[str, Behaviour] = {
 """What ends by itself."""
 
 SILENT: dict[str, Behaviour] = {
-    "no answer": never_answer,
+    "no answer": never_answer_in_time,
     "half a head": never_end_the_head,
     "head and no body": hang_after_the_head,
     "a byte now and then": drip,
 }
-"""What only a time limit ends."""
+"""What only a time limit ends, which passes once they have said what they say."""
 
-LIMIT_SECONDS = 1.0
-"""For what is silent: short, but longer than a busy machine needs to connect."""
-
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = WAIT_SECONDS
 """Where something must come before any limit; a machine under load gets there too."""
 
-UNANSWERED: dict[str, tuple[Behaviour, float]] = {
-    **{name: (behaviour, PATIENCE_SECONDS) for name, behaviour in BROKEN.items()},
-    **{name: (behaviour, LIMIT_SECONDS) for name, behaviour in SILENT.items()},
-}
-"""Whatever happens after the connection stands may have reached the other side; with the limit to give it."""
+UNANSWERED: dict[str, Behaviour] = {**BROKEN, **SILENT}
+"""Whatever happens after the connection stands may have reached the other side."""
 
 
 def dead_url() -> str:

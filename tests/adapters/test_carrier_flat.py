@@ -152,9 +152,8 @@ async def test_what_the_carrier_says_reaches_the_operator_without_personal_data(
 
 @pytest.mark.parametrize("name", [*tcp.BROKEN, "no answer"])
 async def test_whatever_fails_after_the_connect_is_unanswered_and_never_sent_again(name: str) -> None:
-    behaviour, limit_seconds = tcp.UNANSWERED[name]
-    async with loopback(behaviour) as server, FlatCarrier.open(url=server.url, token="t") as carrier:
-        said = await carrier.submit(BODY, timeout_seconds=limit_seconds)
+    async with loopback(tcp.UNANSWERED[name]) as server, FlatCarrier.open(url=server.url, token="t") as carrier:
+        said = await carrier.submit(BODY, timeout_seconds=PATIENCE_SECONDS)
         assert doubt(said).cause == "unanswered"
         assert server.connections == 1
         assert len(server.requests) <= 1

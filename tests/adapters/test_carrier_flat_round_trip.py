@@ -14,13 +14,11 @@ from adapters.carriers.flat.client import DOUBTS, REFUSALS, FlatCarrier
 from orders.outcomes import InDoubt, Refused
 from simulators.book import verify
 from simulators.carrier_flat import MESSAGES, card_sha256
+from tests.adapters.loopback import PATIENCE_SECONDS, too_late
 from tests.adapters.test_carrier_tmf622 import paid_order
-from tests.limits import WAIT_SECONDS
 from tests.simulators.processes import SimulatorProcess, start
 
 TOKEN = "carrier-token"
-PATIENCE_SECONDS = WAIT_SECONDS
-LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +41,17 @@ class Card:
         self._carrier = carrier
         self._http = http
 
-    async def order(self, *, package: str = "CT-DATA-10GB-30D", seconds: float = PATIENCE_SECONDS) -> Any:
+    async def order(self, *, package: str = "CT-DATA-10GB-30D") -> Any:
         order = paid_order(iccid=self.iccid).model_copy(update={"package_id": package})
-        return await self._carrier.submit(self._carrier.order_body(order, datetime.now(UTC)), timeout_seconds=seconds)
+        body = self._carrier.order_body(order, datetime.now(UTC))
+        return await self._carrier.submit(body, timeout_seconds=PATIENCE_SECONDS)
 
     async def fault(self, **fault: object) -> None:
         (await self._http.put(f"/faults/{self.iccid}", json=[fault])).raise_for_status()
+
+    async def asked(self) -> bool:
+        book = (await self._http.get("/book")).json()
+        return any(entry["data"].get("card_sha256") == card_sha256(self.iccid) for entry in book)
 
     async def sold(self) -> int:
         return (await self._http.get("/book/summary")).json().get(card_sha256(self.iccid), {}).get("sold", 0)
@@ -98,18 +101,17 @@ async def test_a_receipt_code_means_what_the_tables_say_whatever_the_carrier_did
 )
 async def test_an_order_whose_answer_says_nothing_is_doubt(card: Card, fault: dict[str, object], cause: str) -> None:
     await card.fault(**fault)
-    said = await card.order(seconds=LIMIT_SECONDS if fault["kind"] == "hang" else PATIENCE_SECONDS)
+    acts = fault.get("act", True) and fault["kind"] != "throttle"
+    order = card.order()
+    said = await (too_late(order, card.sold if acts else card.asked) if fault["kind"] == "hang" else order)
     assert isinstance(said, InDoubt)
     assert said.cause == cause
-    acts = fault.get("act", True) and fault["kind"] != "throttle"
     assert await card.sold() == int(bool(acts))
 
 
 async def test_an_order_that_was_given_up_may_be_sold_later(card: Card) -> None:
     await card.fault(kind="delay", seconds=20)
-    said = await card.order(seconds=0.5)
-    assert isinstance(said, InDoubt)
-    assert await card.sold() == 0
+    assert isinstance(await too_late(card.order(), card.asked), InDoubt)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await card.sold() == 0:
             await asyncio.sleep(0.05)

@@ -12,12 +12,10 @@ import pytest
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from orders.outcomes import Completed, InDoubt, NotFound, Refused
 from orders.paid_order import PaidOrder
-from tests.limits import WAIT_SECONDS
+from tests.adapters.loopback import PATIENCE_SECONDS
 from tests.simulators.processes import SimulatorProcess, start
 
 TOKEN = "carrier-token"
-PATIENCE_SECONDS = WAIT_SECONDS
-LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -463,9 +463,8 @@ async def test_a_refused_connection_is_not_sent() -> None:
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_unanswered(name: str) -> None:
-    behaviour, limit_seconds = tcp.UNANSWERED[name]
-    async with loopback(behaviour) as server, Tmf622Carrier.open(url=server.url, token=TOKEN) as carrier:
-        assert doubt(await submit(carrier, limit_seconds)).cause == "unanswered"
+    async with loopback(tcp.UNANSWERED[name]) as server, Tmf622Carrier.open(url=server.url, token=TOKEN) as carrier:
+        assert doubt(await submit(carrier)).cause == "unanswered"
         assert server.connections == 1
 
 

@@ -30,7 +30,7 @@ from adapters.http import (
     send,
 )
 from tests.adapters import loopback as tcp
-from tests.adapters.loopback import LIMIT_SECONDS, PATIENCE_SECONDS, dead_url, loopback
+from tests.adapters.loopback import PATIENCE_SECONDS, dead_url, loopback
 
 NOW = datetime(2023, 8, 21, 10, 34, 0, tzinfo=UTC)
 
@@ -62,18 +62,21 @@ async def test_a_name_that_does_not_resolve_is_not_sent(http: httpx.AsyncClient)
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_unanswered(http: httpx.AsyncClient, name: str) -> None:
-    behaviour, limit_seconds = tcp.UNANSWERED[name]
-    async with loopback(behaviour) as server:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert cause(await post(http, server.url, limit_seconds)) == "unanswered"
+    async with loopback(tcp.UNANSWERED[name]) as server:
+        assert cause(await post(http, server.url)) == "unanswered"
         assert server.connections == 1  # nothing was tried twice
         assert len(server.requests) <= 1
 
 
 async def test_a_connection_that_never_gets_ready_is_not_sent(http: httpx.AsyncClient) -> None:
     """The TLS handshake hangs, and the total limit ends it: the trace knows that no request went out."""
-    async with loopback(lambda peer: peer.client_gone()) as server:
-        reply = await post(http, server.url.replace("http:", "https:"), LIMIT_SECONDS)
+
+    async def shake_no_hand(peer: tcp.Peer) -> None:
+        await peer.let_the_limit_pass()
+        await peer.client_gone()
+
+    async with loopback(shake_no_hand) as server:
+        reply = await post(http, server.url.replace("http:", "https:"))
     assert cause(reply) == "not_sent"
 
 
@@ -85,7 +88,7 @@ async def test_waiting_for_a_free_connection_is_not_sent() -> None:
         busy = asyncio.create_task(post(http, server.url))
         async with asyncio.timeout(PATIENCE_SECONDS):
             await server.asked.wait()
-        assert cause(await post(http, server.url, LIMIT_SECONDS)) == "not_sent"
+        assert cause(await post(http, server.url, timeout_seconds=0.2)) == "not_sent"
         busy.cancel()
         assert len(server.requests) == 1
 
@@ -249,11 +252,12 @@ async def test_a_time_limit_closes_the_connection(http: httpx.AsyncClient) -> No
 
     async def wait(peer: tcp.Peer) -> None:
         await peer.request()
+        await peer.let_the_limit_pass()
         await peer.client_gone()
         gone.set()
 
     async with loopback(wait) as server:
-        await post(http, server.url, LIMIT_SECONDS)
+        await post(http, server.url)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await gone.wait()
 

@@ -516,9 +516,8 @@ async def test_a_refused_connection_is_doubt() -> None:
 
 @pytest.mark.parametrize("name", tcp.UNANSWERED)
 async def test_whatever_fails_after_the_connect_is_doubt(name: str) -> None:
-    behaviour, limit_seconds = tcp.UNANSWERED[name]
-    async with loopback(behaviour) as server, httpx.AsyncClient(trust_env=False) as http:
-        doubt(await refund(wechat_at(http, server.url), limit_seconds))
+    async with loopback(tcp.UNANSWERED[name]) as server, httpx.AsyncClient(trust_env=False) as http:
+        doubt(await refund(wechat_at(http, server.url)))
         assert server.connections == 1
 
 

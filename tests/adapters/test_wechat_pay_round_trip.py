@@ -17,11 +17,8 @@ from orders.outcomes import (
     RefundInDoubt,
     RefundUnknown,
 )
+from tests.adapters.loopback import PATIENCE_SECONDS
 from tests.adapters.payment_simulator import SETTLE_SECONDS, Desk, PaymentSimulator, start_provider
-from tests.limits import WAIT_SECONDS
-
-PATIENCE_SECONDS = WAIT_SECONDS
-LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -20,26 +20,20 @@ from orders.outcomes import (
 )
 from orders.paid_order import Provider as ProviderWord
 from runtime.settings import SettingsError, load, variables_of
-from tests.adapters.loopback import UNANSWERED, Peer, answering, dead_url, head, loopback
+from tests.adapters.loopback import PATIENCE_SECONDS, UNANSWERED, Peer, answering, dead_url, head, loopback, too_late
 from tests.adapters.payment_simulator import AMOUNT_FEN
 from tests.conformance.conftest import THIRD, Provider, settings_of
 from tests.conformance.kits import PROVIDER_KITS, ProviderKit, RunningProvider
-from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
-
-PATIENCE_SECONDS = WAIT_SECONDS
-LIMIT_SECONDS = 1.0
 
 
 def always() -> bool:
     return True
 
 
-async def refund(
-    client: RefundClient, provider: Provider, seconds: float = PATIENCE_SECONDS, **changes: object
-) -> RefundAnswer:
+async def refund(client: RefundClient, provider: Provider, **changes: object) -> RefundAnswer:
     request = provider.desk.request.model_copy(update=changes)
-    return await client.refund(request, timeout_seconds=seconds, in_time=always)
+    return await client.refund(request, timeout_seconds=PATIENCE_SECONDS, in_time=always)
 
 
 async def query(client: RefundClient, provider: Provider, **changes: object) -> RefundAnswer:
@@ -191,8 +185,13 @@ async def test_a_refund_whose_answer_is_lost_is_doubt_and_found_by_query(
     provider: Provider, fault: dict[str, object]
 ) -> None:
     await provider.desk.fault(fault)
-    seconds = LIMIT_SECONDS if fault["kind"] == "hang" else PATIENCE_SECONDS
-    assert isinstance(await refund(provider.client, provider, seconds), RefundInDoubt)
+
+    async def acted() -> bool:
+        return (await provider.desk.account()).get("refunded_fen") == AMOUNT_FEN
+
+    asking = refund(provider.client, provider)
+    said = await (too_late(asking, acted) if fault["kind"] == "hang" else asking)
+    assert isinstance(said, RefundInDoubt)
     assert isinstance(await ended(provider), RefundConfirmed)
     assert (await provider.desk.account())["refunded_fen"] == AMOUNT_FEN
 
@@ -234,10 +233,8 @@ async def test_whoever_answers_in_its_place_settles_nothing(
 async def test_whatever_fails_after_the_connect_is_doubt_within_the_limit(
     kit: ProviderKit, running: RunningProvider, provider: Provider, name: str
 ) -> None:
-    behaviour, seconds = UNANSWERED[name]
-    async with loopback(behaviour) as far, elsewhere(kit, running, far.url) as client:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            said = await refund(client, provider, seconds)
+    async with loopback(UNANSWERED[name]) as far, elsewhere(kit, running, far.url) as client:
+        said = await refund(client, provider)
         assert isinstance(said, RefundInDoubt)
         assert not said.alert
         assert client.health.silent_seconds() > 0

@@ -21,6 +21,7 @@ from runtime.metrics import Metrics
 from runtime.telemetry import configure_logging
 from tests.gateway.providers import ATTACH_KEY, NOW, Callback
 from tests.gateway.readers import ALIPAY_READER, WECHAT_READER
+from tests.limits import WAIT_SECONDS
 
 TOPIC, UNMATCHED = "topup.paid-orders", "topup.payments.unmatched"
 Sent = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -70,7 +71,8 @@ class Gateway:
             writer.write(data)
             if eof:
                 writer.write_eof()
-            return await reader.read()
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await reader.read()
         finally:
             writer.close()
 

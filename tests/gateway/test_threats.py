@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -31,6 +30,7 @@ from tests.gateway.providers import (
 )
 from tests.gateway.serving import Answer, Gateway, parsed
 from tests.gateway.serving import gateway as gateway_process
+from tests.limits import WAIT_SECONDS
 
 AGAIN = {
     "wechat": (
@@ -386,39 +386,49 @@ async def test_flood_an_encoded_body_is_refused_unread(gate: Gateway):
         await is_refused(gate, "wechat", (headers | {"Content-Encoding": encoding}, sent))
 
 
-async def test_flood_head_and_body_have_their_seconds(gate: Gateway, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gateway.server, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(gateway.server, "BODY_SECONDS", 0.3)
-    whole = request_of(good())
+async def connected(gate: Gateway) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client whose connection the server has: from here on it counts its seconds by the limits as they are then."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not gate.server._open:
+            await asyncio.sleep(0.001)
+    return reader, writer
+
+
+async def test_flood_a_connection_that_says_nothing_has_its_seconds(gate: Gateway, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gateway.server, "HEAD_SECONDS", 0.0)
 
     assert await gate.raw(b"") == b""
-    for part in (whole[:30], whole[:-1]):
-        reader, writer = await said_before_it_is_taken(gate, part)
-        assert await reader.read() == bare(408)
-        writer.close()
+
+
+async def test_flood_a_head_has_its_seconds(gate: Gateway, monkeypatch: pytest.MonkeyPatch):
+    reader, writer = await connected(gate)
+    monkeypatch.setattr(gateway.server, "HEAD_SECONDS", 0.0)
+    writer.write(request_of(good())[:30])
+
+    assert await reader.read() == bare(408)
+    writer.close()
+
+
+async def test_flood_a_body_has_its_seconds(gate: Gateway, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gateway.server, "BODY_SECONDS", 0.0)
+
+    assert await gate.raw(request_of(good())[:-1]) == bare(408)
 
 
 async def test_flood_a_head_that_drips_has_no_longer(gate: Gateway, monkeypatch: pytest.MonkeyPatch):
+    """Each byte comes within the limit, the whole does not: had each one the seconds anew, it would be answered."""
+    reader, writer = await connected(gate)
     monkeypatch.setattr(gateway.server, "HEAD_SECONDS", 0.3)
-    whole = request_of(good())
-    reader, writer = await said_before_it_is_taken(gate, whole[:1])
-    answer = asyncio.ensure_future(reader.read(1000))  # what comes first: a byte too late may reset the connection
-    for byte in whole[1:]:
+    answer = asyncio.ensure_future(reader.read())
+    for byte in request_of(good()):
         writer.write(bytes([byte]))
         await asyncio.wait((answer,), timeout=0.05)
         if answer.done():
             break
     writer.close()
 
-    assert (await answer) == bare(408)  # each byte would put it off, and the last would make it 204
-
-
-async def said_before_it_is_taken(gate: Gateway, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection whose first bytes are there when the gateway takes it: none of its limits passes before them."""
-    connection = socket.create_connection(("127.0.0.1", gate.port))
-    connection.sendall(data)
-    connection.setblocking(False)
-    return await asyncio.open_connection(sock=connection)
+    assert answer.result() == bare(408)
 
 
 async def test_flood_slow_and_half_open_clients_cost_no_good_one_its_answer():
