@@ -1,13 +1,18 @@
 """Cancel, updates and parked orders: an operator's word is in the book before anything follows from it."""
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
+from tests.limits import WAIT_SECONDS
 from tests.workflows.fakes import AWAY, UNANSWERED, Post
 from tests.workflows.scenario import scenario
 from tests.workflows.world import World
+from workflows.steps import TopUpResult
 
 pytestmark = pytest.mark.real
 
@@ -233,12 +238,24 @@ async def test_a_word_of_the_wrong_shape_is_refused_by_a_sentence(world: World):
     await world.result(handle, within=timedelta(minutes=10))
 
 
+async def waiting_attempt(handle: WorkflowHandle[Any, TopUpResult], *, after: int) -> int:
+    """The number of the attempt that the run's activity waits for, once a later one than `after` is that."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            for pending in (await handle.describe()).raw_description.pending_activities:
+                if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and pending.attempt > after:
+                    return pending.attempt
+            await asyncio.sleep(0.05)
+
+
 @scenario
 async def test_resolve_delivered_is_refused_where_nothing_was_ever_sent(world: World):
     world.carrier.plan = [Post(answer=AWAY) for _ in range(30)]
     handle = await world.start()
-    while not any(event.kind == "post_not_sent" for event in await world.book.events(world.order.order_id)):
-        await world.forward(handle, seconds=1)
+    attempt = await waiting_attempt(handle, after=0)
+    while attempt < 7:  # by then half a minute passes before the next one is authorized to send
+        await world.forward(handle, seconds=70)
+        attempt = await waiting_attempt(handle, after=attempt)
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await world.update(handle, "resolve", outcome="delivered")
