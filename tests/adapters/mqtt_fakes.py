@@ -5,17 +5,25 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.mqtt.notifier import Broker, MqttLimits
+from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from orders.notices import Notice, compose
+from tests.limits import WAIT_SECONDS
 
 DISCONNECT = 14
 End = Literal["DISCONNECT", "closed", "reset"]
 VIN = "LSGBC5342AG000001"
-QUICK = MqttLimits(connect_seconds=1, acknowledge_seconds=0.5, back_off_first_seconds=0.1, back_off_longest_seconds=0.2)
+NEVER_SECONDS = 10 * WAIT_SECONDS
+QUICK = MqttLimits(
+    connect_seconds=NEVER_SECONDS,
+    acknowledge_seconds=NEVER_SECONDS,
+    back_off_first_seconds=0.1,
+    back_off_longest_seconds=0.2,
+)
+"""Tries again soon, and calls no broker of a machine that stands still for a while dead."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,16 @@ async def fake_broker(
             await asyncio.sleep(0.01)
 
 
+def miss_soon(work: MqttNotifier, platform: str = "fake") -> None:
+    """What the connection of now does not acknowledge is missed soon; the next connection has its time again."""
+    connection = work._links[platform]._connection
+    assert connection is not None
+    connection._limits = replace(QUICK, acknowledge_seconds=0.5)
+    if connection._overdue_timer is not None:  # of an earlier publish, by the limit of then
+        connection._overdue_timer.cancel()
+        connection._overdue_timer = None
+
+
 def notice(number: int = 1) -> Notice:
     """A notice of an order of its own."""
     return compose(
@@ -167,7 +185,7 @@ def notice(number: int = 1) -> Notice:
     )
 
 
-async def until(condition: Callable[[], object], *, within_seconds: float = 20) -> None:
+async def until(condition: Callable[[], object], *, within_seconds: float = WAIT_SECONDS) -> None:
     """Wait for the condition; fails the test when it does not come."""
     async with asyncio.timeout(within_seconds):
         while not condition():

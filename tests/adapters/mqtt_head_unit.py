@@ -10,6 +10,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.limits import WAIT_SECONDS
+
 
 class HeadUnit:
     """Subscribed with QoS 1 once it is entered; `persistent`: with a session that outlives the connection."""
@@ -48,7 +50,7 @@ class HeadUnit:
 
     async def take(self, count: int) -> list[MQTTMessage]:
         """The next `count` messages; fails the test when they don't come."""
-        return await asyncio.to_thread(lambda: [self.messages.get(timeout=20) for _ in range(count)])
+        return await asyncio.to_thread(lambda: [self.messages.get(timeout=WAIT_SECONDS) for _ in range(count)])
 
     async def take_until(self, payloads: set[bytes]) -> set[bytes]:
         """All payloads up to when `payloads` are among them; fails the test when they don't come."""

@@ -24,8 +24,9 @@ from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
-from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, notice, until
+from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, miss_soon, notice, until
 from tests.adapters.mqtt_head_unit import HeadUnit
+from tests.limits import WAIT_SECONDS
 
 pytestmark = pytest.mark.real
 
@@ -33,7 +34,7 @@ VERSIONS: Sequence[Literal["5", "3.1.1"]] = ("5", "3.1.1")
 
 
 @asynccontextmanager
-async def notifier(*platforms: Broker, limits: MqttLimits | None = None) -> AsyncGenerator[MqttNotifier]:
+async def notifier(*platforms: Broker, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
     async with MqttNotifier(platforms, limits=limits) as started:
         yield started
 
@@ -65,7 +66,7 @@ async def test_the_head_unit_gets_the_notice_byte_for_byte(
 ) -> None:
     platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
-        assert await work.publish("new", notice(), timeout_seconds=5) == ""
+        assert await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS) == ""
         (message,) = await car.take(1)
     assert message.payload == notice().payload
     assert json.loads(message.payload)["id"] == "T000000000001:delivered"
@@ -82,7 +83,7 @@ async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitt
     async with HeadUnit(mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True):
         pass
     async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
-        assert [await work.publish("new", notice(n), timeout_seconds=5) for n in range(3)] == [""] * 3
+        assert [await work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(3)] == [""] * 3
     async with HeadUnit(
         mosquitto.port, topic.format(vin=VIN), client_id=topic.replace("/", "-"), persistent=True
     ) as car:
@@ -92,7 +93,7 @@ async def test_a_car_that_is_away_gets_it_when_it_comes_back(mosquitto: Mosquitt
 
 async def test_nobody_there_is_a_remark(mosquitto: Mosquitto, topic: str) -> None:
     async with notifier(Broker("new", mosquitto.url, topic=topic)) as work:
-        assert await work.publish("new", notice(), timeout_seconds=5) == "no subscriber"
+        assert await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
 
 
 @pytest.mark.slow
@@ -102,9 +103,11 @@ async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
 ) -> None:
     platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
-        outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=30) for n in range(500)))
+        outcomes = await asyncio.gather(
+            *(work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(500))
+        )
         messages = await car.take(500)
-        await work.publish("new", notice(999), timeout_seconds=5)
+        await work.publish("new", notice(999), timeout_seconds=WAIT_SECONDS)
         (last,) = await car.take(1)  # so nothing more was before it
     assert outcomes == [""] * 500
     assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
@@ -119,7 +122,7 @@ async def test_amqtt_takes_notices_as_mqtt_3() -> None:
         HeadUnit(port, f"a/{VIN}", version="3.1.1") as car,
     ):
         for number in range(20):
-            assert await work.publish("old", notice(number), timeout_seconds=5) == ""
+            assert await work.publish("old", notice(number), timeout_seconds=WAIT_SECONDS) == ""
         messages = await car.take(20)
     assert [message.payload for message in messages] == [notice(n).payload for n in range(20)]
 
@@ -128,7 +131,7 @@ async def test_a_broker_that_speaks_only_mqtt_3_asks_for_the_setting() -> None:
     port = free_port()
     async with amqtt_broker(port), notifier(Broker("old", f"mqtt://127.0.0.1:{port}"), limits=QUICK) as work:
         with pytest.raises(NotAcknowledged, match="version"):
-            await work.publish("old", notice(), timeout_seconds=5)
+            await work.publish("old", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 @asynccontextmanager
@@ -150,14 +153,14 @@ async def amqtt_broker(port: int) -> AsyncGenerator[None]:
 async def test_a_killed_broker_is_found_again(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as broker:
         async with notifier(Broker("new", broker.url), limits=QUICK) as work:
-            await work.publish("new", notice(1), timeout_seconds=5)
+            await work.publish("new", notice(1), timeout_seconds=WAIT_SECONDS)
             await asyncio.to_thread(broker.kill)
             await until(lambda: not work.is_up("new"))
             with pytest.raises(NotAcknowledged, match="MQTT platform new"):
                 await work.publish("new", notice(2), timeout_seconds=1)
             await asyncio.to_thread(broker.start)
             await until(lambda: work.is_up("new"))
-            await work.publish("new", notice(3), timeout_seconds=5)
+            await work.publish("new", notice(3), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_was_acknowledged_since_arrives(
@@ -175,7 +178,7 @@ async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_wa
                 failures = 0
                 while True:
                     try:
-                        await work.publish("new", notice(number), timeout_seconds=2)
+                        await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
                     except NotAcknowledged:
                         failures += 1
                         await asyncio.sleep(0.1)
@@ -205,18 +208,21 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
         old = Broker("old", frozen.url, topic="f/{vin}")
         new = Broker("new", mosquitto.url, topic=topic)
         async with HeadUnit(frozen.port, f"f/{VIN}") as car, notifier(old, new, limits=QUICK) as work:
-            await work.publish("old", notice(0), timeout_seconds=5)
+            await work.publish("old", notice(0), timeout_seconds=WAIT_SECONDS)
+            miss_soon(work, "old")
             frozen.freeze()
-            stuck = [asyncio.create_task(work.publish("old", notice(n), timeout_seconds=5)) for n in range(1, 51)]
+            stuck = [
+                asyncio.create_task(work.publish("old", notice(n), timeout_seconds=WAIT_SECONDS)) for n in range(1, 51)
+            ]
             for number in range(50):
-                await work.publish("new", notice(number), timeout_seconds=5)
+                await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             errors = await asyncio.gather(*stuck, return_exceptions=True)
             assert all(isinstance(error, NotAcknowledged) and error.retryable for error in errors)
             assert not work.is_up("old")
             assert work.is_up("new")
             frozen.thaw()
             await until(lambda: work.is_up("old"))
-            await work.publish("old", notice(99), timeout_seconds=5)
+            await work.publish("old", notice(99), timeout_seconds=WAIT_SECONDS)
             payloads = [(await car.take(1))[0].payload]
             while payloads[-1] != notice(99).payload:
                 payloads += [message.payload for message in await car.take(1)]
@@ -226,12 +232,12 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
 
 async def test_closing_is_bounded_with_a_frozen_broker(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as frozen:
-        work = MqttNotifier([Broker("old", frozen.url)])
-        await work.publish("old", notice(), timeout_seconds=5)
+        work = MqttNotifier([Broker("old", frozen.url)], limits=QUICK)
+        await work.publish("old", notice(), timeout_seconds=WAIT_SECONDS)
         frozen.freeze()
-        stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=60))
+        stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=WAIT_SECONDS))
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(work.close(0.3), 10)
+        await asyncio.wait_for(work.close(0.3), WAIT_SECONDS)
         with pytest.raises(NotAcknowledged, match="about to end"):
             await stuck
         frozen.thaw()
@@ -246,7 +252,7 @@ async def test_a_topic_that_the_brokers_rules_forbid_is_refused_for_good(mosquit
     with own_broker(mosquitto, f"acl_file {rules}") as broker:
         async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="access rules") as refused:
-                await work.publish("new", notice(), timeout_seconds=5)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
     assert not refused.value.retryable
 
 
@@ -258,10 +264,10 @@ async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitt
             for version in VERSIONS
         ]
         async with notifier(good, *bad, limits=QUICK) as work:
-            assert await work.publish("good", notice(), timeout_seconds=5) == "no subscriber"
+            assert await work.publish("good", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
             for platform in bad:
                 with pytest.raises(NotAcknowledged, match="check user, password") as refused:
-                    await work.publish(platform.name, notice(), timeout_seconds=5)
+                    await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
                 assert "wrongword" not in str(refused.value)
                 assert refused.value.retryable
 
@@ -270,7 +276,7 @@ async def test_a_broker_with_a_size_limit_refuses_for_good_before_it_hangs_up(mo
     with own_broker(mosquitto, "max_packet_size 200") as broker:
         async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="size") as refused:
-                await work.publish("new", notice(), timeout_seconds=5)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
             assert not refused.value.retryable
             assert work.is_up("new")
 
@@ -305,7 +311,9 @@ async def test_tls_with_an_authority_of_our_own(mosquitto: Mosquitto, certificat
     with tls_broker(mosquitto, certificates) as (broker, url):
         platform = Broker("new", url, cafile=certificates.authority, topic="s/{vin}")
         async with notifier(platform) as work, HeadUnit(broker.port, f"s/{VIN}") as car:
-            outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=20) for n in range(500)))
+            outcomes = await asyncio.gather(
+                *(work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(500))
+            )
             messages = await car.take(500)
     assert outcomes == [""] * 500
     assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
@@ -319,7 +327,7 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(mosquitto: Mosquitt
         async with notifier(stranger, system, other_name, limits=QUICK) as work:
             for platform in (stranger, system, other_name):
                 with pytest.raises(NotAcknowledged, match=r"not trusted .* check `cafile`"):
-                    await work.publish(platform.name, notice(), timeout_seconds=5)
+                    await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto, certificates: Certificates) -> None:
@@ -328,9 +336,9 @@ async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto,
         with_it = Broker("with", url, cafile=certificates.authority, certfile=certfile, keyfile=keyfile)
         without = Broker("without", url, cafile=certificates.authority)
         async with notifier(with_it, without, limits=QUICK) as work:
-            await work.publish("with", notice(), timeout_seconds=5)
+            await work.publish("with", notice(), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform without"):
-                await work.publish("without", notice(), timeout_seconds=5)
+                await work.publish("without", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
@@ -340,7 +348,7 @@ async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosqui
     async with notifier(absent, empty, limits=QUICK) as work:
         for platform in (absent, empty):
             with pytest.raises(NotAcknowledged, match="`cafile`, `certfile` or `keyfile` can't be used"):
-                await work.publish(platform.name, notice(), timeout_seconds=5)
+                await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
@@ -351,9 +359,9 @@ async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
         plain_to_tls = Broker("b", url.replace("mqtts", "mqtt"))
         async with notifier(tls_to_plain, plain_to_tls, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match=r"TLS|closed"):
-                await work.publish("a", notice(), timeout_seconds=5)
+                await work.publish("a", notice(), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="check"):
-                await work.publish("b", notice(), timeout_seconds=5)
+                await work.publish("b", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto: Mosquitto, topic: str) -> None:
@@ -361,9 +369,9 @@ async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto:
         old = Broker("old", f"mqtts://127.0.0.1:{hung.port}")
         new = Broker("new", mosquitto.url, topic=topic)
         async with notifier(old, new, limits=QUICK) as work:
-            stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=10))
+            stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=2))
             for number in range(20):
-                await work.publish("new", notice(number), timeout_seconds=5)
+                await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform old"):
                 await stuck
 
@@ -376,7 +384,7 @@ async def test_packets_that_come_in_one_tls_record_are_all_read(certificates: Ce
         platform = Broker("new", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
         async with notifier(platform, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match="administrator"):
-                await work.publish("new", notice(), timeout_seconds=20)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
         assert broker.published == []
 
 

@@ -11,6 +11,7 @@ from adapters.mqtt.broker import client_id
 from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from adapters.mqtt.rate_limiter import RateLimiter
 from runtime.scale import scaled
+from tests.limits import WAIT_SECONDS
 
 
 def test_a_url_gives_host_port_tls_and_percent_decoded_credentials() -> None:
@@ -154,7 +155,7 @@ async def test_who_gives_up_costs_the_others_nothing() -> None:
         task.cancel()
     await asyncio.wait(leaving)
     assert rate_limiter.seconds_to_wait() < 1
-    assert await asyncio.wait_for(staying, 2)
+    assert await asyncio.wait_for(staying, WAIT_SECONDS)
 
 
 async def test_a_hold_puts_off_those_who_wait_already() -> None:
