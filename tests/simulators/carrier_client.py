@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from tests.limits import WAIT_SECONDS
+
 BASE = "/tmf-api/productOrderingManagement/v4"
 TOKEN = "carrier-token"
 
@@ -37,7 +39,7 @@ def body_of(order_id: str, *, in_seconds: float = 300, package: str = "CT-DATA-1
 class CarrierClient:
     def __init__(self, url: str, token: str = TOKEN) -> None:
         self.http = httpx.AsyncClient(
-            base_url=url, timeout=10, verify=False, headers={"Authorization": f"Bearer {token}"}
+            base_url=url, timeout=WAIT_SECONDS, verify=False, headers={"Authorization": f"Bearer {token}"}
         )
 
     async def post(self, body: dict[str, Any] | bytes, **options: Any) -> httpx.Response:

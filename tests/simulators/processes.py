@@ -10,6 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
+from tests.limits import WAIT_SECONDS
+
+SILENT = httpx.Timeout(WAIT_SECONDS, read=0.3)
+"""For an answer that never comes: short, and long enough for all that comes before it."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,7 +43,7 @@ class SimulatorProcess:
         started_at = time.monotonic()
         self.process.send_signal(number)
         try:
-            code = self.process.wait(timeout=20)
+            code = self.process.wait(timeout=WAIT_SECONDS)
         finally:
             self.process.kill()
             if self.process.stdout:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulators.book import Book, BookTamperedError, BookUnusableError, verify
+from tests.limits import WAIT_SECONDS
 from tests.simulators.carrier_client import CarrierClient, body_of, new_order_id
 from tests.simulators.processes import start
 
@@ -151,7 +152,7 @@ async def test_a_restarted_carrier_remembers_all_it_answered(book_path: Path, nu
     assert (await carrier.post(bodies[refused])).json() == views[refused]
     assert (await carrier.post(body_of(burnt))).json()["rejectionReason"]["code"] == "CANCELLED"
     assert (await carrier.post(body_of(sold, package="CT-DATA-1GB-30D"))).status_code == 409
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while await carrier.states(in_flight) != ["completed"]:  # it happens in another process
             await asyncio.sleep(0.02)
     summary = (await carrier.http.get("/book/summary")).json()
@@ -179,7 +180,7 @@ async def test_a_simulator_ends_at_once_with_requests_that_hang(book_path: Path,
     await carrier.fault(hanging["externalId"], {"kind": "hang"})
     await carrier.fault(slow["externalId"], {"kind": "delay", "seconds": 600})
     calls = [asyncio.create_task(carrier.post(body)) for body in (hanging, slow)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(await carrier.kinds(slow["externalId"])) < 1:  # it happens in another process
             await asyncio.sleep(0.02)
     code, seconds = await asyncio.to_thread(simulator.stop, number)
