@@ -259,7 +259,7 @@ async def _process(url: str, what: str, prefix: str, times: int) -> list[Any]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
+    out, err = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
     assert process.returncode == 0, err.decode()
     return json.loads(out)
 
@@ -611,7 +611,7 @@ async def _unavailable(ask: Callable[[], Any]) -> None:
 
 
 async def _comes_back(ask: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             with contextlib.suppress(Unavailable):
                 await ask()

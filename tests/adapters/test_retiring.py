@@ -10,6 +10,7 @@ from adapters.order_book.book import OrderBook
 from console import retiring
 from console.exits import CommandFailed
 from tests.adapters.book_process import paid_order
+from tests.limits import WAIT_SECONDS
 
 
 async def test_what_waits_for_a_retired_platform_is_given_up_and_all_else_stands(
@@ -45,4 +46,6 @@ async def test_what_waits_for_a_retired_platform_is_given_up_and_all_else_stands
     assert retired == [{"platform": "old", **said}]
     assert (await book.verify_trails()).flaws == {}
     with pytest.raises(CommandFailed, match="No notice waits"):
-        await asyncio.wait_for(retiring.retire_platform(settings, "old", **said, dry_run=False, as_json=False), 10)
+        await asyncio.wait_for(
+            retiring.retire_platform(settings, "old", **said, dry_run=False, as_json=False), WAIT_SECONDS
+        )

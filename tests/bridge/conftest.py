@@ -28,6 +28,7 @@ from devkit.servers.temporal import Temporal
 from runtime.clock import SystemClock
 from runtime.settings import load
 from tests.adapters.kafka.lane import KafkaLane, Sent, paid_order
+from tests.limits import WAIT_SECONDS
 
 __all__ = ["Lane", "Sent", "paid_order"]
 
@@ -107,7 +108,9 @@ class Lane(KafkaLane):
 
     def get(self, bridge: Program, path: str) -> bytes:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[id(bridge)]}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.ports[id(bridge)]}/{path}", timeout=WAIT_SECONDS
+            ) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:  # unready answers 503
             return error.read()

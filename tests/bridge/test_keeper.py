@@ -21,6 +21,7 @@ from tests.adapters.book_process import KEY, open_book
 from tests.adapters.kafka.fakes import FakeMessage
 from tests.bridge.conftest import Sent
 from tests.bridge.fakes import FakeDeadLetters
+from tests.limits import WAIT_SECONDS
 
 UNMATCHED, DLQ = "topup.payments.unmatched", "topup.paid-orders.dlq"
 
@@ -145,7 +146,7 @@ async def test_what_was_read_and_not_kept_comes_again(book: OrderBook, monkeypat
     monkeypatch.setattr(book.kept, "keep", failing)
     monkeypatch.setattr("bridge.policies.RETRY_FIRST_PAUSE_SECONDS", 0.001)
     working = [asyncio.create_task(one.keeper.run()) for one in (lane, beside)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(await names(book)) < 6:
             await asyncio.sleep(0.01)
     for task in working:
@@ -233,7 +234,7 @@ async def test_an_outage_is_named_and_what_was_deleted_unread_is_an_alert(
     topics.away = True
     monkeypatch.setattr("bridge.policies.RETRY_FIRST_PAUSE_SECONDS", 0.001)
     task = asyncio.create_task(lane.keeper.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             with pytest.raises(Unavailable) as said:
                 await lane.keeper.check()
@@ -264,14 +265,14 @@ async def test_real_topics_are_read_from_where_they_were_kept(lane: Any, setting
         read.extend(message.value or b"" for message in batch.messages)
         return len(batch.messages)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(read) < 30:
             await asyncio.to_thread(more, reader)
     reader.close()
     assert sorted(read, key=int) == [str(number).encode() for number in range(30)]
     lane.send([Sent(None, b"30")])
     again = WholeTopics(settings, (lane.topic,))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         while not await asyncio.to_thread(more, again):
             pass
     assert read[30:] == [b"30"]

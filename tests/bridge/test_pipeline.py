@@ -498,7 +498,7 @@ async def test_at_stop_what_was_claimed_is_started_and_what_waits_is_left() -> N
     task.cancel()
     await asyncio.wait((task,))
     bench.temporal.away = False
-    assert await bench.pipeline.settle(5)
+    assert await bench.pipeline.settle(WAIT_SECONDS)
     assert sorted(bench.temporal.runs) == [f"T{n:08}" for n in range(10)]
     assert assignment.committable() == 10
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devkit.demo.scenarios import INCIDENT, LATE, LOAD
+from tests.limits import WAIT_SECONDS
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -38,7 +39,7 @@ def running(folder: Path) -> dict[int, str]:
 
 
 def wait_until_none(folder: Path) -> list[str]:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + WAIT_SECONDS
     while (left := running(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return list(left.values())
@@ -93,7 +94,7 @@ def test_ctrl_c_ends_the_demo_with_130_and_leaves_nothing_behind(tmp_path):
     with start(folder, "demo") as demo:
         wait_for_line(demo, "taken in by the carrier")
         demo.send_signal(signal.SIGINT)
-        output = demo.communicate(timeout=60)[0]
+        output = demo.communicate(timeout=WAIT_SECONDS)[0]
     assert demo.returncode == 130, output
     assert "Traceback" not in output
     assert wait_until_none(folder) == []
@@ -117,7 +118,7 @@ def test_dev_goes_on_where_it_was_and_ctrl_c_is_0(tmp_path):
         wait_for_line(dev, "Ctrl-C ends it")
         first = settings(folder)
         dev.send_signal(signal.SIGINT)
-        output = dev.communicate(timeout=60)[0]
+        output = dev.communicate(timeout=WAIT_SECONDS)[0]
     assert dev.returncode == 0, output
     command = [sys.executable, "-m", "console", "dev", "--orders", "60"]
     with subprocess.Popen(
@@ -131,7 +132,7 @@ def test_dev_goes_on_where_it_was_and_ctrl_c_is_0(tmp_path):
         assert second.returncode == 1
         assert "Another stack runs in" in second.stderr
         dev.send_signal(signal.SIGTERM)
-        output = dev.communicate(timeout=60)[0]
+        output = dev.communicate(timeout=WAIT_SECONDS)[0]
     assert dev.returncode == 0, output
     assert wait_until_none(folder) == []
 
@@ -153,5 +154,5 @@ def test_the_product_that_is_killed_under_dev_is_told_and_started_again(tmp_path
         wait_for_line(dev, "serve was ended by signal 9")
         wait_for_line(dev, "serve is up again")
         dev.send_signal(signal.SIGINT)
-        output = dev.communicate(timeout=60)[0]
+        output = dev.communicate(timeout=WAIT_SECONDS)[0]
     assert dev.returncode == 0, output

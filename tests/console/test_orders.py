@@ -20,6 +20,7 @@ from console.exits import CommandFailed
 from console.runs import NobodyAnswers
 from orders.identities import workflow_id
 from tests.console.test_commands import said, topup
+from tests.limits import WAIT_SECONDS
 from workflows import steps
 
 pytestmark = pytest.mark.real
@@ -207,7 +208,7 @@ async def started(order: Order, count: int) -> list[str]:
             task_queue=order.queue,
             search_attributes=TypedSearchAttributes(attributes),
         )
-    for _ in range(100):
+    for _ in range(int(10 * WAIT_SECONDS)):
         if (
             await order.client.count_workflows(f'TaskQueue = "{order.queue}" AND TopUpStatus = "in_doubt"')
         ).count == count:
@@ -321,11 +322,11 @@ async def test_ctrl_c_ends_a_batch_with_what_was_done(order):
     )
     signal.signal(signal.SIGINT, heard)
     assert process.stderr is not None
-    while b"3 orders, " not in await asyncio.wait_for(process.stderr.readline(), 60):
+    while b"3 orders, " not in await asyncio.wait_for(process.stderr.readline(), WAIT_SECONDS):
         pass
     await asyncio.sleep(1)  # without a worker the updates are taken in and stay unanswered
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 10)
+    out, err = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
     assert process.returncode == 130
     assert b"0 done, 0 not done" in out
     assert b"interrupted: 0 of 3 orders have an answer" in err

@@ -16,8 +16,9 @@ from devkit.servers.parent_watchdog import registered_first
 from devkit.servers.process import PartFailedError, Program
 from devkit.stack.ports import Ports
 from devkit.stack.supervisor import Supervisor
+from tests.limits import WAIT_SECONDS
 
-GONE_SECONDS = 10.0
+GONE_SECONDS = WAIT_SECONDS
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from runtime import health as module
 from runtime.health import Health, export_parts
 from runtime.metrics import Metrics
+from tests.limits import WAIT_SECONDS
 
 
 async def well() -> str | None:
@@ -59,15 +60,23 @@ async def test_a_named_part_that_is_away_is_shown_and_changes_nothing():
 
 async def test_a_part_that_never_answers_is_away_and_delays_no_other(monkeypatch):
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.05)
+    at_once, most_at_once = 0, 0
 
     async def hangs() -> str | None:
-        await asyncio.Event().wait()
+        nonlocal at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            at_once -= 1
 
     health = Health()
     health.started()
     for part in range(20):
         health.require(f"part {part}", hangs)
-    report = await asyncio.wait_for(health.report(), 0.9)  # one after the other it would be 1 s
+    report = await asyncio.wait_for(health.report(), WAIT_SECONDS)
+    assert most_at_once == 20
     assert {check["sentence"] for check in report.checks[1:]} == {"no answer in time"}
 
 
@@ -95,7 +104,7 @@ async def test_a_part_that_fails_its_check_is_down_in_the_metrics_too():
     health.require("database", well)
     health.started()
     exporting = asyncio.create_task(export_parts(health, metrics))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while 'part="process"' not in metrics.exposition().decode():
             await asyncio.sleep(0)
     exporting.cancel()

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ class Child:
     async def line(self, event: str) -> dict[str, object]:
         """The next line with this event; every line before must be JSON, too."""
         assert self.process.stderr is not None
-        while text := await asyncio.wait_for(self.process.stderr.readline(), 30):
+        while text := await asyncio.wait_for(self.process.stderr.readline(), WAIT_SECONDS):
             self.lines.append(text.decode())
             record = json.loads(text)
             if record["event"] == event:
@@ -37,7 +38,7 @@ class Child:
 
     async def end(self) -> int:
         """The exit code."""
-        _, rest = await asyncio.wait_for(self.process.communicate(), 30)
+        _, rest = await asyncio.wait_for(self.process.communicate(), WAIT_SECONDS)
         self.lines += rest.decode().splitlines()
         assert self.process.returncode is not None
         return self.process.returncode
@@ -63,11 +64,11 @@ async def child(behaviour: str, **environ: str) -> AsyncIterator[Child]:
 
 async def get(port: object, path: str) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
-        return await client.get(f"http://127.0.0.1:{port}{path}", timeout=10)
+        return await client.get(f"http://127.0.0.1:{port}{path}", timeout=WAIT_SECONDS)
 
 
 async def until_ready(port: object) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         while (await get(port, "/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 

@@ -5,6 +5,7 @@ import pytest
 
 from runtime import waiting
 from runtime.waiting import Stopped, in_one_line, wait_for
+from tests.limits import WAIT_SECONDS
 
 
 class Lines:
@@ -96,7 +97,7 @@ async def test_stop_does_not_wait_for_an_attempt_that_cannot_be_cancelled(lines)
                 await release.wait()
 
     with pytest.raises(Stopped):
-        await asyncio.wait_for(wait_for("database", attempt, stop), 5)
+        await asyncio.wait_for(wait_for("database", attempt, stop), WAIT_SECONDS)
     release.set()
 
 

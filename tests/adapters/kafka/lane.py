@@ -102,7 +102,7 @@ class KafkaLane:
             for record in records
         ]
         for future in futures:
-            future.get(timeout=30)
+            future.get(timeout=WAIT_SECONDS)
         producer.close()
 
     def order(self, number: int, **members: Any) -> "Sent":

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.kafka import limits
 from adapters.kafka.broker_watch import BrokerWatch
+from tests.limits import WAIT_SECONDS
 
 SETTINGS: Any = SimpleNamespace(kafka_bootstrap_servers="k:1", kafka_api_version=None)
 TOPICS = ("orders", "orders.dlq")
@@ -22,7 +23,7 @@ class FakeAdmin:
         self.closed = False
 
     def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]:
-        assert self.answers.wait(10)
+        assert self.answers.wait(WAIT_SECONDS)
         if self.error is not None:
             raise self.error
         return [{"name": name, "error_code": 0 if name in self.topics else 3} for name in topics]
@@ -64,6 +65,6 @@ async def test_a_broker_that_does_not_answer_is_away_and_its_late_answer_counts(
         await watch.ask_once()
         assert "no answer in time" in (watch.trouble or "")
     admin.answers.set()
-    monkeypatch.setattr(limits, "WATCH_ANSWER_SECONDS", 5)
+    monkeypatch.setattr(limits, "WATCH_ANSWER_SECONDS", WAIT_SECONDS)
     await watch.ask_once()
     assert watch.trouble is None

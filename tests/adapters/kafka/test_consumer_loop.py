@@ -561,7 +561,7 @@ def test_a_stop_commits_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.consumer.poll = joined
     bench.consumer.append(0, 0, 1)
     bench.loop.start()
-    assert bench.loop.stop(10)
+    assert bench.loop.stop(WAIT_SECONDS)
     for record in bench.taken:
         record.complete()
     assert bench.consumer.closed
@@ -572,7 +572,7 @@ def test_a_stop_with_a_broker_that_does_not_answer_ends_all_the_same() -> None:
     bench = Bench()
     bench.consumer.answers_commits = False
     bench.loop.start()
-    assert bench.loop.stop(10)
+    assert bench.loop.stop(WAIT_SECONDS)
     assert bench.consumer.closed
 
 
@@ -593,7 +593,7 @@ def test_a_poll_that_spins_is_freed_and_counts_as_undecodable(monkeypatch: pytes
     bench.loop.start()
     until(lambda: bench.loop._in_poll_since is not None)
     until(lambda: (bench.loop.watch_once(), polls > 1)[1])
-    assert bench.loop.stop(10)
+    assert bench.loop.stop(WAIT_SECONDS)
 
 
 def test_a_poll_thread_that_ended_by_itself_ends_the_process() -> None:
