@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book import decisions, reads
+from adapters.order_book import decisions, reads, together
 from adapters.order_book.book import Claim, ClaimsHeld, OrderBook, StoredOrder, UnknownOrder, Unstorable
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from devkit.servers.postgres import Postgres
@@ -275,14 +276,27 @@ async def test_a_caller_that_is_cancelled_while_its_change_is_written_takes_nobo
 
 
 async def test_the_limit_of_time_holds_for_each_caller(book: OrderBook, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("adapters.order_book.together.TRANSACTION_SECONDS", 0.3)
+    limits: list[asyncio.Timeout] = []
+
+    def timeout(seconds: float) -> asyncio.Timeout:
+        limits.append(asyncio.timeout(seconds))
+        return limits[-1]
+
+    monkeypatch.setattr(together, "asyncio", SimpleNamespace(**{**vars(asyncio), "timeout": timeout}))
+    passed = asyncio.get_running_loop().time()
     with held_before(book, "UPDATE") as (reached, go_on):
         first = asyncio.create_task(count_up(book, name(0)))
         await reached.wait()
-        began = time.monotonic()
-        told = await asyncio.gather(first, count_up(book, name(1)), return_exceptions=True)
-        assert time.monotonic() - began < TRANSACTION_SECONDS
-        assert all(isinstance(one, Unavailable) for one in told)
+        second = asyncio.create_task(count_up(book, name(1)))
+        while len(limits) < 2:
+            await asyncio.sleep(0)
+        limits[1].reschedule(passed)
+        with pytest.raises(Unavailable):
+            await second
+        assert not first.done()
+        limits[0].reschedule(passed)
+        with pytest.raises(Unavailable):
+            await first
         go_on.set()
 
     assert await count_up(book, name(2)) == 0
