@@ -5,18 +5,25 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.mqtt.notifier import Broker, MqttLimits
+from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from orders.notices import Notice, compose
 from tests.limits import WAIT_SECONDS
 
 DISCONNECT = 14
 End = Literal["DISCONNECT", "closed", "reset"]
 VIN = "LSGBC5342AG000001"
-QUICK = MqttLimits(connect_seconds=1, acknowledge_seconds=0.5, back_off_first_seconds=0.1, back_off_longest_seconds=0.2)
+NEVER_SECONDS = 10 * WAIT_SECONDS
+QUICK = MqttLimits(
+    connect_seconds=NEVER_SECONDS,
+    acknowledge_seconds=NEVER_SECONDS,
+    back_off_first_seconds=0.1,
+    back_off_longest_seconds=0.2,
+)
+"""Tries again soon, and calls no broker of a machine that stands still for a while dead."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,16 @@ async def fake_broker(
         broker.drop()
         while broker.writers:
             await asyncio.sleep(0.01)
+
+
+def miss_soon(work: MqttNotifier, platform: str = "fake") -> None:
+    """What the connection of now does not acknowledge is missed soon; the next connection has its time again."""
+    connection = work._links[platform]._connection
+    assert connection is not None
+    connection._limits = replace(QUICK, acknowledge_seconds=0.5)
+    if connection._overdue_timer is not None:  # of an earlier publish, by the limit of then
+        connection._overdue_timer.cancel()
+        connection._overdue_timer = None
 
 
 def notice(number: int = 1) -> Notice:

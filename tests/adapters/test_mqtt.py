@@ -24,7 +24,7 @@ from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
-from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, notice, until
+from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, miss_soon, notice, until
 from tests.adapters.mqtt_head_unit import HeadUnit
 from tests.limits import WAIT_SECONDS
 
@@ -34,7 +34,7 @@ VERSIONS: Sequence[Literal["5", "3.1.1"]] = ("5", "3.1.1")
 
 
 @asynccontextmanager
-async def notifier(*platforms: Broker, limits: MqttLimits | None = None) -> AsyncGenerator[MqttNotifier]:
+async def notifier(*platforms: Broker, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
     async with MqttNotifier(platforms, limits=limits) as started:
         yield started
 
@@ -103,7 +103,9 @@ async def test_500_at_once_are_all_acknowledged_and_each_comes_once(
 ) -> None:
     platform = Broker("new", mosquitto.url, version=version, topic=topic)
     async with notifier(platform) as work, HeadUnit(mosquitto.port, topic.format(vin=VIN)) as car:
-        outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=30) for n in range(500)))
+        outcomes = await asyncio.gather(
+            *(work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(500))
+        )
         messages = await car.take(500)
         await work.publish("new", notice(999), timeout_seconds=WAIT_SECONDS)
         (last,) = await car.take(1)  # so nothing more was before it
@@ -129,7 +131,7 @@ async def test_a_broker_that_speaks_only_mqtt_3_asks_for_the_setting() -> None:
     port = free_port()
     async with amqtt_broker(port), notifier(Broker("old", f"mqtt://127.0.0.1:{port}"), limits=QUICK) as work:
         with pytest.raises(NotAcknowledged, match="version"):
-            await work.publish("old", notice(), timeout_seconds=5)
+            await work.publish("old", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 @asynccontextmanager
@@ -176,7 +178,7 @@ async def test_a_broker_killed_in_mid_flight_ends_every_publish_and_each_that_wa
                 failures = 0
                 while True:
                     try:
-                        await work.publish("new", notice(number), timeout_seconds=2)
+                        await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
                     except NotAcknowledged:
                         failures += 1
                         await asyncio.sleep(0.1)
@@ -207,8 +209,11 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
         new = Broker("new", mosquitto.url, topic=topic)
         async with HeadUnit(frozen.port, f"f/{VIN}") as car, notifier(old, new, limits=QUICK) as work:
             await work.publish("old", notice(0), timeout_seconds=WAIT_SECONDS)
+            miss_soon(work, "old")
             frozen.freeze()
-            stuck = [asyncio.create_task(work.publish("old", notice(n), timeout_seconds=5)) for n in range(1, 51)]
+            stuck = [
+                asyncio.create_task(work.publish("old", notice(n), timeout_seconds=WAIT_SECONDS)) for n in range(1, 51)
+            ]
             for number in range(50):
                 await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             errors = await asyncio.gather(*stuck, return_exceptions=True)
@@ -227,10 +232,10 @@ async def test_a_broker_frozen_in_mid_flight_delays_nobody_else_gets_nothing_twi
 
 async def test_closing_is_bounded_with_a_frozen_broker(mosquitto: Mosquitto) -> None:
     with own_broker(mosquitto) as frozen:
-        work = MqttNotifier([Broker("old", frozen.url)])
+        work = MqttNotifier([Broker("old", frozen.url)], limits=QUICK)
         await work.publish("old", notice(), timeout_seconds=WAIT_SECONDS)
         frozen.freeze()
-        stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=60))
+        stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=WAIT_SECONDS))
         await asyncio.sleep(0.05)
         await asyncio.wait_for(work.close(0.3), WAIT_SECONDS)
         with pytest.raises(NotAcknowledged, match="about to end"):
@@ -247,7 +252,7 @@ async def test_a_topic_that_the_brokers_rules_forbid_is_refused_for_good(mosquit
     with own_broker(mosquitto, f"acl_file {rules}") as broker:
         async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="access rules") as refused:
-                await work.publish("new", notice(), timeout_seconds=5)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
     assert not refused.value.retryable
 
 
@@ -262,7 +267,7 @@ async def test_a_wrong_password_is_a_sentence_and_the_right_one_gets_in(mosquitt
             assert await work.publish("good", notice(), timeout_seconds=WAIT_SECONDS) == "no subscriber"
             for platform in bad:
                 with pytest.raises(NotAcknowledged, match="check user, password") as refused:
-                    await work.publish(platform.name, notice(), timeout_seconds=5)
+                    await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
                 assert "wrongword" not in str(refused.value)
                 assert refused.value.retryable
 
@@ -271,7 +276,7 @@ async def test_a_broker_with_a_size_limit_refuses_for_good_before_it_hangs_up(mo
     with own_broker(mosquitto, "max_packet_size 200") as broker:
         async with notifier(Broker("new", broker.url)) as work:
             with pytest.raises(NotAcknowledged, match="size") as refused:
-                await work.publish("new", notice(), timeout_seconds=5)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
             assert not refused.value.retryable
             assert work.is_up("new")
 
@@ -306,7 +311,9 @@ async def test_tls_with_an_authority_of_our_own(mosquitto: Mosquitto, certificat
     with tls_broker(mosquitto, certificates) as (broker, url):
         platform = Broker("new", url, cafile=certificates.authority, topic="s/{vin}")
         async with notifier(platform) as work, HeadUnit(broker.port, f"s/{VIN}") as car:
-            outcomes = await asyncio.gather(*(work.publish("new", notice(n), timeout_seconds=20) for n in range(500)))
+            outcomes = await asyncio.gather(
+                *(work.publish("new", notice(n), timeout_seconds=WAIT_SECONDS) for n in range(500))
+            )
             messages = await car.take(500)
     assert outcomes == [""] * 500
     assert sorted(message.payload for message in messages) == sorted(notice(n).payload for n in range(500))
@@ -320,7 +327,7 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(mosquitto: Mosquitt
         async with notifier(stranger, system, other_name, limits=QUICK) as work:
             for platform in (stranger, system, other_name):
                 with pytest.raises(NotAcknowledged, match=r"not trusted .* check `cafile`"):
-                    await work.publish(platform.name, notice(), timeout_seconds=5)
+                    await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto, certificates: Certificates) -> None:
@@ -331,7 +338,7 @@ async def test_a_broker_that_wants_our_certificate_gets_it(mosquitto: Mosquitto,
         async with notifier(with_it, without, limits=QUICK) as work:
             await work.publish("with", notice(), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform without"):
-                await work.publish("without", notice(), timeout_seconds=5)
+                await work.publish("without", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
@@ -341,7 +348,7 @@ async def test_certificate_files_that_cannot_be_used_are_named(mosquitto: Mosqui
     async with notifier(absent, empty, limits=QUICK) as work:
         for platform in (absent, empty):
             with pytest.raises(NotAcknowledged, match="`cafile`, `certfile` or `keyfile` can't be used"):
-                await work.publish(platform.name, notice(), timeout_seconds=5)
+                await work.publish(platform.name, notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
@@ -352,9 +359,9 @@ async def test_tls_to_a_port_without_it_and_the_other_way_round_say_so(
         plain_to_tls = Broker("b", url.replace("mqtts", "mqtt"))
         async with notifier(tls_to_plain, plain_to_tls, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match=r"TLS|closed"):
-                await work.publish("a", notice(), timeout_seconds=5)
+                await work.publish("a", notice(), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="check"):
-                await work.publish("b", notice(), timeout_seconds=5)
+                await work.publish("b", notice(), timeout_seconds=WAIT_SECONDS)
 
 
 async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto: Mosquitto, topic: str) -> None:
@@ -362,7 +369,7 @@ async def test_a_hung_tls_handshake_is_bounded_and_delays_nobody_else(mosquitto:
         old = Broker("old", f"mqtts://127.0.0.1:{hung.port}")
         new = Broker("new", mosquitto.url, topic=topic)
         async with notifier(old, new, limits=QUICK) as work:
-            stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=10))
+            stuck = asyncio.create_task(work.publish("old", notice(), timeout_seconds=2))
             for number in range(20):
                 await work.publish("new", notice(number), timeout_seconds=WAIT_SECONDS)
             with pytest.raises(NotAcknowledged, match="MQTT platform old"):
@@ -377,7 +384,7 @@ async def test_packets_that_come_in_one_tls_record_are_all_read(certificates: Ce
         platform = Broker("new", f"mqtts://127.0.0.1:{broker.port}", cafile=certificates.authority)
         async with notifier(platform, limits=QUICK) as work:
             with pytest.raises(NotAcknowledged, match="administrator"):
-                await work.publish("new", notice(), timeout_seconds=20)
+                await work.publish("new", notice(), timeout_seconds=WAIT_SECONDS)
         assert broker.published == []
 
 

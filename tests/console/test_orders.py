@@ -210,7 +210,7 @@ async def started(order: Order, count: int) -> list[str]:
             task_queue=order.queue,
             search_attributes=TypedSearchAttributes(attributes),
         )
-    for _ in range(100):
+    for _ in range(int(10 * WAIT_SECONDS)):
         if (
             await order.client.count_workflows(f'TaskQueue = "{order.queue}" AND TopUpStatus = "in_doubt"')
         ).count == count:

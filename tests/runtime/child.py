@@ -14,6 +14,7 @@ from runtime.process import ProcessContext, run
 from runtime.settings import SettingsError
 from runtime.telemetry import get_logger
 from runtime.temporal import wait_for_temporal
+from tests.limits import WAIT_SECONDS
 
 
 async def works(context: ProcessContext) -> int:
@@ -58,13 +59,13 @@ async def never_ends(context: ProcessContext) -> int:
 async def is_stuck(context: ProcessContext) -> int:
     context.health.started()
     await context.stop.wait()
-    time.sleep(60)  # noqa: ASYNC251 - a stuck loop is what this one is for
+    time.sleep(600)  # noqa: ASYNC251 - a stuck loop is what this one is for
     return 0
 
 
 async def leaves_threads(context: ProcessContext) -> int:
-    threading.Thread(target=time.sleep, args=(60,)).start()
-    asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
     context.health.started()
     return 3
 
@@ -74,4 +75,6 @@ async def hello(_request: Request) -> PlainTextResponse:
 
 
 if __name__ == "__main__":
-    run(BridgeSettings, globals()[sys.argv[1]], routes=lambda _context: [Route("/hello", hello)], grace_seconds=1)
+    behaviour = globals()[sys.argv[1]]
+    grace_seconds = 1 if behaviour is never_ends else WAIT_SECONDS
+    run(BridgeSettings, behaviour, routes=lambda _context: [Route("/hello", hello)], grace_seconds=grace_seconds)

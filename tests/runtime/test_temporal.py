@@ -1,6 +1,5 @@
 import asyncio
 import socket
-import time
 
 import pytest
 from temporalio.api.failure.v1 import Failure
@@ -16,7 +15,6 @@ from runtime import temporal as module
 from runtime.settings import load
 from runtime.temporal import DATA_CONVERTER, NotConnected, check, connect, wait_for_temporal
 from runtime.waiting import Stopped
-from tests.limits import WAIT_SECONDS
 from tests.runtime import environments
 
 
@@ -109,10 +107,8 @@ async def test_a_frozen_server_is_noticed_at_connect_and_by_the_check(monkeypatc
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
         with pytest.raises(NotConnected, match="no answer in time"):
-            await connect(settings(address))
+            await connect(settings(address))  # without a limit it would be for ever
         client = await connect(settings(address), lazy=True)
         with pytest.raises((TimeoutError, RPCError)):
             await check(client)
-        assert time.monotonic() - began < WAIT_SECONDS  # each limit is 0.5 s; without one it would be for ever

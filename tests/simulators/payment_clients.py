@@ -82,17 +82,19 @@ class WechatClient(ControlClient):
         *,
         fen: int = 9900,
         total: int = 9900,
-        timeout_seconds: float = 10,
+        timeout_seconds: float | httpx.Timeout = WAIT_SECONDS,
         **more: Any,
     ) -> httpx.Response:
         amount = {"refund": fen, "total": total, "currency": "CNY"}
         body = json.dumps({"out_refund_no": refund_no, "transaction_id": transaction_id, "amount": amount, **more})
         return await self.send("POST", REFUNDS, body, timeout_seconds=timeout_seconds)
 
-    async def query(self, refund_no: str, *, timeout_seconds: float = 10) -> httpx.Response:
+    async def query(self, refund_no: str, *, timeout_seconds: float | httpx.Timeout = WAIT_SECONDS) -> httpx.Response:
         return await self.send("GET", f"{REFUNDS}/{refund_no}", timeout_seconds=timeout_seconds)
 
-    async def send(self, method: str, path: str, body: str = "", *, timeout_seconds: float = 10) -> httpx.Response:
+    async def send(
+        self, method: str, path: str, body: str = "", *, timeout_seconds: float | httpx.Timeout = WAIT_SECONDS
+    ) -> httpx.Response:
         headers = {"Authorization": self.authorization(method, path, body), "Content-Type": "application/json"}
         return await self.http.request(method, path, content=body, headers=headers, timeout=timeout_seconds)
 

@@ -10,8 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tests.limits import WAIT_SECONDS
 
+SILENT = httpx.Timeout(WAIT_SECONDS, read=0.3)
+"""For an answer that never comes: short, and long enough for all that comes before it."""
 ROOT = Path(__file__).resolve().parents[2]
 
 

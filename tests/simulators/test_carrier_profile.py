@@ -9,6 +9,9 @@ import pytest
 
 from tests.simulators.carrier_client import BASE, CarrierClient, body_of, new_order_id
 
+UNTIL_THE_DATE = (2, 8, 32)
+"""Where a date must be in the future when the order arrives: soon, and later where this machine is slow."""
+
 
 async def test_a_post_is_answered_201_with_id_external_id_state_and_order_date(carrier: CarrierClient):
     order_id = new_order_id()
@@ -110,16 +113,23 @@ async def test_a_date_that_has_passed_on_first_sight_is_rejected_for_ever(carrie
 
 
 async def test_the_date_is_not_checked_again_for_a_body_seen_before(carrier: CarrierClient):
-    body = body_of(new_order_id(), in_seconds=2)
-    assert (await carrier.post(body)).json()["state"] == "completed"
-    await asyncio.sleep(2.1)
+    for seconds in UNTIL_THE_DATE:
+        body = body_of(new_order_id(), in_seconds=seconds)
+        if (await carrier.post(body)).json()["state"] == "completed":
+            break
+    await asyncio.sleep(seconds + 0.1)
     assert (await carrier.post(body)).json()["state"] == "completed"
 
 
 async def test_the_date_counts_on_arrival_not_when_a_slow_carrier_acts(carrier: CarrierClient):
-    body = body_of(new_order_id(), in_seconds=2)
-    await carrier.fault(body["externalId"], {"kind": "delay", "seconds": 2.5 / 0.05})
-    assert (await carrier.post(body)).json()["state"] == "completed"
+    states: list[str] = []
+    for seconds in UNTIL_THE_DATE:
+        body = body_of(new_order_id(), in_seconds=seconds)
+        await carrier.fault(body["externalId"], {"kind": "delay", "seconds": (seconds + 0.5) / 0.05})
+        states.append((await carrier.post(body)).json()["state"])
+        if states[-1] == "completed":
+            break
+    assert states[-1] == "completed"
 
 
 async def test_fractions_of_a_second_are_allowed_in_the_date(carrier: CarrierClient):

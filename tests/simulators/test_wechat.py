@@ -21,7 +21,7 @@ from simulators.book import verify
 from simulators.serving import listen
 from tests.limits import WAIT_SECONDS
 from tests.simulators.payment_clients import REFUNDS, WechatClient, flipped, new_payment
-from tests.simulators.processes import start
+from tests.simulators.processes import SILENT, start
 
 
 async def until(wechat: WechatClient, refund_no: str, status: str) -> dict[str, Any]:
@@ -170,11 +170,15 @@ async def test_a_total_that_was_not_paid_is_refused(wechat: WechatClient):
 
 
 async def test_only_after_closed_another_number_may_refund(wechat: WechatClient):
+    under_way, _ = await wechat.paid()
+    await wechat.fault(under_way, {"kind": "processing"})
+    await wechat.refund(f"R{under_way}", under_way)
+    assert (await wechat.refund(f"R{under_way}-2", under_way)).status_code == 400
+
     transaction_id, _ = await wechat.paid()
     refund_no = f"R{transaction_id}"
     await wechat.fault(transaction_id, {"kind": "closed"})
     await wechat.refund(refund_no, transaction_id)
-    assert (await wechat.refund(f"{refund_no}-2", transaction_id)).status_code == 400
     await until(wechat, refund_no, "CLOSED")
     assert (await wechat.refund(refund_no, transaction_id)).json()["status"] == "CLOSED"
     assert (await wechat.refund(f"{refund_no}-2", transaction_id)).status_code == 200
@@ -208,8 +212,8 @@ async def test_processing_lasts_as_long_as_ordered_or_until_settled(wechat: Wech
     await wechat.fault(brief, {"kind": "processing", "seconds": 10})
     await wechat.fault(endless, {"kind": "processing"})
     for transaction_id in (brief, endless):
-        await wechat.refund(f"R{transaction_id}", transaction_id)
-    assert (await wechat.query(f"R{brief}")).json()["status"] == "PROCESSING"
+        taken = await wechat.refund(f"R{transaction_id}", transaction_id)
+        assert taken.json()["status"] == "PROCESSING"
     await until(wechat, f"R{brief}", "SUCCESS")
     assert (await wechat.query(f"R{endless}")).json()["status"] == "PROCESSING"
     await wechat.http.post(f"/refunds/R{endless}/settle")
@@ -251,7 +255,7 @@ async def test_a_hang_acts_and_never_answers(wechat: WechatClient):
     transaction_id, _ = await wechat.paid()
     await wechat.fault(transaction_id, {"kind": "hang"})
     with pytest.raises(httpx.ReadTimeout):
-        await wechat.refund(f"R{transaction_id}", transaction_id, timeout_seconds=0.3)
+        await wechat.refund(f"R{transaction_id}", transaction_id, timeout_seconds=SILENT)
     await until(wechat, f"R{transaction_id}", "SUCCESS")
 
 
