@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -267,25 +268,35 @@ def start(kafka: Any, tmp_path: Path) -> Iterator[Any]:
         program.close()
 
 
+async def until_stored(
+    gateway: Running, http: httpx.AsyncClient, order_id: str, *provider: str, **members: Any
+) -> None:
+    """Send as a provider does, until it is told that the payment is stored: Kafka may take longer than its limit."""
+    stored = 200 if "alipay" in provider else 204
+    deadline = time.monotonic() + WAIT_SECONDS
+    while await gateway.pay(http, order_id, *provider, **members) != stored:
+        assert time.monotonic() < deadline, gateway.program.log_tail(40)
+
+
 async def test_what_is_acknowledged_is_in_kafka(start: Any):
     gateway: Running = start()
     await until(gateway.ready, "the gateway is ready", gateway.program)
     async with httpx.AsyncClient(timeout=WAIT_SECONDS) as http:
         for number in range(20):
-            assert await gateway.pay(http, f"T{number:06}") == 204
-            assert await gateway.pay(http, f"A{number:06}", "alipay") == 200
-        assert await gateway.pay(http, "T000000") == 204
-        assert await gateway.pay(http, "U000000", attach="") == 204
+            await until_stored(gateway, http, f"T{number:06}")
+            await until_stored(gateway, http, f"A{number:06}", "alipay")
+        await until_stored(gateway, http, "T000000")
+        await until_stored(gateway, http, "U000000", attach="")
         assert await gateway.pay(http, "X000000", mchid="1") == 500
 
     records = await asyncio.to_thread(gateway.records, gateway.topic)
-    assert sorted(record.key.decode() for record in records) == sorted(
-        [f"T{number:06}" for number in range(20)] + [f"A{number:06}" for number in range(20)] + ["T000000"]
-    )
+    keys = Counter(record.key.decode() for record in records)  # one that was answered too late is there twice
+    assert set(keys) == {f"{letter}{number:06}" for letter in "TA" for number in range(20)}
+    assert keys["T000000"] >= 2
     for record in records:
         assert record.headers[0] == (HEADER, sign(RECORD_KEY, record.key, record.value))
         assert arrival_of(0, 0, record.headers).notified_at
-    [unmatched] = await asyncio.to_thread(gateway.records, gateway.unmatched)
+    unmatched, *_ = await asyncio.to_thread(gateway.records, gateway.unmatched)
     assert json.loads(unmatched.value)["reason"] == "attachment"
     async with httpx.AsyncClient(timeout=WAIT_SECONDS) as http:
         exposition = (await http.get(f"{gateway.health}/metrics")).text
@@ -313,16 +324,7 @@ async def test_kafka_that_freezes_costs_no_provider_more_than_five_seconds_and_n
     gateway: Running = start()
     await until(gateway.ready, "the gateway is ready", gateway.program)
     async with httpx.AsyncClient(timeout=WAIT_SECONDS) as http:
-
-        async def stored(order_id: str) -> bool:
-            return await gateway.pay(http, order_id) == 204
-
-        async def until_stored(order_id: str) -> None:
-            deadline = time.monotonic() + WAIT_SECONDS
-            while not await stored(order_id):
-                assert time.monotonic() < deadline, gateway.program.log_tail(40)
-
-        await until_stored("T000001")
+        await until_stored(gateway, http, "T000001")
         kafka.freeze()
         try:
             refused = await asyncio.gather(*(gateway.pay(http, f"T{number:06}") for number in range(2, 12)))
@@ -331,7 +333,7 @@ async def test_kafka_that_freezes_costs_no_provider_more_than_five_seconds_and_n
         assert set(refused) == {500}  # while Kafka was frozen: the limit has passed
         assert ANSWER_SECONDS < 5
         for number in range(2, 12):
-            await until_stored(f"T{number:06}")
+            await until_stored(gateway, http, f"T{number:06}")
     records = await asyncio.to_thread(gateway.records, gateway.topic)
     assert {record.key.decode() for record in records} == {f"T{number:06}" for number in range(1, 12)}
     assert len({(record.key, record.value) for record in records}) == 11
