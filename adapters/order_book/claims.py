@@ -125,7 +125,7 @@ class Claims:
     async def first_pass_count(self) -> int:
         """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding.
 
-        None while the carrier is held: they wait for an operator, and others are claimed to wait with them (ADR 8).
+        Zero while the carrier is held: they wait for an operator, and others are claimed to wait with them (ADR 8).
         """
         held = holds.is_held("carrier", self._clock.now())
         async with self._transaction(write=False) as connection:

@@ -118,7 +118,7 @@ async def test_an_answer_that_comes_while_held_is_booked(gated: Steps):
         await gated.book.holds.hold("carrier", **LI, until=None)
         return await inner(*given, **named)
 
-    gated.carrier.submit = held_meanwhile  # type: ignore[method-assign]
+    gated.carrier.submit = held_meanwhile
     assert (await gated.run(gated.telecom.place_telecom_order)).next.kind == "settle"
 
 

@@ -49,7 +49,7 @@ def payment(**changes) -> PaymentEvidence:
 
 
 def refund(number: str, ended: str = "success", amount_fen: int = 9900, hour: int = 13) -> BilledRefund:
-    return BilledRefund(DAY, f"{DAY} {hour}:00:00", number, amount_fen, ended)  # pyright: ignore[reportArgumentType]
+    return BilledRefund(DAY, f"{DAY} {hour}:00:00", number, amount_fen, ended)
 
 
 def kinds(evidence: PaymentEvidence, horizon: Horizon = ALL) -> dict[str, str]:

@@ -53,7 +53,7 @@ def refund_sent(state: OrderState, now: datetime) -> tuple[OrderState, Any]:
 
 def ended(outcome: str) -> Rule:
     def settle(state: OrderState, now: datetime) -> tuple[OrderState, Any]:
-        return replace(state, outcome=outcome, settled_at=now), None  # pyright: ignore[reportArgumentType]
+        return replace(state, outcome=outcome, settled_at=now), None
 
     return settle
 
