@@ -35,6 +35,8 @@ BRIDGE_AND_WORKER: Final = ("worker", "bridge")
 SERVE: Final = ("serve",)
 """The product's processes, by their commands."""
 PLATFORMS: Final = ("cars", "legacy")
+CONSOLE: Final = "console"
+"""The module of the product's own command."""
 COMMAND_SECONDS: Final = 120
 START_SECONDS: Final = 240
 """Of a part on a machine that others use too."""
@@ -127,11 +129,12 @@ class Environment:
         return self._places[checkout]
 
     def start_product(
-        self, checkout: Checkout, processes: Sequence[str], settings: Mapping[str, str], module: str = "console"
+        self, checkout: Checkout, processes: Sequence[str], settings: Mapping[str, str], module: str = CONSOLE
     ) -> None:
         """Start these processes of a checkout, with these settings besides the environment's own.
 
-        `processes` are the product's commands; one that is named again runs again, as "worker 2".
+        `processes` are the product's commands; one that is named again runs again, as "worker 2". `module` is what runs
+        a worker.
         """
         place = self._places[checkout]
         self._running = numbered(processes)
@@ -141,7 +144,7 @@ class Environment:
                 **place.settings,
                 **settings,
                 **_runs_from(checkout),
-                "BENCH_MODULE": module,
+                "BENCH_MODULE": module if command == "worker" else CONSOLE,
                 "BENCH_ROUND_TRIPS": str(self._round_trips(name)),
                 "TOPUP_HTTP_PORT": port,
             }

@@ -46,7 +46,7 @@ class Variant:
 
     Attributes:
         settings: of the product, besides the environment's own.
-        module: what runs its processes; `console` is the product's own command.
+        module: what runs its worker; `console` is the product's own command.
         processes: those of the product, by their command.
         checkout: whose source they run.
         tuned: whether Temporal runs with the deployment settings of docs/performance.md.
