@@ -11,17 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
-from tests.adapters.mqtt_fakes import (
-    QUICK,
-    fake_broker,
-    note_limits,
-    notice,
-    notifier,
-    puback,
-    refused,
-    silence,
-    until,
-)
+from tests.adapters.mqtt_fakes import QUICK, fake_broker, note_limits, notice, notifier, puback, refused, silence, until
 from tests.limits import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[2]

@@ -5,15 +5,7 @@ import threading
 import pytest
 
 from adapters.mqtt.notifier import Broker, Login, MqttNotifier
-from tests.adapters.mqtt_fakes import (
-    QUICK,
-    connack,
-    fake_broker,
-    notice,
-    notifier,
-    refused,
-    until,
-)
+from tests.adapters.mqtt_fakes import QUICK, connack, fake_broker, notice, notifier, refused, until
 from tests.limits import WAIT_SECONDS
 
 

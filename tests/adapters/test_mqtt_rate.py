@@ -5,13 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from orders.errors import NotAcknowledged
-from tests.adapters.mqtt_fakes import (
-    FakeBroker,
-    fake_broker,
-    notice,
-    notifier,
-    refused,
-)
+from tests.adapters.mqtt_fakes import FakeBroker, fake_broker, notice, notifier, refused
 from tests.limits import WAIT_SECONDS
 
 
