@@ -23,7 +23,8 @@ from orders.next_step import (
 )
 from orders.outcomes import InDoubt, RefundAccepted, RefundClosed, RefundConfirmed, Refused
 from orders.state import CANCELLED, RESOLVED_BY_OPERATOR, CarrierTimes, OrderState
-from tests.orders.exploration import KINDS, TICKS_EARLY, Broken, Exploration
+from tests.orders.exploration.walk import Exploration
+from tests.orders.exploration.world import KINDS, TICKS_EARLY, Broken
 
 RULES: dict[str, Callable[..., Any]] = {
     name: rule

@@ -11,8 +11,8 @@ from orders import carrier_rules, next_step, operator_rules, refund_rules
 from orders.next_step import CancelAtCarrier, StartRefund, Submit
 from orders.outcomes import InDoubt, Refused
 from orders.state import CANCELLED, CarrierTimes, OrderState
-from tests.orders.exploration import Broken
-from tests.orders.exploration_at_most_once import FLAT, OnePostExploration
+from tests.orders.exploration.at_most_once import FLAT, OnePostExploration
+from tests.orders.exploration.world import Broken
 
 MODULES = (next_step, carrier_rules, refund_rules, operator_rules)
 RULES: dict[str, Callable[..., Any]] = {

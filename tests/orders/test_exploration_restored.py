@@ -11,7 +11,8 @@ from datetime import datetime
 import pytest
 
 from orders.state import CarrierTimes, OrderState
-from tests.orders.exploration import KINDS, Broken, Exploration
+from tests.orders.exploration.walk import Exploration
+from tests.orders.exploration.world import KINDS, Broken
 
 BURNING = ("place", "burn")
 ASKING = ("place", "query")

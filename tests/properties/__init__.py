@@ -19,6 +19,6 @@ $ python -m tests.properties --server --examples 500              # the same pla
 | `mutants.py` | wrong products that must be caught |
 | `search.py`, `__main__.py` | what is played; the command |
 
-`tests/orders/exploration.py` walks every state of the book's rules; here is what moves around them: the saga's order of
+`tests/orders/exploration/` walks every state of the book's rules; here is what moves around them: the saga's order of
 steps, attempts that die or thaw, histories that replay, answers that get lost.
 """
