@@ -18,6 +18,9 @@ from orders.outcomes import (
 )
 
 KINDS = ("place", "query", "burn", "refund")
+ASKING = ("place", "query")
+BURNING = ("place", "query", "burn")
+REFUNDING = ("place", "refund")
 TICKS = (0, 91, 241, 316, 406)
 """Seconds: POST allowed; latency + lag over since it may have left; date - latency passed; date + lag passed; all over
 for a date that was fixed at the second tick, too. No step is shorter than the lag, so what happens within one tick is
