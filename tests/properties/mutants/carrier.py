@@ -10,6 +10,7 @@ from typing import Any
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from orders import carrier_rules, next_step
 from orders.outcomes import InDoubt, Refused
+from tests import mistakes
 from tests.properties import oracle
 from tests.properties.mutants.mutant import Patch, answers, mutant, status_is_refusal
 from tests.properties.strategies import Call, Fault, Hand, Plan
@@ -107,9 +108,7 @@ def _no_last_look(patch: Patch) -> None:
     patch.setattr(Tmf622Carrier, "submit", submit)
 
 
-@mutant("burn before the date", oracle.BURN_LATE, seed=5)
-def _early_burn(patch: Patch) -> None:
-    patch.setattr(next_step, "burn_allowed_from", lambda state, _times: state.claimed_at)
+mutant("burn before the date", oracle.BURN_LATE, seed=5)(mistakes.burns_before_the_date)
 
 
 @mutant(

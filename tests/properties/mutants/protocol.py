@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.order_book.book import OrderBook
-from orders import carrier_rules, next_step, operator_rules, refund_rules
+from orders import carrier_rules, operator_rules, refund_rules
 from orders.outcomes import RefundAccepted, Refused
 from orders.state import CANCELLED, RESOLVED_BY_OPERATOR
+from tests import mistakes
 from tests.properties import fast, oracle
 from tests.properties.mutants.mutant import Patch, mutant, refused, seems_closed, status_is_refusal
 from tests.properties.strategies import Call, Fate, Fault, Hand, Plan
@@ -28,10 +29,7 @@ def _cancel_refuses(patch: Patch, of_reason: str) -> None:
     patch.setattr(operator_rules, "request_cancel", request_cancel)
 
 
-@mutant("blind resubmit", oracle.ASKED, seed=5)
-def _blind(patch: Patch) -> None:
-    real = next_step._not_found_since
-    patch.setattr(next_step, "_not_found_since", lambda state, moment: bool(state.posts) or real(state, moment))
+mutant("blind resubmit", oracle.ASKED, seed=5)(mistakes.posts_again_without_asking)
 
 
 @mutant("refund on an empty GET", oracle.TRUE_BOOK, oracle.REFUSED_TRUE, oracle.REFUSED_HEARD)
@@ -83,9 +81,7 @@ def _no_refund_row(patch: Patch) -> None:
     patch.setattr(refund_rules, "authorize_refund", authorize_refund)
 
 
-@mutant("reopened without asking", oracle.REOPENED_ASKS, oracle.ASKED, seed=2)
-def _reopen_blind(patch: Patch) -> None:
-    patch.setattr(operator_rules, "reopen", lambda state, _now: (state, None))
+mutant("reopened without asking", oracle.REOPENED_ASKS, oracle.ASKED, seed=2)(mistakes.does_not_hear_of_a_reopening)
 
 
 @mutant(

@@ -5,7 +5,6 @@
 # Mistakes are made inside the product's parts, whatever their types are.
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +12,9 @@ import activities.notifying
 import activities.order_desk
 import activities.telecom
 from activities.reopening import Reopened, Reopening
-from adapters.order_book import claims, decisions
+from adapters.order_book import claims
 from adapters.order_book.book import Claim, ClaimResult
-from orders.carrier_rules import PostAuthorized
+from tests import mistakes
 from tests.properties import oracle
 from tests.properties.mutants.mutant import Patch, mutant
 from tests.properties.strategies import Plan
@@ -130,25 +129,9 @@ def _no_conflict(patch: Patch) -> None:
     patch.setattr(claims.Known, "compare", compare)
 
 
-@mutant("the trail holds what was sent", oracle.NO_PII)
-def _trail_tells(patch: Patch) -> None:
-    real = activities.telecom._authorized_detail
-
-    def detail(authorized: PostAuthorized | None) -> Mapping[str, Any]:
-        body = {"body": authorized.body.decode()} if authorized is not None else {}
-        return {**real(authorized), **body}
-
-    patch.setattr(activities.telecom, "_authorized_detail", detail)
+mutant("the trail holds what was sent", oracle.NO_PII)(mistakes.writes_the_body_into_the_trail)
 
 
 @mutant("an answer without a line in the trail", oracle.TRAIL_WHOLE)
 def _no_line(patch: Patch) -> None:
-    real = decisions._apply
-
-    def apply(kept: Any, decision: Any, now: Any) -> Any:
-        answer = real(kept, decision, now)
-        if decision.kind == "refund_send":
-            kept.lines.pop()
-        return answer
-
-    patch.setattr(decisions, "_apply", apply)
+    mistakes.leaves_out_of_the_trail(patch, "refund_send")
