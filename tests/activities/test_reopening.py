@@ -65,25 +65,13 @@ class Server:
 
 
 async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str], OrderState]:
-    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), CLOCK)
-    await book.migrate()
-    await book.claim([ORDER])
-    server, alerts = Server(book, settles=settles), list[str]()
-    try:
-        reopening = Reopening(
-            lambda: cast("Client", server),
-            book,
-            SystemClockLater(),
-            lambda kind, **_fields: alerts.append(kind),
-            task_queue="q",
-            scale=1.0,
-        )
+    async with _one_order(tmp_path) as book:
+        server, alerts = Server(book, settles=settles), list[str]()
+        reopening = _reopening(book, server, alerts)
         swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
         if settles:
             assert await reopening.reopen(ORDER.order_id) is Reopened.SETTLED
         state = (await book.read(ORDER.order_id)).state
-    finally:
-        await book.close()
     return swept, server.started, alerts, state
 
 

@@ -40,9 +40,6 @@ from workflows.steps import OperatorRequest, Start, TopUpInput, TopUpResult, Top
 TIMES = CarrierTimes(
     longest_latency=timedelta(seconds=60), visibility_lag=timedelta(seconds=15), completion_window=timedelta(minutes=5)
 )
-BUSY_SECONDS = 0.5
-"""So long a run that has a workflow task open is not moved on in time: a worker without a core is no slow carrier."""
-
 
 # As production runs it. In the sandbox, which loads the saga anew for each run, are the replays of all committed
 # histories (test_replays.py), and the scenarios with every step regular, at length.
@@ -175,11 +172,13 @@ class World:
 
     @staticmethod
     async def _quiet(handle: WorkflowHandle[Any, TopUpResult]) -> None:
-        """Wait until the worker has answered the run's open workflow task, within bounds: a local step may hang."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BUSY_SECONDS):
-                while (await handle.describe()).raw_description.HasField("pending_workflow_task"):
-                    await asyncio.sleep(0.05)
+        """Wait until the worker has answered the run's open workflow task: one without a core is no slow carrier.
+
+        A local step that hangs keeps it open as long as the step's own limit.
+        """
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await handle.describe()).raw_description.HasField("pending_workflow_task"):
+                await asyncio.sleep(0.05)
 
     async def status(self, handle: WorkflowHandle[Any, TopUpResult]) -> TopUpState:
         return await handle.query("status", result_type=TopUpState)
