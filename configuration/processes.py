@@ -149,7 +149,15 @@ class ServeSettings(WorkerSettings, BridgeSettings):
 
 
 class GatewaySettings(
-    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications, TraceLines
+    _Process,
+    ServerSettings,
+    TaskQueue,
+    UnmatchedTopic,
+    RecordSigning,
+    CallbackServer,
+    Purchases,
+    Notifications,
+    TraceLines,
 ):
     """`topup gateway`."""
 
