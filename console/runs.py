@@ -224,8 +224,8 @@ async def cancel(client: Client, order_id: str, task_queue: str, reason: str) ->
         raise failed(error, order_id) from error
     return (
         f"Order {order_id} is being cancelled: it is refunded once the carrier has confirmed that it will never "
-        f"deliver it; if it is delivered already, it stays delivered. Where two persons are demanded, nothing follows "
-        f"before another operator sends `topup orders refund {order_id}`. "
+        f"deliver it; if it is delivered already, it stays delivered. Where two persons are demanded, a cancel does "
+        f"nothing: two operators give `topup orders refund {order_id}`. "
         f"Follow it with `topup orders show {order_id}`."
     )
 

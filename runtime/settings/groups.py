@@ -404,8 +404,8 @@ class Rules(Group):
 
     two_persons: Annotated[bool, parsed(values.boolean)] = setting(
         False,
-        meaning="`resolve`, `refund_now` and a cancel (as `refund_now`) take effect when a second operator sends the "
-        "same within 1 h",
+        meaning="an operator's word that moves money in doubt (docs/runbook.md) takes effect when a second operator "
+        "gives it too within 1 h; a cancel, which proves nobody, does nothing",
         example="true",
     )
     restored_at: Annotated[datetime | None, parsed(values.moment)] = setting(
