@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.kafka.dead_letters import DeadLetter, kept_letter, read_dead_letters
@@ -12,6 +12,7 @@ from adapters.kafka.dead_letters import redrive as send_again
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from console.settings import DlqSettings
+from orders import dead_letter, four_eyes
 from orders.dead_letter import Ending, KeptLetter, Source
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
@@ -60,6 +61,7 @@ class Found:
             "ended_by": kept.ended_by,
             "ended_at": kept.ended_at.astimezone(UTC).isoformat() if kept.ended_at else "",
             "ended_note": kept.ended_note,
+            "proposal": "" if kept.ending else four_eyes.open_proposal(kept, datetime.now(UTC)),
         }
 
 
@@ -126,10 +128,23 @@ async def redrive(settings: DlqSettings, chosen: Sequence[Found], per_second: fl
         return await asyncio.to_thread(lambda: send_again(settings, wanted, per_second=per_second, sent=sent))
 
 
-async def end(settings: DlqSettings, one: Found, ending: Ending, said: Mapping[str, str]) -> KeptLetter:
-    """Note how it was ended; how it stands then, which is how somebody else has ended it before."""
+async def end(settings: DlqSettings, one: Found, ending: Ending, said: Mapping[str, str]) -> tuple[str, str]:
+    """Note how it was ended; why not, and the proposal where a second person is waited for; `""` for none."""
+    operator, note = said["operator"], said["note"]
+
+    def ended(letter: KeptLetter, now: datetime, by: str, why: str) -> tuple[KeptLetter, str]:
+        return dead_letter.end(letter, now, ending, by, why)
+
+    def run(letter: KeptLetter, now: datetime) -> tuple[KeptLetter, tuple[str, str]]:
+        after, refusal = ended(letter, now, operator, note)
+        if refusal or after == letter or not settings.two_persons:
+            return after, (refusal, "")
+        after, *answer = four_eyes.agree(letter, now, ended, wish=ending, operator=operator, note=note)
+        return after, (answer[0], answer[1])
+
     async with _book(settings) as book:
-        return await book.letters.end(one.kept, ending, said["operator"], said["note"])
+        _, answer = await book.letters.decide(one.kept, run)
+    return answer
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ def adopt(
 def refund(payment: PaymentArgument, *, note: NeededNote = "", operator: Operator = "", as_json: Json = False) -> None:
     """Pay it back in full, without any order at the carrier; given again, it is the same refund.
 
-    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h.
+    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h, as for adopt and settle.
     """
     from console import unmatched  # noqa: PLC0415 - heavy
 
