@@ -75,15 +75,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter."""
+    from console import letters  # noqa: PLC0415 - heavy
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     one = _at(place)
     details = one.summary()
-    if with_value and one.letter is not None:
+    if with_value and one.head is not None:
+        letter = _or_sentence(lambda: letters.whole(_settings(), one))
         details |= {
-            "key": _text(one.letter.key),
-            "value": _text(one.letter.value),
-            "headers": [[name, _text(value)] for name, value in one.letter.headers],
+            "key": _text(letter.key),
+            "value": _text(letter.value),
+            "headers": [[name, _text(value)] for name, value in letter.headers],
         }
     if as_json:
         print_json(details)
