@@ -87,12 +87,20 @@ async def listed(client: Client, task_queue: str, query: str, limit: int, *, ope
             async for run in client.list_workflows(whole, limit=limit, rpc_timeout=timedelta(seconds=CALL_SECONDS)):
                 # A query with a bracket of its own could reach beyond the scope: what it finds there is not ours.
                 is_open = run.status == WorkflowExecutionStatus.RUNNING
-                ours = run.workflow_type == steps.TOP_UP_ORDER and run.task_queue == task_queue
-                if ours and (is_open or not open_only):
+                if not is_foreign(run, task_queue) and _is_an_orders(run.id) and (is_open or not open_only):
                     found.append(_listed(run))
     except (RPCError, TimeoutError) as error:
         raise failed(error, query) from error
     return found
+
+
+def _is_an_orders(run_id: str) -> bool:
+    """Whether it is a workflow ID of ours: one that only holds an order's ID would have a word sent to that order."""
+    try:
+        order_id_of(run_id)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(run: WorkflowExecution) -> Listed:

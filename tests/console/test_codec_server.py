@@ -151,6 +151,7 @@ async def test_a_request_typed_in_the_web_ui_carries_the_name_of_who_is_signed_i
         b"\xef\xbb\xbf" + b'{"operator": "wu", "note": "4711"}',
         '{"operator": "wu", "note": "4711"}'.encode("utf-16"),
     ],
+    ids=["fraction", "NaN", "twice", "deep", "half a surrogate", "byte order mark", "UTF-16"],
 )
 async def test_a_name_that_was_typed_in_odd_json_is_refused_and_not_sent_on(server: Server, data: bytes):
     """A worker reads these; they were sent on as they were, with whatever name was typed in them."""
@@ -206,6 +207,7 @@ async def test_a_browser_may_ask_from_the_web_ui_and_from_nowhere_else(server: S
         ({"TOPUP_CODEC_TOKENS": '{"li": "short"}'}, "TOPUP_CODEC_TOKENS must be 20 or more"),
         ({"TOPUP_CODEC_TOKENS": f'{{"li": "{LI}", "wu": "{LI}"}}'}, "a token of their own"),
         ({"TOPUP_CODEC_TOKENS": "[]"}, "TOPUP_CODEC_TOKENS must be a JSON object"),
+        ({"TOPUP_CODEC_TOKENS": "[" * 100_000}, "TOPUP_CODEC_TOKENS must be a JSON object"),
         ({"TOPUP_CODEC_PROXY_TOKEN": "short"}, "TOPUP_CODEC_PROXY_TOKEN must be 20 or more"),
         ({"TOPUP_CODEC_ORIGINS": "*"}, "TOPUP_CODEC_ORIGINS"),
         ({"TOPUP_CODEC_ORIGINS": "https://a.example/path"}, "must be the origins of Web UIs"),

@@ -104,6 +104,15 @@ async def test_the_orders_own_run_is_spoken_to_and_no_other_that_comes_between()
     assert temporal.sent == [("update", "run-1"), ("cancel", "run-1"), ("query", "run-1"), ("query", "run-1")]
 
 
+@pytest.mark.parametrize("name", [ORDER.order_id, f"copy-of/{ORDER.order_id}", "topup/$(id)", "topup/", "topup/T 1"])
+async def test_a_run_whose_id_is_no_orders_stands_for_none_in_a_list(name: str):
+    """Of our type and queue, under the bare order ID: a batch by query sent its word to that order, matched or not."""
+    temporal = Temporal(steps.TOP_UP_ORDER, QUEUE)
+    assert [one.order_id for one in await runs.listed(cast("Client", temporal), QUEUE, "", 10)] == [ORDER.order_id]
+    temporal.id = name
+    assert await runs.listed(cast("Client", temporal), QUEUE, "", 10) == []
+
+
 async def test_of_a_foreign_run_nothing_is_believed():
     """Whoever starts a run sets its search attributes."""
     latest = await runs.latest_run(cast("Client", Temporal("Other", QUEUE)), ORDER.order_id, QUEUE)
