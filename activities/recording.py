@@ -6,14 +6,13 @@ from datetime import datetime
 from temporalio import activity
 
 from activities.order_desk import OrderDesk
-from activities.ports import StoredOrder
 from orders import four_eyes, operator_rules, refund_rules
 from orders.four_eyes import Proposed
 from orders.state import OrderState
 from workflows import steps
 from workflows.steps import CallPerson, GivenUp, OrderRequest, Progress, Recorded, SignedRequest
 
-NAMELESS = "Two persons are demanded, and this cancel names none: use `topup orders refund`, which does."
+UNPROVEN = "Two persons are demanded, and a cancel proves none: two operators give `topup orders refund`."
 NO_SUCH_UPDATE = "The saga has no such update; nothing was written."
 """Who calls an activity past the saga gives the trail no line that reads as a step's."""
 TOO_LATE = "The carrier's final word is in the book; the cancel came too late."
@@ -55,10 +54,11 @@ class RecordingActivities:
     async def record_cancel(self, signed: SignedRequest) -> Recorded:
         """Write a cancel before anything follows from it; after the carrier's final word it changes nothing.
 
-        Where two persons are demanded, it is one person's `refund_now`, which it would have been a way around.
+        Where two persons are demanded, it is noted and does nothing: its reason, the only place for a name, is what
+        was typed, past whatever names operators elsewhere; one person would be both of two.
         """
         if self._desk.four_eyes:
-            return await self._propose_cancel(signed)
+            return await self._note_cancel(signed)
         written = await self._desk.decide(
             signed.order_id,
             lambda stored, _: operator_rules.request_cancel(stored.state),
@@ -67,21 +67,14 @@ class RecordingActivities:
         )
         return Recorded(refusal="" if written.answer else TOO_LATE)
 
-    async def _propose_cancel(self, signed: SignedRequest) -> Recorded:
-        wish = signed.model_copy(update={"update": four_eyes.REFUND_NOW})
-
-        def rule(stored: StoredOrder, now: datetime) -> tuple[OrderState, _Written]:
-            if not signed.request.operator.strip():  # nobody's: it would be the second person of whoever sent it
-                return stored.state, _Written(NAMELESS)
-            return self._write(stored.state, now, wish)
-
-        written = await self._desk.decide(
+    async def _note_cancel(self, signed: SignedRequest) -> Recorded:
+        await self._desk.decide(
             signed.order_id,
-            rule,
+            lambda stored, _: (stored.state, None),
             kind="cancel_requested",
-            detail=lambda written: {**_said(signed), **written.detail},
+            detail=lambda _: {**_said(signed), "refused": UNPROVEN},
         )
-        return Recorded(refusal=written.answer.refusal, proposal=written.answer.proposal)
+        return Recorded(refusal=UNPROVEN)
 
     @activity.defn(name=steps.RECORD_RESOLUTION.name)
     async def record_resolution(self, signed: SignedRequest) -> Recorded:

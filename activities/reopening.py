@@ -18,9 +18,9 @@ from activities.context import Alert
 from activities.ports import StoredOrder, UnsettledBook
 from orders import operator_rules
 from orders.clock import Clock
+from orders.foreign_runs import foreign_run_sentence, is_foreign
 from orders.identities import workflow_id
 from workflows import sweep
-from workflows.foreign_runs import foreign_run_sentence, is_foreign
 from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput
 from workflows.sweep import Swept

@@ -41,6 +41,7 @@ from runtime.settings.groups import (
     TaskQueue,
     TopicCreation,
     Topics,
+    TwoPersons,
     UnmatchedTopic,
     Working,
     http_port,
@@ -149,7 +150,15 @@ class ServeSettings(WorkerSettings, BridgeSettings):
 
 
 class GatewaySettings(
-    _Process, ServerSettings, UnmatchedTopic, RecordSigning, CallbackServer, Purchases, Notifications, TraceLines
+    _Process,
+    ServerSettings,
+    TaskQueue,
+    UnmatchedTopic,
+    RecordSigning,
+    CallbackServer,
+    Purchases,
+    Notifications,
+    TraceLines,
 ):
     """`topup gateway`."""
 
@@ -201,7 +210,7 @@ class HoldSettings(_Process, Database):
     process: ClassVar[str] = "hold"
 
 
-class DlqSettings(_Process, Topics, UnmatchedTopic, Database):
+class DlqSettings(_Process, Topics, UnmatchedTopic, Database, TwoPersons):
     """`topup dlq`."""
 
     process: ClassVar[str] = "dlq"

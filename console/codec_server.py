@@ -135,6 +135,8 @@ class CodecServer:
         try:
             operator = self._operators.named(request)  # before a byte of the body is read
             payloads = await _payloads_of(request)
+            if not decode:
+                payloads = [_signed(payload, operator) for payload in payloads]
         except Unknown:
             self._requests.labels("refused").inc()
             headers = {"WWW-Authenticate": "Bearer", **_NO_STORE}
@@ -142,7 +144,8 @@ class CodecServer:
         except Malformed as error:
             self._requests.labels("malformed").inc()
             return _error(error.status, str(error), _NO_STORE)
-        payloads = self._decoded(payloads, operator) if decode else [_signed(payload, operator) for payload in payloads]
+        if decode:
+            payloads = self._decoded(payloads, operator)
         self._requests.labels("answered").inc()
         answered = {"payloads": [MessageToDict(payload) for payload in payloads]}
         return JSONResponse(answered, headers=_NO_STORE)
@@ -167,19 +170,25 @@ class CodecServer:
 
 
 def _signed(payload: Payload, operator: str) -> Payload:
-    """An operator's request (contracts §3) with the name of who is signed in; anything else as it is."""
+    """An operator's request (contracts §3) with the name of who is signed in; anything else as it is.
+
+    Raises:
+        Malformed: a worker would read it as such a request, and it is no strict JSON: the typed name would stand.
+    """
     if payload.metadata.get("encoding") != b"json/plain":
         return payload
     try:
-        members = strict_json.decode_object(payload.data)
-    except strict_json.NotStrictJson:
+        read: object = json.loads(payload.data)
+    except (ValueError, RecursionError):  # no worker reads it either
         return payload
-    if not members.keys() & {"operator", "note"}:
+    if not isinstance(read, dict) or not read.keys() & {"operator", "note"}:
         return payload
     try:
-        signed = json.dumps(members | {"operator": operator}, ensure_ascii=False)
-    except TypeError:  # a number with a fraction: no request of ours
-        return payload
+        signed = json.dumps(strict_json.decode_object(payload.data) | {"operator": operator}, ensure_ascii=False)
+    except (strict_json.NotStrictJson, TypeError):  # TypeError: a number with a fraction
+        raise Malformed(
+            "An operator's request is one JSON object in UTF-8, each member once, and no number with a fraction in it."
+        ) from None
     return Payload(metadata=payload.metadata, data=signed.encode())
 
 

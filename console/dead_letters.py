@@ -59,7 +59,7 @@ def list_letters(
     for one in found:
         summary = one.summary()
         source = ":".join(str(summary[name]) for name in ("topic", "partition", "offset"))
-        ended = f"{one.kept.ending} by {one.kept.ended_by}" if one.kept.ending else ""
+        ended = f"{one.kept.ending} by {one.kept.ended_by}" if one.kept.ending else summary["proposal"]
         cells = (one.place, one.kept.reason, source, one.kept.dead_at, one.kept.error, ended)
         table.add_row(*(shown(cell) for cell in cells))  # whoever may write the topic wrote them
     out.print(table)
@@ -75,15 +75,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter."""
+    from console import letters  # noqa: PLC0415 - heavy
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     one = _at(place)
     details = one.summary()
-    if with_value and one.letter is not None:
+    if with_value and one.head is not None:
+        letter = _or_sentence(lambda: letters.whole(_settings(), one))
         details |= {
-            "key": _text(one.letter.key),
-            "value": _text(one.letter.value),
-            "headers": [[name, _text(value)] for name, value in one.letter.headers],
+            "key": _text(letter.key),
+            "value": _text(letter.value),
+            "headers": [[name, _text(value)] for name, value in letter.headers],
         }
     if as_json:
         print_json(details)
@@ -135,7 +137,10 @@ def redrive(
 
 @app.command(epilog="Example: topup dlq settle 3:17 --note 'refunded at the merchant platform, no. 4711'")
 def settle(place: PlaceArgument, *, note: NeededNote = "", operator: Operator = "", as_json: Json = False) -> None:
-    """Note that its payment was ended elsewhere: refunded by hand, or delivered by another order."""
+    """Note that its payment was ended elsewhere: refunded by hand, or delivered by another order.
+
+    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h, as for discard.
+    """
     _end(place, "settled", word(operator, note), as_json=as_json)
 
 
@@ -147,17 +152,16 @@ def discard(place: PlaceArgument, *, note: NeededNote = "", operator: Operator =
 
 def _end(place: str, ending: Literal["settled", "discarded"], said: dict[str, str], *, as_json: bool) -> None:
     from console import letters  # noqa: PLC0415 - heavy
-    from console.display import out, print_json  # noqa: PLC0415 - heavy
+    from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
 
     one = _at(place)
-    kept = _or_sentence(lambda: asyncio.run(letters.end(_settings(), one, ending, said)))
-    if (kept.ending, kept.ended_by, kept.ended_note) != (ending, said["operator"], said["note"]):
-        raise CommandFailed(
-            f"{place} was {kept.ending} by {kept.ended_by} ({kept.ended_note}) before: it is ended once. "
-            "Nothing was done."
-        )
+    refusal, proposal = _or_sentence(lambda: asyncio.run(letters.end(_settings(), one, ending, said)))
+    if refusal:
+        raise CommandFailed(refusal)
     if as_json:
-        print_json({"place": place, "ended": ending})
+        print_json({"place": place, "ended": "" if proposal else ending, "proposal": proposal})
+    elif proposal:
+        out.print(shown(f"{proposal}. Nothing follows yet: another operator must give it too."), soft_wrap=True)
     else:
         out.print(f"{place} is {ending}; it stays in the dead-letter topic.")
 

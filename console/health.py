@@ -157,10 +157,18 @@ async def _order_steps(settings: DoctorSettings) -> list[Step]:
         async def look() -> list[Step]:
             found = await unsettled(await temporal_client(settings), book, settings)
             oldest = f", the oldest since {found.oldest:%Y-%m-%d %H:%M} UTC" if found.oldest else ""
+            blocked = sum(one.run == "foreign" for one in found.stranded)
             return [
                 Step("orders", ok=True, says=f"{found.count} are paid and not settled yet{oldest}."),
                 _count_step(
-                    "orders nobody works on", len(found.stranded), "`topup orders reopen --stranded --dry-run`"
+                    "orders nobody works on",
+                    len(found.stranded) - blocked,
+                    "`topup orders reopen --stranded --dry-run`",
+                ),
+                _count_step(
+                    "orders behind another's run",
+                    blocked,
+                    "`topup orders list --stranded`, which says what to terminate",
                 ),
                 _count_step("orders that need a person", found.need_an_operator, "`topup orders list`"),
             ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from console.exits import CommandFailed, Exit
+from orders.operator_words import why_not_kept
 
 Operator = Annotated[
     str, typer.Option("--operator", help="Who does this; goes into the audit trail. Default: the login name.")
@@ -18,7 +19,7 @@ def word(operator: str, note: str) -> dict[str, str]:
     """Who and why.
 
     Raises:
-        CommandFailed: one of them is missing; exit code 2.
+        CommandFailed: one of them is missing, or can't be kept; exit code 2.
     """
     operator = operator.strip() or _login_name()
     if not operator:
@@ -27,7 +28,10 @@ def word(operator: str, note: str) -> dict[str, str]:
         raise CommandFailed(
             'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
         )
-    return {"operator": operator, "note": note.strip()}
+    note = note.strip()
+    if refusal := why_not_kept("operator", operator) or why_not_kept("note", note):
+        raise CommandFailed(refusal, code=Exit.WRONG_USAGE)
+    return {"operator": operator, "note": note}
 
 
 def _login_name() -> str:

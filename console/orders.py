@@ -216,7 +216,7 @@ def cancel(
     choice = _choice(orders, query=query, dry_run=dry_run, yes=yes)
     said = word(operator, note)
     reason = f"{said['operator']}: {said['note']}"
-    _act(choice, query, "a cancel", lambda client, order_id: runs.cancel(client, order_id, reason), as_json=as_json)
+    _act(choice, query, "a cancel", lambda client, queue, one: runs.cancel(client, one, queue, reason), as_json=as_json)
 
 
 @app.command(epilog='Example: topup orders renotify T20230821183406000001 --note "the platform is back"')
@@ -320,11 +320,14 @@ def _choice(orders: list[str] | None, *, query: str, dry_run: bool, yes: int | N
 def _update(choice: "Choice", query: str, name: str, message: dict[str, str], *, as_json: bool) -> None:
     from console import runs  # noqa: PLC0415 - heavy
 
-    _act(choice, query, name, lambda client, order_id: runs.update(client, order_id, name, message), as_json=as_json)
+    def update(client: "Client", task_queue: str, order_id: str) -> Awaitable[str]:
+        return runs.update(client, order_id, task_queue, name, message)
+
+    _act(choice, query, name, update, as_json=as_json)
 
 
 def _act(
-    choice: "Choice", query: str, what: str, action: "Callable[[Client, str], Awaitable[str]]", *, as_json: bool
+    choice: "Choice", query: str, what: str, action: "Callable[[Client, str, str], Awaitable[str]]", *, as_json: bool
 ) -> None:
     """Connect with the settings of the environment and act on the chosen orders."""
     from console import acting, choosing, listing, runs  # noqa: PLC0415 - heavy
@@ -343,6 +346,8 @@ def _act(
         if not choosing.confirm(choice, found, len(names), what, as_json=as_json):
             return Exit.OK
         one = not choice.by_search and len(names) == 1
-        return await acting.act(names, lambda order_id: action(client, order_id), one=one, as_json=as_json)
+        return await acting.act(
+            names, lambda order_id: action(client, settings.task_queue, order_id), one=one, as_json=as_json
+        )
 
     raise typer.Exit(asyncio.run(work()))

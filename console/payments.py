@@ -1,7 +1,6 @@
 """`topup payments …`: genuine payments that became no order, each to be ended once by a person."""
 
 import asyncio
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+MOST_BYTES = 4096
+"""Of a car's description."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PaymentArgument = Annotated[
     str, typer.Argument(metavar="PROVIDER:TRANSACTION", help="As `topup payments list` shows it, such as wechat:42….")
@@ -67,7 +68,7 @@ def adopt(
     from console import unmatched  # noqa: PLC0415 - heavy
 
     said = word(operator, note)
-    vehicle = _vehicle(sys.stdin.read())
+    vehicle = _vehicle(sys.stdin.buffer.read(MOST_BYTES + 1))
     _run(unmatched.adopt(_settings(), _named(payment), vehicle, package, said, as_json=as_json))
 
 
@@ -75,7 +76,7 @@ def adopt(
 def refund(payment: PaymentArgument, *, note: NeededNote = "", operator: Operator = "", as_json: Json = False) -> None:
     """Pay it back in full, without any order at the carrier; given again, it is the same refund.
 
-    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h.
+    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h, as for adopt and settle.
     """
     from console import unmatched  # noqa: PLC0415 - heavy
 
@@ -112,19 +113,22 @@ def _named(payment: str) -> tuple[str, str]:
     return provider, transaction_id
 
 
-def _vehicle(text: str) -> dict[str, str]:
+def _vehicle(given: bytes) -> dict[str, str]:
     """The car of standard input; nothing of it is ever repeated in a sentence.
 
     Raises:
         CommandFailed: it is no object of texts; exit code 2.
     """
+    from orders.strict_json import NotStrictJson, decode_object  # noqa: PLC0415 - with the other imports of a command
+
     try:
-        members: Any = json.loads(text)
-    except ValueError:
-        members = None
-    if not isinstance(members, dict) or not all(isinstance(value, str) for value in members.values()):  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType] - any JSON
+        members = decode_object(given)
+    except NotStrictJson:
+        members = {}
+    texts = {name: value for name, value in members.items() if isinstance(value, str)}
+    if not texts or len(texts) < len(members) or len(given) > MOST_BYTES:
         raise CommandFailed(
             'Give the car on standard input as JSON: {"vin": "…", "iccid": "…", "msisdn": "…"}; msisdn may be absent.',
             code=Exit.WRONG_USAGE,
         )
-    return members  # pyright: ignore[reportUnknownVariableType] - see above
+    return texts

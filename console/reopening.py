@@ -11,14 +11,12 @@ from console.choosing import Choice
 from console.connecting import order_book, temporal_client
 from console.exits import CommandFailed, Exit
 from orders.errors import TopUpError
+from orders.foreign_runs import foreign_run_sentence
 from runtime.clock import SystemClock
 from runtime.settings.groups import OrdersAccess
 
 _REFUSALS: Final = {
     Reopened.RUNNING: "Order {order} has an open run already: see `topup orders show {order}`; nothing was done.",
-    Reopened.FOREIGN: "Order {order}: under its ID a run is open that is not its own. If TOPUP_TASK_QUEUE is "
-    "the deployment's here too, see who started it (`temporal workflow describe --workflow-id topup/{order}`), "
-    "terminate it, and reopen the order; nothing was done.",
     Reopened.SETTLED: "Order {order} is settled: see `topup orders show {order}`; nothing was done.",
 }
 
@@ -58,6 +56,8 @@ async def _one(reopening: Reopening, order_id: str) -> str:
         raise CommandFailed(str(error)) from error
     except RPCError as error:
         raise runs.failed(error, order_id) from error
+    if became is Reopened.FOREIGN:
+        raise CommandFailed(foreign_run_sentence(order_id, so="Nothing was done"))
     if became in _REFUSALS:
         raise CommandFailed(_REFUSALS[became].format(order=order_id))
     return (

@@ -5,7 +5,7 @@ Every call has a limit: without a worker a query or an update waits for ever (me
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -23,9 +23,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.exits import CommandFailed, Exit
+from orders.foreign_runs import foreign_run_sentence, is_foreign
 from orders.identities import is_order_id, order_id_of, workflow_id
 from workflows import steps
-from workflows.foreign_runs import is_foreign
 
 CALL_SECONDS: Final = 10.0
 """A call to the server alone."""
@@ -47,8 +47,8 @@ class Listed:
     status: str
     needs_operator: bool
     run: str
-    """`running`, `completed`, `terminated`, …; `none`: Temporal has no run of it; `foreign`: what stands under
-    its ID is another type's or another queue's."""
+    """`running`, `completed`, `terminated`, …; `none`: Temporal has no run of it; `foreign`: what is open under its ID
+    is another type's or another queue's; `foreign_closed`: it was, and is in no order's way any more."""
     package: str
     provider: str
     started_at: datetime
@@ -87,12 +87,20 @@ async def listed(client: Client, task_queue: str, query: str, limit: int, *, ope
             async for run in client.list_workflows(whole, limit=limit, rpc_timeout=timedelta(seconds=CALL_SECONDS)):
                 # A query with a bracket of its own could reach beyond the scope: what it finds there is not ours.
                 is_open = run.status == WorkflowExecutionStatus.RUNNING
-                ours = run.workflow_type == steps.TOP_UP_ORDER and run.task_queue == task_queue
-                if ours and (is_open or not open_only):
+                if not is_foreign(run, task_queue) and _is_an_orders(run.id) and (is_open or not open_only):
                     found.append(_listed(run))
     except (RPCError, TimeoutError) as error:
         raise failed(error, query) from error
     return found
+
+
+def _is_an_orders(run_id: str) -> bool:
+    """Whether it is a workflow ID of ours: one that only holds an order's ID would have a word sent to that order."""
+    try:
+        order_id_of(run_id)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(run: WorkflowExecution) -> Listed:
@@ -109,41 +117,71 @@ def _listed(run: WorkflowExecution) -> Listed:
 
 
 async def latest_run(client: Client, order_id: str, task_queue: str) -> Listed | None:
-    """The latest run under the order's ID, `foreign` where it is not the order's; None: Temporal has none.
+    """The latest run under the order's ID; None: Temporal has none. Of one that is not the order's nothing is believed.
 
     Raises:
         CommandFailed: Temporal doesn't answer.
     """
     try:
         latest = await described(client.get_workflow_handle(workflow_id(order_id)))
-        return replace(_listed(latest), run="foreign") if is_foreign(latest, task_queue) else _listed(latest)
     except (RPCError, TimeoutError) as error:
         if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise failed(error, order_id) from error
+    if not is_foreign(latest, task_queue):
+        return _listed(latest)
+    is_open = latest.status == WorkflowExecutionStatus.RUNNING
+    return Listed(
+        order_id=order_id,
+        status="",
+        needs_operator=False,
+        run="foreign" if is_open else "foreign_closed",
+        package="",
+        provider="",
+        started_at=latest.start_time.astimezone(UTC),
+        reason=foreign_run_sentence(order_id, so="What is open is not its own") if is_open else "",
+    )
 
 
-async def details(client: Client, order_id: str) -> str:
+async def _own_run(
+    client: Client, order_id: str, task_queue: str
+) -> tuple[WorkflowExecution, WorkflowHandle[Any, Any]]:
+    """The order's latest run, and a handle of this very run: what is sent goes to what was looked at.
+
+    Raises:
+        CommandFailed: the latest run under the order's ID is not the order's, or there is none.
+    """
+    name = workflow_id(order_id)
+    try:
+        latest = await described(client.get_workflow_handle(name))
+    except (RPCError, TimeoutError) as error:
+        raise failed(error, order_id) from error
+    if is_foreign(latest, task_queue):
+        raise CommandFailed(foreign_run_sentence(order_id, so="Nothing was sent"))
+    return latest, client.get_workflow_handle(name, run_id=latest.run_id)
+
+
+async def details(client: Client, order_id: str, task_queue: str) -> str:
     """What the order's run shows in the Web UI under "current details": Markdown; empty if it can't be had.
 
     Asked only where the run has just answered `status`, so a worker is there.
     """
-    handle = client.get_workflow_handle(workflow_id(order_id))
     try:
+        _, handle = await _own_run(client, order_id, task_queue)
         async with asyncio.timeout(WORKER_SECONDS):
             answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    except (RPCError, TimeoutError, WorkflowQueryFailedError):
+    except (RPCError, TimeoutError, WorkflowQueryFailedError, CommandFailed):
         return ""
     return answer.current_details
 
 
-async def status(client: Client, order_id: str) -> Mapping[str, Any]:
+async def status(client: Client, order_id: str, task_queue: str) -> Mapping[str, Any]:
     """What the order's run says about itself (query `status`).
 
     Raises:
-        CommandFailed: there is no run, or no worker answered.
+        CommandFailed: there is no run of it, or no worker answered.
     """
-    handle = client.get_workflow_handle(workflow_id(order_id))
+    _, handle = await _own_run(client, order_id, task_queue)
     try:
         async with asyncio.timeout(WORKER_SECONDS):
             answer: object = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
@@ -152,13 +190,13 @@ async def status(client: Client, order_id: str) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", answer) if isinstance(answer, Mapping) else {"state": str(answer)}
 
 
-async def update(client: Client, order_id: str, name: str, message: Mapping[str, str]) -> str:
+async def update(client: Client, order_id: str, task_queue: str, name: str, message: Mapping[str, str]) -> str:
     """Send an update and wait until it was carried out; what the run says to it.
 
     Raises:
-        CommandFailed: refused (the validator's sentence), no such run, or no worker answered.
+        CommandFailed: refused (the validator's sentence), no such run of the order, or no worker answered.
     """
-    handle = client.get_workflow_handle(workflow_id(order_id))
+    _, handle = await _own_run(client, order_id, task_queue)
     try:
         async with asyncio.timeout(WORKER_SECONDS):
             answer: object = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType] - of its name alone
@@ -175,29 +213,27 @@ async def update(client: Client, order_id: str, name: str, message: Mapping[str,
     return str(answer) if isinstance(answer, str) and answer else f"{name} is under way for order {order_id}."
 
 
-async def cancel(client: Client, order_id: str, reason: str) -> str:
+async def cancel(client: Client, order_id: str, task_queue: str, reason: str) -> str:
     """Ask the run to cancel; what that means now.
 
     Raises:
-        CommandFailed: there is no open run to cancel.
+        CommandFailed: there is no open run of the order to cancel.
     """
-    handle = client.get_workflow_handle(workflow_id(order_id))
+    run, handle = await _own_run(client, order_id, task_queue)
+    # The server takes a cancel of a closed run too, and says nothing (measured).
+    if run.status != WorkflowExecutionStatus.RUNNING:
+        how = run.status.name.lower() if run.status else "not running"
+        raise CommandFailed(
+            f"The run of order {order_id} is {how}; a cancel would change nothing. See `topup orders show {order_id}`."
+        )
     try:
-        # The server takes a cancel of a closed run too, and says nothing (measured): so look first.
-        run = await described(handle)
-        if run.status != WorkflowExecutionStatus.RUNNING:
-            how = run.status.name.lower() if run.status else "not running"
-            raise CommandFailed(
-                f"The run of order {order_id} is {how}; a cancel would change nothing. "
-                f"See `topup orders show {order_id}`."
-            )
         await handle.cancel(reason=reason, rpc_timeout=timedelta(seconds=CALL_SECONDS))
     except (RPCError, TimeoutError) as error:
         raise failed(error, order_id) from error
     return (
         f"Order {order_id} is being cancelled: it is refunded once the carrier has confirmed that it will never "
-        f"deliver it; if it is delivered already, it stays delivered. Where two persons are demanded, nothing follows "
-        f"before another operator sends `topup orders refund {order_id}`. "
+        f"deliver it; if it is delivered already, it stays delivered. Where two persons are demanded, a cancel does "
+        f"nothing: two operators give `topup orders refund {order_id}`. "
         f"Follow it with `topup orders show {order_id}`."
     )
 

@@ -15,7 +15,7 @@ from console import runs
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json, shown
 from console.exits import CommandFailed
-from console.stranded import NOBODY
+from console.stranded import NOBODY, what_helps
 from console.tables import status_markup
 from orders.errors import TopUpError
 from orders.state import OrderState
@@ -34,7 +34,7 @@ class Found:
     trace_id: str = ""
     """Of the order's trace at the collector, and of its log lines, where orders are traced."""
     run: str = ""
-    """The latest run: `running`, `completed`, `terminated`, …, `none`; empty where Temporal was not reached."""
+    """The latest run, as in `Listed`; empty where Temporal was not reached."""
     status: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the open run says of itself (query `status`); of an order without one, what the book says, in its words."""
     do_now: str = ""
@@ -62,7 +62,7 @@ async def look(settings: OrdersAccess, order_id: str) -> Found:
     if entry is not None and not found.status:
         found.status = _from_book(entry)
     if entry is not None and entry.outcome is None and found.run not in ("", "running"):
-        found.do_now = f"**{NOBODY}.** Take it up again: `topup orders reopen {order_id}`"
+        found.do_now = f"**{NOBODY}.** {what_helps(order_id, found.run)}"
     return found
 
 
@@ -76,8 +76,9 @@ async def _ask_the_run(settings: OrdersAccess, found: Found) -> None:
     started = Event(latest.started_at, "run_started", {"run": latest.run, "by": "Temporal, the latest run"})
     found.timeline = sorted([*found.timeline, started], key=lambda event: event.at) if found.timeline else []
     if latest.run in ("running", "completed"):  # what any other run says of itself is no longer true
-        found.status = await runs.status(client, found.order_id)
-        found.do_now = await runs.details(client, found.order_id) if latest.run == "running" else ""
+        found.status = await runs.status(client, found.order_id, settings.task_queue)
+        if latest.run == "running":
+            found.do_now = await runs.details(client, found.order_id, settings.task_queue)
 
 
 async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:

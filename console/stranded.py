@@ -11,6 +11,7 @@ from adapters.order_book.book import OrderBook, StoredOrder
 from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
+from orders.foreign_runs import foreign_run_sentence
 from runtime.settings.groups import OrdersAccess
 from workflows.policies import scaled
 from workflows.sweep import GRACE_SECONDS
@@ -60,6 +61,13 @@ async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> 
     )
 
 
+def what_helps(order_id: str, run: str) -> str:
+    """What a person does for an order that nobody works on, by its latest run; Markdown."""
+    if run == "foreign":
+        return foreign_run_sentence(order_id)
+    return f"Take it up again: `topup orders reopen {order_id}`"
+
+
 async def with_reasons(book: OrderBook, found: list[Listed]) -> list[Listed]:
     """The list with what each order waits for, which only the book knows."""
     places = asyncio.Semaphore(AT_ONCE)
@@ -105,6 +113,6 @@ def _as_listed(record: StoredOrder, latest: Listed | None) -> Listed:
         package=order.package_id,
         provider=order.payment.provider,
         started_at=entry.claimed_at,
-        reason=f"{NOBODY}: topup orders reopen {entry.order_id}",
+        reason=f"{NOBODY}. {what_helps(entry.order_id, latest.run if latest else 'none')}",
         stranded=True,
     )

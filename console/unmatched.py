@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 from activities.reopening import Reopened, Reopening
 from adapters.kafka.producer import AcknowledgedProducer
 from adapters.order_book.book import OrderBook
+from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.unmatched import SignedBy, StoredUnmatched
 from console import runs
 from console.connecting import order_book, temporal_client
@@ -20,7 +21,6 @@ from console.exits import CommandFailed, say
 from console.settings import PaymentsSettings
 from orders import four_eyes, unmatched
 from orders.errors import TopUpError
-from orders.four_eyes import Proposed
 from orders.record import PoisonRecord, parse
 from orders.record_mac import HEADER, sign, verify
 from orders.unmatched import UnmatchedPayment, UnmatchedState
@@ -30,6 +30,7 @@ Named = tuple[str, str]
 """Provider and transaction."""
 Word = Mapping[str, str]
 """Operator and note."""
+WAITS = "Nothing follows yet: another operator must give it too"
 Rule = Callable[[UnmatchedState, datetime, str, str], tuple[UnmatchedState, str]]
 
 
@@ -74,7 +75,11 @@ async def adopt(
     async with _book(settings) as book:
         payment = (await book.unmatched.read(*named, signed_by(settings))).state.payment
         key, value = _record(payment, vehicle, package_id)
-        await _decide(book, settings, named, unmatched.adopt, word, kind="adopted")
+        wish = _adoption(settings, value)
+        _, proposal = await _decide(book, settings, named, unmatched.adopt, word, wish=wish, kind="adopted")
+    if proposal:
+        _answer(payment, "", f"{proposal}. {WAITS}, with the same car and package.", as_json=as_json)
+        return
     producer = AcknowledgedProducer(settings)
     try:
         headers = [] if settings.record_key is None else [(HEADER, sign(settings.record_key, key, value))]
@@ -101,12 +106,12 @@ async def refund(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
             "docs/restore.md says that it is unset. Nothing was done."
         )
     async with _book(settings) as book:
-        state, proposal = await _decide(book, settings, named, unmatched.refund, word, kind="unmatched_refund")
+        state, proposal = await _decide(
+            book, settings, named, unmatched.refund, word, wish=four_eyes.REFUND_NOW, kind="unmatched_refund"
+        )
         payment, order_id = state.payment, state.payment.order_id
         if proposal:
-            _answer(
-                payment, "", f"{proposal}. Nothing follows yet: another operator must give it too.", as_json=as_json
-            )
+            _answer(payment, "", f"{proposal}. {WAITS}.", as_json=as_json)
             return
         says = f"The refund of {payment.name} is written as order {order_id}: `topup orders show {order_id}`."
         try:
@@ -129,8 +134,11 @@ async def settle(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
         CommandFailed: it was ended before.
     """
     async with _book(settings) as book:
-        state, _ = await _decide(book, settings, named, unmatched.settle, word, kind="unmatched_settled")
-    _answer(state.payment, "", f"{state.payment.name} is noted as settled elsewhere.", as_json=as_json)
+        state, proposal = await _decide(
+            book, settings, named, unmatched.settle, word, wish="settled", kind="unmatched_settled"
+        )
+    says = f"{proposal}. {WAITS}." if proposal else f"{state.payment.name} is noted as settled elsewhere."
+    _answer(state.payment, "", says, as_json=as_json)
 
 
 def signed_by(settings: PaymentsSettings) -> SignedBy:
@@ -144,7 +152,7 @@ def signed_by(settings: PaymentsSettings) -> SignedBy:
 
 
 async def _decide(
-    book: OrderBook, settings: PaymentsSettings, named: Named, rule: Rule, word: Word, *, kind: str
+    book: OrderBook, settings: PaymentsSettings, named: Named, rule: Rule, word: Word, *, wish: str, kind: str
 ) -> tuple[UnmatchedState, str]:
     """Write an operator's word; the state after it, and the proposal where a second person is waited for.
 
@@ -152,17 +160,15 @@ async def _decide(
         CommandFailed: it is refused; nothing was changed.
     """
     operator, note = word["operator"], word["note"]
-    two_persons = settings.two_persons and rule is unmatched.refund
 
     def run(state: UnmatchedState, now: datetime) -> tuple[UnmatchedState, tuple[str, str]]:
         after, refusal = rule(state, now, operator, note)
-        if refusal or after == state or not two_persons:
+        # What is said again changes nothing here, but an adoption sends its record again: of the car agreed on alone.
+        agreed = after == state and (rule is not unmatched.adopt or bool(state.confirmed_by and state.proposal == wish))
+        if refusal or agreed or not settings.two_persons:
             return after, (refusal, "")
-        marked, answer = four_eyes.propose(state, now, four_eyes.REFUND_NOW, operator, note)
-        if isinstance(answer, Proposed):
-            return marked, ("", four_eyes.open_proposal(marked, now))
-        after, refusal = rule(marked, now, f"{answer.proposed_by} and {operator}", answer.note)
-        return after, (refusal, "")
+        after, *answer = four_eyes.agree(state, now, rule, wish=wish, operator=operator, note=note)
+        return after, (answer[0], answer[1])
 
     def detail(answer: tuple[str, str]) -> dict[str, Any]:
         refusal, proposal = answer
@@ -173,6 +179,11 @@ async def _decide(
     if refusal:
         raise CommandFailed(refusal)
     return state, proposal
+
+
+def _adoption(settings: PaymentsSettings, value: bytes) -> str:
+    """What stands for an adoption of this car and package; keyed, or a list of cars would be matched with it."""
+    return f"adopt {FieldCipher(*settings.pii_keys).keyed_hash('vehicle', value.decode())}"
 
 
 def _record(payment: UnmatchedPayment, vehicle: dict[str, str], package_id: str) -> tuple[bytes, bytes]:
@@ -212,7 +223,7 @@ def _summary(one: StoredUnmatched) -> dict[str, Any]:
         "ended_at": at,
         "ended_by": state.ended_by,
         "ended_note": state.ended_note,
-        "proposal": "" if state.ending else four_eyes.open_proposal(state, now),
+        "proposal": four_eyes.open_proposal(state, now) if state.ending in ("", "adopted") else "",
     }
 
 

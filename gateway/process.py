@@ -71,7 +71,7 @@ class Gateway:
         self._is_open = False
         self._producer = AcknowledgedProducer(settings)
         self._broker = BrokerWatch(settings, (settings.kafka_topic, settings.kafka_unmatched_topic))
-        self._prompts = RefundPrompts(partial(connect, settings), context.metrics)
+        self._prompts = RefundPrompts(partial(connect, settings), settings.task_queue, context.metrics)
         readers = {name: group.open() for name, group in settings.notifications.items()}
         records = Records(
             self._producer,

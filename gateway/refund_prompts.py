@@ -12,6 +12,7 @@ from typing import Final, Literal
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from orders.foreign_runs import is_foreign
 from orders.identities import workflow_id
 from runtime.metrics import Metrics
 from runtime.telemetry import get_logger
@@ -32,11 +33,13 @@ class RefundPrompts:
 
     Args:
         connect: a client of Temporal; asked for at the first prompt, and again until there is one.
+        task_queue: the orders'; a run on another one that has an order's ID is told nothing.
         metrics: `topup_refund_prompts_total`.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Client]], metrics: Metrics) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Client]], task_queue: str, metrics: Metrics) -> None:
         self._connect = connect
+        self._task_queue = task_queue
         self._client: Client | None = None
         self._waiting: dict[tuple[str, ...], None] = {}
         self._something = asyncio.Event()
@@ -71,8 +74,11 @@ class RefundPrompts:
         try:
             if self._client is None:
                 self._client = await self._connect()
-            handle = self._client.get_workflow_handle(workflow_id(order_id))
-            await handle.signal(SIGNAL, rpc_timeout=timedelta(seconds=SIGNAL_SECONDS))
+            name, limit = workflow_id(order_id), timedelta(seconds=SIGNAL_SECONDS)
+            latest = await self._client.get_workflow_handle(name).describe(rpc_timeout=limit)
+            if is_foreign(latest, self._task_queue):
+                return "no_run"
+            await self._client.get_workflow_handle(name, run_id=latest.run_id).signal(SIGNAL, rpc_timeout=limit)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return "no_run"

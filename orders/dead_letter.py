@@ -58,6 +58,14 @@ class KeptLetter:
     ended_by: str = ""
     ended_note: str = ""
 
+    proposal: str = ""
+    """As in `OrderState`: what the first of two persons wishes (`orders.four_eyes`)."""
+    proposed_by: str = ""
+    proposed_at: datetime | None = None
+    proposed_note: str = ""
+    confirmed_by: str = ""
+    confirmed_note: str = ""
+
     @property
     def alone(self) -> Source:
         """What tells it apart where its source is another letter's: its own place."""
@@ -67,6 +75,18 @@ class KeptLetter:
     def may_repeat(self, other: "KeptLetter") -> bool:
         """Whether both name the same payment; two of one source that don't are no repeats: somebody forged one."""
         return replace(self.names, paid_on="") == replace(other.names, paid_on="")
+
+
+def end(letter: KeptLetter, now: datetime, ending: Ending, operator: str, note: str) -> tuple[KeptLetter, str]:
+    """Note how it was ended, once. Returns why not, or "". Said again in the same words, it is the same ending."""
+    if not letter.ending:
+        return replace(letter, ending=ending, ended_at=now, ended_by=operator, ended_note=note), ""
+    if (letter.ending, letter.ended_by, letter.ended_note) == (ending, operator, note):
+        return letter, ""
+    return letter, (
+        f"{letter.place} was {letter.ending} by {letter.ended_by} ({letter.ended_note}) before: it is ended once. "
+        "Nothing was done."
+    )
 
 
 def names_in(value: bytes | None) -> Names:

@@ -6,6 +6,7 @@ signs as another.
 """
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
@@ -22,7 +23,7 @@ REFUND_NOW: Final = "refund_now"
 
 
 class Proposable(Protocol):
-    """What a proposal stands in: an order's state, or that of an unmatched payment."""
+    """What a proposal stands in: an order's state, that of an unmatched payment, or a dead letter."""
 
     __dataclass_fields__: ClassVar[dict[str, "Field[Any]"]]
 
@@ -89,6 +90,30 @@ def propose(entry: P, now: datetime, wish: str, operator: str, note: str) -> tup
         withdraw(entry), proposal=wish, proposed_by=operator.strip(), proposed_at=now, proposed_note=note
     )
     return proposed, Proposed(replaced=_replaced(entry, now))
+
+
+def agree(
+    entry: P,
+    now: datetime,
+    rule: Callable[[P, datetime, str, str], tuple[P, str]],
+    *,
+    wish: str,
+    operator: str,
+    note: str,
+) -> tuple[P, str, str]:
+    """Apply a rule of one operator once a second one wishes the same; it hears of both, and of both notes.
+
+    Returns what the entry is then, why not (or `""`), and the proposal that waits (or `""`). A word that would be
+    refused is refused to the first person.
+    """
+    _, refusal = rule(entry, now, operator, note)
+    if refusal:
+        return entry, refusal, ""
+    marked, answer = propose(entry, now, wish, operator, note)
+    if isinstance(answer, Proposed):
+        return marked, "", open_proposal(marked, now)
+    after, refusal = rule(marked, now, f"{answer.proposed_by} and {operator}", answer.note)
+    return after, refusal, ""
 
 
 def withdraw(entry: P) -> P:

@@ -3,9 +3,12 @@
 import hashlib
 import hmac
 import re
-from typing import Literal
+from typing import Final, Literal
 
 NoticeResult = Literal["delivered", "failed", "refunded"]
+
+WORKFLOW_TYPE: Final = "TopUpOrder"
+"""Of an order's run in Temporal (contracts §3)."""
 
 _WORKFLOW_PREFIX = "topup/"
 _ORDER_ID = re.compile(r"[0-9A-Za-z_-]{6,32}")

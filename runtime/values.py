@@ -265,7 +265,7 @@ def public_keys(text: str) -> str:
 def _members(text: str, rule: str) -> dict[str, object]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(rule) from None
     if not isinstance(found, dict):
         raise ValueError(rule)  # noqa: TRY004 - the text is wrong, not its type

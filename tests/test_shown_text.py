@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from adapters.kafka.dead_letters import DeadLetter
+from adapters.kafka.dead_letters import DeadLetter, Head
 from adapters.order_book.book import Event, NoticeState
 from adapters.order_book.unmatched import StoredUnmatched
 from console import dead_letters, display, exits, letters, reconciling, showing, tables, unmatched
@@ -34,6 +34,7 @@ from console.showing import Found
 from orders import shown_text
 from orders.dead_letter import KeptLetter, Names, Source
 from orders.next_step import AskPerson, QueryCarrier
+from orders.operator_words import MOST_CHARACTERS
 from orders.unmatched import UnmatchedPayment, UnmatchedState
 from reconciliation.differences import Difference
 from runtime.telemetry import configure_logging, get_logger
@@ -218,7 +219,7 @@ def letter(text: str) -> DeadLetter:
 
 def found_letter(text: str) -> letters.Found:
     kept = KeptLetter(Source(text, 1, 2, 3), "0:17", text, text, text, Names(order_id=text), "settled", AT, text, text)
-    return letters.Found(kept, letter(text), ("0:17",))
+    return letters.Found(kept, Head(kept, b"", len(text)), ("0:17",))
 
 
 def difference(text: str) -> Difference:
@@ -236,11 +237,12 @@ def unmatched_payment(text: str) -> StoredUnmatched:
     return StoredUnmatched(state, AT, 0, 17)
 
 
-def letters_are(patch: pytest.MonkeyPatch, found: letters.Found) -> None:
+def letters_are(patch: pytest.MonkeyPatch, found: letters.Found, text: str) -> None:
     async def all_found(_: object) -> list[letters.Found]:
         return [found]
 
     patch.setattr(letters, "found", all_found)
+    patch.setattr(letters, "whole", lambda _settings, _one: letter(text))
     patch.setattr(dead_letters, "_settings", lambda: None)
 
 
@@ -275,7 +277,7 @@ def surfaces(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     found.timeline = [Event(AT, "resolve", {"operator": text, "note": text, text: text})]
     found.notices = [NoticeState("delivered", "cars", "pending", text)]
     found.remarks = [text]
-    letters_are(monkeypatch, found_letter(text))
+    letters_are(monkeypatch, found_letter(text), text)
     monkeypatch.setattr(unmatched, "_book", Books(text))
     monkeypatch.setattr(unmatched, "signed_by", lambda _: None)
     monkeypatch.setattr(reconciling, "_books", Books(text))
@@ -315,7 +317,7 @@ def test_what_looks_like_richs_markup_is_shown_as_it_stands(capsys: pytest.Captu
 
 def test_a_listing_stays_a_page_whatever_a_dead_letter_says(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        letters_are(patch, found_letter("x" * 1_000_000))
+        letters_are(patch, found_letter("x" * 1_000_000), "x")
         dead_letters.list_letters()
 
     assert len(capsys.readouterr().out) < 60_000
@@ -367,8 +369,8 @@ def test_a_log_record_on_a_terminal_is_one_line_and_hides_nothing(text: str) -> 
 def test_a_cancels_reason_is_kept_in_bounds_and_in_characters_that_the_book_holds(text: str) -> None:
     for reason in (text, f"{text}: {text}"):
         request = requests.of_cancel(reason)
-        assert len(request.operator) <= requests.MOST_CHARACTERS["operator"]
-        assert len(request.note) <= requests.MOST_CHARACTERS["note"]
+        assert len(request.operator) <= MOST_CHARACTERS["operator"]
+        assert len(request.note) <= MOST_CHARACTERS["note"]
         assert not hidden(request.operator + request.note)
 
 

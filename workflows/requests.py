@@ -3,7 +3,6 @@
 A validator refuses from what the run knows; the order book has the last word (`orders.operator_rules`).
 """
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from orders import shown_text
 from orders.next_step import AskPerson
+from orders.operator_words import MOST_CHARACTERS, why_not_kept
 from workflows.steps import OperatorRequest, Progress
 
 REQUEST: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
@@ -46,22 +46,10 @@ def must_be_signed(given: Any) -> OperatorRequest:
     request = parse(given)
     if not request.operator.strip() or not request.note.strip():
         raise _refused(f"Say who you are and why: {REQUEST}")
-    for member, text in (("operator", request.operator), ("note", request.note)):
-        limit = MOST_CHARACTERS[member]
-        if len(text) > limit:
-            raise _refused(f"{member} has {len(text)} characters; at most {limit} are kept: shorten it.")
-        if any(_is_unwritable(character) for character in text):
-            raise _refused(f"{member} holds a control character (such as NUL); write it as plain text.")
+    refusal = why_not_kept("operator", request.operator) or why_not_kept("note", request.note)
+    if refusal:
+        raise _refused(refusal)
     return request
-
-
-MOST_CHARACTERS: Final = {"operator": 100, "note": 2000}
-"""An audit trail is read by people."""
-
-
-def _is_unwritable(character: str) -> bool:
-    """Controls but tab and newline, and half surrogates: PostgreSQL holds neither NUL nor those."""
-    return unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n"
 
 
 def must_be_unsettled(progress: Progress) -> None:

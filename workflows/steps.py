@@ -18,7 +18,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from orders.identities import NoticeResult, carrier_serial, refund_number, workflow_id
+from orders.identities import WORKFLOW_TYPE, NoticeResult, carrier_serial, refund_number, workflow_id
 from orders.lifecycle import Outcome, Status
 from orders.next_step import NextStep
 from orders.paid_order import Provider
@@ -26,7 +26,7 @@ from orders.state import Attention
 from workflows import policies
 from workflows.policies import StepPolicy
 
-TOP_UP_ORDER: Final = "TopUpOrder"
+TOP_UP_ORDER: Final = WORKFLOW_TYPE
 """The workflow type (contracts §3)."""
 
 STATUS: Final = SearchAttributeKey.for_keyword("TopUpStatus")

@@ -3,15 +3,18 @@
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, TypeVar
 
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from adapters.kafka import limits
 from adapters.kafka.clients import as_sent, reader, writer
+from adapters.kafka.polling import BoundedPolling
 from adapters.kafka.protocols import Consumer, Headers, Message, Partition, Producer
+from adapters.kafka.unreadable import Undecodable, poll
 from orders.dead_letter import KeptLetter, Source, names_in
 from orders.errors import Unavailable
 from runtime.settings.groups import KafkaConnection, Topics, UnmatchedTopic
@@ -24,6 +27,9 @@ _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _TOPIC: Final = re.compile(r"[0-9A-Za-z._-]{1,249}")
 """Kafka's own rule."""
 _LAST_PARTITION: Final = 2**31 - 1
+
+MOST_CHARACTERS: Final = 1024
+"""Of a header's text that is kept; the bridge writes 512 at most, and anybody else what fits."""
 
 T = TypeVar("T")
 
@@ -59,14 +65,44 @@ class DeadLetter:
         return self.key, self.value, tuple(original_headers(self.headers))
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands for a dead letter where its bytes don't: some hundred of them would fill a shell's memory.
+
+    Attributes:
+        kept: what the order book keeps of it.
+        digest: of the original: key, value, headers.
+        size_bytes: of its value.
+    """
+
+    kept: KeptLetter
+    digest: bytes
+    size_bytes: int
+
+
+def head_of(letter: DeadLetter) -> Head:
+    """Its head."""
+    return Head(kept_letter(letter), digest_of(letter), len(letter.value or b""))
+
+
+def digest_of(letter: DeadLetter) -> bytes:
+    """The same of those that hold the same record, and of no others."""
+    digest = sha256()
+    for part in (letter.key, letter.value, *(part for header in original_headers(letter.headers) for part in header)):
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(b"-" if data is None else b"%d:" % len(data))
+        digest.update(data or b"")
+    return digest.digest()
+
+
 def kept_letter(letter: DeadLetter) -> KeptLetter:
     """What the order book keeps of it. One whose source is no place in Kafka counts as its own."""
     return KeptLetter(
         source=_source(letter),
         place=f"{letter.partition}:{letter.offset}",
-        reason=letter.ours("reason") or "unknown",
-        error=letter.ours("error"),
-        dead_at=letter.ours("at"),
+        reason=letter.ours("reason")[:MOST_CHARACTERS] or "unknown",
+        error=letter.ours("error")[:MOST_CHARACTERS],
+        dead_at=letter.ours("at")[:MOST_CHARACTERS],
         names=names_in(letter.value),
     )
 
@@ -82,26 +118,104 @@ def _source(letter: DeadLetter) -> Source:
 
 
 def read_dead_letters(
-    settings: Topics, *, make_reader: Callable[[KafkaConnection], Consumer] = reader
+    settings: Topics,
+    *,
+    unreadable: Callable[[str], None] | None = None,
+    make_reader: Callable[[KafkaConnection], Consumer] = reader,
 ) -> Iterator[DeadLetter]:
-    """All dead letters there are now, by partition and offset. Blocks; leaves no trace at the broker.
+    """All dead letters there are now, by partition and offset, some at a time. Blocks; leaves no trace at the broker.
+
+    Args:
+        settings: Kafka and its topics.
+        unreadable: told a sentence for each partition that can't be read to its end; the others are read all the same.
+        make_reader: connects; tests pass their own.
 
     Raises:
-        Unavailable: Kafka doesn't answer, or the topic isn't there.
+        Unavailable: Kafka doesn't answer, or the topic isn't there; without `unreadable` also for such a partition.
     """
-    consumer = _or_unavailable(settings, lambda: make_reader(settings))
     topic = settings.kafka_dlq_topic
-    try:
+    with _reading(settings, make_reader) as consumer:
         numbers = _or_unavailable(settings, lambda: consumer.partitions_for_topic(topic))
-        if not numbers:
-            raise Unavailable(f"Kafka has no topic {topic}: run `topup setup`.")
-        for number in sorted(numbers):
-            partition = Partition(topic, number)
-            end = _or_unavailable(settings, lambda p=partition: _begin(consumer, p))
-            while batch := _or_unavailable(settings, lambda p=partition, e=end: _batch(consumer, p, e)):
-                yield from (_letter(message) for message in batch if message.offset < end)
+    if not numbers:
+        raise Unavailable(f"Kafka has no topic {topic}: run `topup setup`.")
+    left = sorted(numbers)
+    while left:
+        try:
+            with _reading(settings, make_reader) as consumer:
+                while left:
+                    yield from _partition(settings, consumer, Partition(topic, left.pop(0)))
+        except _PartitionUnreadable as error:
+            if unreadable is None:
+                raise
+            unreadable(str(error))
+
+
+class _PartitionUnreadable(Unavailable):
+    """One partition's next record can't be decoded."""
+
+
+@contextlib.contextmanager
+def _reading(settings: KafkaConnection, make_reader: Callable[[KafkaConnection], Consumer]) -> Generator[Consumer]:
+    consumer = _or_unavailable(settings, lambda: make_reader(settings))
+    try:
+        yield consumer
     finally:
         consumer.close(autocommit=False, timeout_ms=limits.READ_MS)
+
+
+def _partition(settings: KafkaConnection, consumer: Consumer, partition: Partition) -> Iterator[DeadLetter]:
+    """All of one partition. The consumer must be closed where it can't be read: its next poll would spin."""
+    end = _or_unavailable(settings, lambda: _begin(consumer, partition))
+    polling = BoundedPolling(consumer)
+    try:
+        while batch := _or_unavailable(settings, lambda: _batch(consumer, polling, partition, end)):
+            yield from (_letter(message) for message in batch if message.offset < end)
+    except Undecodable as error:
+        offset = consumer.position(partition, timeout_ms=limits.READ_MS)
+        raise _PartitionUnreadable(_undecodable(partition, offset, error)) from error
+
+
+def letters_at(
+    settings: Topics,
+    places: Iterable[tuple[int, int]],
+    *,
+    make_reader: Callable[[KafkaConnection], Consumer] = reader,
+) -> Iterator[DeadLetter]:
+    """The dead letters at these partitions and offsets, one at a time. Blocks.
+
+    Raises:
+        Unavailable: Kafka doesn't answer, or has no record there (any more) that can be decoded.
+    """
+    with _reading(settings, make_reader) as consumer:
+        for number, offset in places:
+            partition = Partition(settings.kafka_dlq_topic, number)
+            try:
+                message = _or_unavailable(settings, lambda p=partition, o=offset: _at(consumer, p, o))
+            except Undecodable as error:
+                raise Unavailable(_undecodable(partition, offset, error)) from error
+            if message is None:
+                raise Unavailable(f"Kafka has {number}:{offset} no more: look again with `topup dlq list`.")
+            yield _letter(message)
+
+
+def _at(consumer: Consumer, partition: Partition, offset: int) -> Message | None:
+    consumer.assign([partition])
+    first = consumer.beginning_offsets([partition], timeout_ms=limits.READ_MS)[partition]
+    end = consumer.end_offsets([partition], timeout_ms=limits.READ_MS)[partition]
+    if not first <= offset < end:
+        return None
+    consumer.seek(partition, offset)
+    found = poll(consumer, limits.READ_MS, max_records=1).get(partition, ())
+    if not found:
+        raise KafkaTimeoutError("no record in time")
+    return next((message for message in found if message.offset == offset), None)
+
+
+def _undecodable(partition: Partition, offset: int | None, error: Undecodable) -> str:
+    return (
+        f"{partition.topic}:{partition.partition} can't be read from offset {offset} on ({error}): what lies behind "
+        "is shown as far as the order book has it. Read that batch with another client."
+    )
 
 
 def _begin(consumer: Consumer, partition: Partition) -> int:
@@ -111,10 +225,10 @@ def _begin(consumer: Consumer, partition: Partition) -> int:
     return consumer.end_offsets([partition], timeout_ms=limits.READ_MS)[partition]
 
 
-def _batch(consumer: Consumer, partition: Partition, end: int) -> Sequence[Message]:
+def _batch(consumer: Consumer, polling: BoundedPolling, partition: Partition, end: int) -> Sequence[Message]:
     """The next records; none at the end. Behind the last record there may be markers, which no record comes for."""
     while (consumer.position(partition, timeout_ms=limits.READ_MS) or 0) < end:
-        messages = consumer.poll(limits.READ_MS).get(partition, ())
+        messages = polling.some(limits.READ_MS).get(partition, ())
         if messages:
             return messages
         if (consumer.position(partition, timeout_ms=limits.READ_MS) or 0) < end:
@@ -128,7 +242,7 @@ def _letter(message: Message) -> DeadLetter:
 
 def redrive(
     settings: UnmatchedTopic,
-    letters: Sequence[DeadLetter],
+    letters: Iterable[DeadLetter],
     *,
     per_second: float,
     sent: Callable[[DeadLetter], None],
@@ -141,7 +255,7 @@ def redrive(
 
     Args:
         settings: Kafka and its topics; a letter of another topic goes to that of the paid orders.
-        letters: are sent in this order.
+        letters: are sent in this order, each once the one before was.
         per_second: at most so many.
         sent: told of each once all in-sync replicas have it.
         make_producer: connects; tests pass their own.
@@ -151,16 +265,18 @@ def redrive(
         Unavailable: one was not acknowledged; sending all of them again does no harm.
     """
     producer = _or_unavailable(settings, lambda: make_producer(settings))
+    count = 0
     try:
         for number, letter in enumerate(letters):
             if number:
                 pause(1 / per_second)
             _or_unavailable(settings, lambda one=letter: _send_again(settings, producer, one))
             sent(letter)
+            count += 1
     finally:
         with contextlib.suppress(KafkaError):
             producer.close(limits.PRODUCER_CLOSE_SECONDS)
-    return len(letters)
+    return count
 
 
 def _send_again(settings: UnmatchedTopic, producer: Producer, letter: DeadLetter) -> None:

@@ -7,20 +7,17 @@ records, so that a restored database reads again what it has lost, and several r
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from kafka.errors import KafkaError
 
 from adapters.kafka import limits
 from adapters.kafka.clients import reader
+from adapters.kafka.polling import BoundedPolling
 from adapters.kafka.protocols import Consumer, Message, Partition
-from adapters.kafka.unreadable import Undecodable, poll
+from adapters.kafka.unreadable import Undecodable
 from orders.errors import Unavailable
 from runtime.settings.groups import KafkaConnection
 from runtime.waiting import in_one_line
-
-MOST_RECORDS: Final = 100
-"""In one read: dead letters may have 1 MiB each."""
 
 Positions = Mapping[tuple[str, int], tuple[str, int]]
 """Topic and partition → ID of that topic ("" where the broker has none), and the next offset."""
@@ -59,6 +56,7 @@ class WholeTopics:
         self._topics = topics
         self._make_reader = make_reader
         self._consumer: Consumer | None = None
+        self._polling: BoundedPolling | None = None
         self._placed: set[Partition] = set()
 
     @property
@@ -67,7 +65,7 @@ class WholeTopics:
         return self._consumer is not None
 
     def read(self, kept: Positions) -> Batch:
-        """The next records, at most `MOST_RECORDS`; none after about a second without any.
+        """The next records, as many as memory has room for; none after about a second without any.
 
         Args:
             kept: where each partition goes on; used where this reader does not stand yet. A partition that is not
@@ -87,18 +85,19 @@ class WholeTopics:
 
     def close(self) -> None:
         """Let go of the connection; the next read begins at the kept positions."""
-        consumer, self._consumer = self._consumer, None
+        consumer, self._consumer, self._polling = self._consumer, None, None
         self._placed = set()
         if consumer is not None:
             with contextlib.suppress(Exception):
                 consumer.close(autocommit=False, timeout_ms=limits.CLOSE_MS)
 
     def _read(self, kept: Positions) -> Batch:
-        if self._consumer is None:
+        if self._consumer is None or self._polling is None:
             self._consumer = self._make_reader(self._settings)
-        consumer = self._consumer
+            self._polling = BoundedPolling(self._consumer)
+        consumer, polling = self._consumer, self._polling
         deleted = self._place(consumer, kept)
-        fetched = poll(consumer, limits.POLL_MS, MOST_RECORDS)
+        fetched = polling.some(limits.POLL_MS)
         messages = [message for partition in sorted(fetched) for message in fetched[partition]]
         positions = {
             (partition.topic, partition.partition): (

@@ -1,19 +1,22 @@
 """Dead letters in the order book: kept once per record, ended once by a person. Their bytes stay in Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.order_book.rows import LETTERS, check_texts
+from adapters.order_book.rows import ENDING, LETTERS, NOT_ENDED, check_texts
 from adapters.order_book.transactions import Transactions
+from orders import dead_letter
 from orders.clock import Clock
 from orders.dead_letter import Ending, KeptLetter, Names, Source
 from orders.paid_order import day_in_china
+
+T = TypeVar("T")
 
 _LAST_SECOND: Final = 253_402_214_400  # in the year 9999
 IS_OPEN: Final = LETTERS.c.ending == ""
@@ -30,11 +33,18 @@ class Letters:
     async def keep(self, connection: AsyncConnection, letters: Sequence[KeptLetter]) -> None:
         """Keep them in this transaction; one that was sent twice is one, one that has another's source is its own."""
         for letter in letters:
-            kept = await connection.execute(self._keep.returning(LETTERS.c.topic), self._values(letter))
-            if kept.first() is None:
-                there = _letter((await connection.execute(select(LETTERS).where(_is(letter.source)))).one())
-                if not there.may_repeat(letter):
-                    await connection.execute(self._keep, self._values(replace(letter, source=letter.alone)))
+            await self._keep_one(connection, letter)
+
+    async def _keep_one(self, connection: AsyncConnection, letter: KeptLetter) -> Source:
+        """Under which source it is kept."""
+        kept = await connection.execute(self._keep.returning(LETTERS.c.topic), self._values(letter))
+        if kept.first() is not None:
+            return letter.source
+        there = _letter((await connection.execute(select(LETTERS).where(_is(letter.source)))).one())
+        if there.may_repeat(letter):
+            return letter.source
+        await connection.execute(self._keep, self._values(replace(letter, source=letter.alone)))
+        return letter.alone
 
     async def listed(self, *, open_only: bool = False, limit: int = 1_000_000) -> list[KeptLetter]:
         """The oldest first."""
@@ -50,14 +60,27 @@ class Letters:
             return [_letter(row) for row in await connection.execute(query)]
 
     async def end(self, letter: KeptLetter, ending: Ending, operator: str, note: str) -> KeptLetter:
-        """Note how it was ended, once; kept first, where the bridge hasn't read it yet. Returns how it stands then."""
-        said = {"ending": ending, "ended_at": self._clock.now(), "ended_by": operator, "ended_note": note}
-        check_texts(said)
-        mine = _is(letter.source)
+        """Note how it was ended, once. Returns how it stands then."""
+        after, _ = await self.decide(letter, lambda one, now: dead_letter.end(one, now, ending, operator, note))
+        return after
+
+    async def decide(
+        self, letter: KeptLetter, rule: Callable[[KeptLetter, datetime], tuple[KeptLetter, T]]
+    ) -> tuple[KeptLetter, T]:
+        """Run a rule as one compare-and-set; kept first, where the bridge hasn't read it yet.
+
+        Raises:
+            Unstorable: an operator's text holds what no database keeps.
+        """
         async with self._transaction(write=True) as connection:
-            await self.keep(connection, [letter])
-            await connection.execute(update(LETTERS).where(mine, IS_OPEN).values(**said))
-            return _letter((await connection.execute(select(LETTERS).where(mine))).one())
+            mine = _is(await self._keep_one(connection, letter))
+            before = _letter((await connection.execute(select(LETTERS).where(mine).with_for_update())).one())
+            after, answer = rule(before, self._clock.now())
+            if after != before:
+                values = {name: getattr(after, name) for name in ENDING}
+                check_texts(values)
+                await connection.execute(update(LETTERS).where(mine).values(**values))
+        return after, answer
 
     def _values(self, letter: KeptLetter) -> dict[str, Any]:
         source, names = letter.source, letter.names
@@ -76,9 +99,7 @@ class Letters:
             "transaction_id": names.transaction_id,
             "amount_fen": names.amount_fen,
             "paid_on": names.paid_on or _day_it_came(source.timestamp_ms),
-            "ending": "",
-            "ended_by": "",
-            "ended_note": "",
+            **NOT_ENDED,
         }
 
 
@@ -104,10 +125,7 @@ def _letter(row: Row[Any]) -> KeptLetter:
         error=row.error,
         dead_at=row.dead_at,
         names=Names(row.order_id, row.provider, row.transaction_id, row.amount_fen, row.paid_on),
-        ending=row.ending,
-        ended_at=row.ended_at,
-        ended_by=row.ended_by,
-        ended_note=row.ended_note,
+        **{name: getattr(row, name) for name in ENDING},
     )
 
 

@@ -26,6 +26,21 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
 STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
 
 
+ENDING: Final = (
+    "ending",
+    "ended_at",
+    "ended_by",
+    "ended_note",
+    "proposal",
+    "proposed_by",
+    "proposed_at",
+    "proposed_note",
+    "confirmed_by",
+    "confirmed_note",
+)
+"""How a person ends what became no order, and what the first of two wishes: fields of its state, and columns."""
+NOT_ENDED: Final[Mapping[str, Any]] = {name: None if name.endswith("_at") else "" for name in ENDING}
+
 ERASED: Final = b""
 """A vehicle whose person was erased (`adapters.order_book.erasure`)."""
 NO_HASHES: Final = {"vehicle_hash": "", "iccid_hash": "", "msisdn_hash": ""}

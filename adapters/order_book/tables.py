@@ -289,7 +289,7 @@ class UnmatchedPaymentRow(SQLModel, table=True):
     ended_by: str
     ended_note: str
 
-    proposal: str = Field(max_length=16)
+    proposal: str = Field(max_length=64)
     proposed_by: str
     proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     proposed_note: str
@@ -326,6 +326,13 @@ class DeadLetterRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ended_by: str
     ended_note: str
+
+    proposal: str = Field(max_length=64)
+    proposed_by: str
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str
+    confirmed_by: str
+    confirmed_note: str
 
 
 class ReadPositionRow(SQLModel, table=True):

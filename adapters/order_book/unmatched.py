@@ -17,7 +17,7 @@ from adapters.order_book import audit_trail
 from adapters.order_book.claims import order_values
 from adapters.order_book.decisions import EVENT
 from adapters.order_book.field_cipher import FieldCipher
-from adapters.order_book.rows import ORDERS, UNMATCHED, check_texts
+from adapters.order_book.rows import ENDING, NOT_ENDED, ORDERS, UNMATCHED, check_texts
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
 from orders.errors import TopUpError
@@ -26,18 +26,6 @@ from orders.unmatched import UnmatchedPayment, UnmatchedState, begin_refunded, p
 
 T = TypeVar("T")
 
-_STATE: Final = (
-    "ending",
-    "ended_at",
-    "ended_by",
-    "ended_note",
-    "proposal",
-    "proposed_by",
-    "proposed_at",
-    "proposed_note",
-    "confirmed_by",
-    "confirmed_note",
-)
 _OF_THIS_PAYMENT: Final = and_(
     ORDERS.c.provider == UNMATCHED.c.provider, ORDERS.c.transaction_id == UNMATCHED.c.transaction_id
 )
@@ -110,10 +98,12 @@ class UnmatchedPayments:
                         "paid_on",
                         "reason",
                     ),
-                    *("partition", "offset", "record_value", "record_mac", "ending"),
+                    *("partition", "offset", "record_value", "record_mac"),
+                    *("ending", "proposal", "proposed_at"),
                 )
             },
-            # What somebody ended without a proof may have been forged to hide this one: it is open again.
+            # What somebody ended without a proof may have been forged to hide this one: it is open again, and what was
+            # proposed for that one is none of this one's.
             where=and_(
                 UNMATCHED.c.ending.in_(("", "settled")),
                 UNMATCHED.c.record_mac.is_(None),
@@ -138,9 +128,7 @@ class UnmatchedPayments:
                 "offset": record.offset,
                 "record_value": record.value,
                 "record_mac": record.mac,
-                "ending": "",
-                **dict.fromkeys(("ended_by", "ended_note", "proposal", "proposed_by", "proposed_note"), ""),
-                **dict.fromkeys(("confirmed_by", "confirmed_note"), ""),
+                **NOT_ENDED,
             },
         )
 
@@ -192,7 +180,7 @@ class UnmatchedPayments:
             now = self._clock.now()
             after, answer = rule(before, now)
             if after != before:
-                values = {name: getattr(after, name) for name in _STATE}
+                values = {name: getattr(after, name) for name in ENDING}
                 check_texts(values)
                 mine = and_(UNMATCHED.c.provider == provider, UNMATCHED.c.transaction_id == transaction_id)
                 await connection.execute(update(UNMATCHED).where(mine).values(**values))
@@ -245,6 +233,6 @@ def _stored(row: Row[Any], signed: SignedBy) -> StoredUnmatched:
         signed=signed(payment, row.record_value, row.record_mac),
         order_id=row.its_order or "",
         taken=bool(row.taken),
-        **{name: getattr(row, name) for name in _STATE},
+        **{name: getattr(row, name) for name in ENDING},
     )
     return StoredUnmatched(state, row.kept_at, row.partition, row.offset)

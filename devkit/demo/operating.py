@@ -34,8 +34,11 @@ class Operator:
         control: SimulatorControl,
         orders: Sequence[PlannedOrder],
         say: Callable[[str], None],
+        *,
+        task_queue: str,
     ) -> None:
         self._client = client
+        self._task_queue = task_queue
         self._topup = topup
         self._control = control
         self._say = say
@@ -99,7 +102,7 @@ class Operator:
         while True:
             if order.seen(self._control.books).at_provider("refund"):
                 try:
-                    status: Mapping[str, Any] = await runs.status(self._client, order.order_id)
+                    status: Mapping[str, Any] = await runs.status(self._client, order.order_id, self._task_queue)
                 except CommandFailed:
                     status = {}
                 if status.get("needs_operator"):
@@ -111,7 +114,7 @@ class Operator:
         said = ""
         for _ in range(TRIES):
             try:
-                await runs.update(self._client, order.order_id, name, message)
+                await runs.update(self._client, order.order_id, self._task_queue, name, message)
             except CommandFailed as failure:
                 said = failure.sentences[0]
                 await asyncio.sleep(LOOK_SECONDS)

@@ -134,7 +134,8 @@ class Demonstration:
         attachments = await control.place_orders({late.order_id: late.at_backend})
         await control.pay(late.provider, late.payment(attachments[late.order_id], None))
         client = await temporal_client(self._stack.settings)
-        operator = Operator(client, self._stack.topup, control, plan.orders, self._screen.say)
+        queue = self._stack.settings.task_queue
+        operator = Operator(client, self._stack.topup, control, plan.orders, self._screen.say, task_queue=queue)
         async with _beside(operator.work()), _beside(self._bring_legacy_back()), _beside(self._show_progress(observer)):
             await self._hand_in(control, observer, plan)
 

@@ -399,15 +399,20 @@ class Holding(Group):
     )
 
 
-class Rules(Group):
-    """What the operators have decided about how orders are handled."""
+class TwoPersons(Group):
+    """Whether one operator is enough."""
 
     two_persons: Annotated[bool, parsed(values.boolean)] = setting(
         False,
-        meaning="`resolve`, `refund_now` and a cancel (as `refund_now`) take effect when a second operator sends the "
-        "same within 1 h",
+        meaning="an operator's word that moves money in doubt (docs/runbook.md) takes effect when a second operator "
+        "gives it too within 1 h; a cancel, which proves nobody, does nothing",
         example="true",
     )
+
+
+class Rules(TwoPersons):
+    """What the operators have decided about how orders are handled."""
+
     restored_at: Annotated[datetime | None, parsed(values.moment)] = setting(
         None,
         meaning="when an order book from a backup was put in service (RFC 3339): every order asks before it sends; "

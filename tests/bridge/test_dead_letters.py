@@ -11,7 +11,7 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 
 from adapters.kafka.assignments import Record
-from adapters.kafka.dead_letters import DeadLetter, kept_letter, read_dead_letters, redrive
+from adapters.kafka.dead_letters import DeadLetter, digest_of, head_of, kept_letter, read_dead_letters, redrive
 from adapters.kafka.producer import AcknowledgedProducer
 from adapters.kafka.watermark import PartitionAssignment
 from bridge.dead_letters import DeadLetters, letter_headers
@@ -104,14 +104,31 @@ def test_a_letter_with_anothers_source_hides_none_and_is_not_sent_in_its_place()
     for place, kept in ((0, True), (2, True), (2, False)):
         letters = sorted([genuine, repeat, lying(place, forged)], key=lambda letter: letter.partition)
         book = {(read := kept_letter(genuine)).source: read} if kept else {}
-        found = {one.kept.source: one for one in grouped(letters, book)}
+        found = {one.kept.source: one for one in grouped([head_of(letter) for letter in letters], book)}
 
         assert len(found) == 2
-        assert (found[read.source].places, found[read.source].letter) == (("1:0", "3:0"), repeat)
+        assert (found[read.source].places, found[read.source].head) == (("1:0", "3:0"), head_of(repeat))
         assert found[Source("", place, 0, 0)].place == f"{place}:0"
 
-    [alone, of_the_book] = grouped([lying(0, forged)], {read.source: replace(read, ending="discarded")})
-    assert (alone.is_open, of_the_book.is_open, of_the_book.letter) == (True, False, None)
+    [alone, of_the_book] = grouped([head_of(lying(0, forged))], {read.source: replace(read, ending="discarded")})
+    assert (alone.is_open, of_the_book.is_open, of_the_book.head) == (True, False, None)
+
+
+def test_letters_that_hold_the_same_record_have_the_same_digest_and_no_others_do() -> None:
+    one = DeadLetter(0, 0, b"k", b"v", [("a", b"1"), *OURS])
+    again = replace(one, partition=3, offset=9, headers=[("a", b"1"), ("topup-dlq-error", b"another")])
+    assert digest_of(one) == digest_of(again)
+    others = [
+        replace(one, key=None),
+        replace(one, key=b"", value=b"kv"),
+        replace(one, key=b"kv", value=b""),
+        replace(one, value=None),
+        replace(one, headers=[]),
+        replace(one, headers=[("a", b""), ("1", b"")]),
+        replace(one, headers=[("a1", b"")]),
+        replace(one, key=b"k1:v", value=None),
+    ]
+    assert len({digest_of(letter) for letter in [one, *others]}) == 1 + len(others)
 
 
 # --- reading and sending again, on a real broker ---------------------------------------------------------------------

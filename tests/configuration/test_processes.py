@@ -85,6 +85,7 @@ def test_a_process_reads_nothing_that_it_does_not_use():
         "TOPUP_ALLOW_CLEARTEXT",
         "TOPUP_DATABASE_URL",
         "TOPUP_TIME_SCALE",
+        "TOPUP_TWO_PERSONS",
     }
 
 

@@ -140,7 +140,30 @@ async def test_a_request_typed_in_the_web_ui_carries_the_name_of_who_is_signed_i
     assert (sent[0]["note"], sent[2]["outcome"]) == ("4711", "delivered")
 
 
-@pytest.mark.parametrize("data", [b'"text"', b"{no json", b'{"order_id": "T1"}', b"[1]", b'{"note": 1.5}', b""])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"operator": "wu", "note": "4711", "x": 1.5}',
+        b'{"operator": "wu", "note": "4711", "x": NaN}',
+        b'{"operator": "li", "operator": "wu", "note": "4711"}',
+        b'{"operator": "wu", "note": "4711", "x": ' + b"[" * 9 + b"]" * 9 + b"}",
+        b'{"operator": "wu", "note": "\\ud800"}',
+        b"\xef\xbb\xbf" + b'{"operator": "wu", "note": "4711"}',
+        '{"operator": "wu", "note": "4711"}'.encode("utf-16"),
+    ],
+    ids=["fraction", "NaN", "twice", "deep", "half a surrogate", "byte order mark", "UTF-16"],
+)
+async def test_a_name_that_was_typed_in_odd_json_is_refused_and_not_sent_on(server: Server, data: bytes):
+    """A worker reads these; they were sent on as they were, with whatever name was typed in them."""
+    answer = await server.http.post("/encode", json={"payloads": [typed(b'"x"'), typed(data)]}, headers=bearer(LI))
+    assert answer.status_code == 400
+    assert "An operator's request is one JSON object" in answer.json()["error"]
+    assert server.counted("topup_codec_requests_total", "malformed") == 1
+
+
+@pytest.mark.parametrize(
+    "data", [b'"text"', b"{no json", b'{"order_id": "T1"}', b"[1]", b'{"a": 1.5}', b"[" * 9000, b""]
+)
 async def test_what_is_no_request_of_an_operator_is_sent_on_as_it_is(server: Server, data: bytes):
     answer = await server.http.post("/encode", json={"payloads": [typed(data)]}, headers=bearer(LI))
     assert answer.json() == {"payloads": [typed(data)]}
@@ -184,6 +207,7 @@ async def test_a_browser_may_ask_from_the_web_ui_and_from_nowhere_else(server: S
         ({"TOPUP_CODEC_TOKENS": '{"li": "short"}'}, "TOPUP_CODEC_TOKENS must be 20 or more"),
         ({"TOPUP_CODEC_TOKENS": f'{{"li": "{LI}", "wu": "{LI}"}}'}, "a token of their own"),
         ({"TOPUP_CODEC_TOKENS": "[]"}, "TOPUP_CODEC_TOKENS must be a JSON object"),
+        ({"TOPUP_CODEC_TOKENS": "[" * 100_000}, "TOPUP_CODEC_TOKENS must be a JSON object"),
         ({"TOPUP_CODEC_PROXY_TOKEN": "short"}, "TOPUP_CODEC_PROXY_TOKEN must be 20 or more"),
         ({"TOPUP_CODEC_ORIGINS": "*"}, "TOPUP_CODEC_ORIGINS"),
         ({"TOPUP_CODEC_ORIGINS": "https://a.example/path"}, "must be the origins of Web UIs"),

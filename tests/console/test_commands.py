@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from console import main
+from console.exits import CommandFailed, Exit
+from console.operators import word
+from console.payments import _vehicle
 from tests.limits import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -224,3 +227,47 @@ def test_an_error_that_nobody_expected_is_a_sentence_and_its_traceback_only_aske
     assert "unexpected ZeroDivisionError: by zero" in capsys.readouterr().err
     assert main.run(["--traceback", "setup"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("operator", "note", "says"),
+    [
+        ("li" * 60, "4711", "operator has 120 characters; at most 100 are kept"),
+        ("li", "x" * 2001, "note has 2001 characters; at most 2000 are kept"),
+        ("li", "4711\x1b]52;c;eA==\x07", "note holds a control character"),
+        ("li\udcff", "4711", "operator holds a control character"),
+    ],
+)
+def test_what_no_trail_keeps_is_refused_before_anything_is_done(operator: str, note: str, says: str):
+    """Of orders the saga refused it; payments, dead letters, holds and differences kept a note of any length."""
+    with pytest.raises(CommandFailed, match=says) as refused:
+        word(operator, note)
+    assert refused.value.code == Exit.WRONG_USAGE
+    assert str(refused.value).isprintable()
+    assert word("li", "第一行\n4711\tsaid\n") == {"operator": "li", "note": "第一行\n4711\tsaid"}
+
+
+@pytest.mark.parametrize(
+    "car",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'"LSGBC5342AG000001"',
+        b'{"vin": 1}',
+        b'{"vin": "LSGBC5342AG000001", "vin": "LSGBC5342AG000002"}',
+        b"[" * 100_000,
+        b'{"vin": "' + b"x" * 5000 + b'"}',
+        b"\xff\xfe",
+        '{"vin": "LSGBC5342AG000001"}'.encode("utf-16"),
+    ],
+    ids=range(10),
+)
+def test_a_car_that_is_none_is_refused_by_a_sentence_that_repeats_nothing_of_it(car: bytes):
+    """Deep nesting and what isn't UTF-8 were unexpected errors; of a VIN that stood twice, the last one counted."""
+    with pytest.raises(CommandFailed) as refused:
+        _vehicle(car)
+    assert refused.value.code == Exit.WRONG_USAGE
+    assert "LSGBC5342AG" not in str(refused.value)
+    good = {"vin": "LSGBC5342AG000001", "iccid": "89860321247550000015"}
+    assert _vehicle(json.dumps(good).encode()) == good

@@ -1,6 +1,7 @@
 """A refund notice tells the waiting run, and delays nothing where nobody waits or Temporal is away."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -32,23 +33,32 @@ def test_a_refund_number_names_its_order(number: str, orders: tuple[str, ...]):
     assert order_ids_of_refund(number) == orders
 
 
+QUEUE = "q"
+
+
 class FakeTemporal:
-    def __init__(self, runs: set[str]) -> None:
-        self.runs, self.signals, self.away = runs, list[tuple[str, str]](), False
+    """Notes what is signalled, as workflow, run and name."""
+
+    def __init__(self, runs: set[str], workflow_type: str = "TopUpOrder", task_queue: str = QUEUE) -> None:
+        self.runs, self.signals, self.away = runs, list[tuple[str, str | None, str]](), False
+        self.described = SimpleNamespace(workflow_type=workflow_type, task_queue=task_queue, run_id="run-1")
 
     async def connect(self) -> Any:
         if self.away:
             raise ConnectionError("away")
         return self
 
-    def get_workflow_handle(self, workflow_id: str) -> Any:
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str | None = None) -> Any:
         temporal = self
 
         class Handle:
-            async def signal(self, name: str, **_: object) -> None:
+            async def describe(self, **_: object) -> object:
                 if workflow_id not in temporal.runs:
                     raise RPCError("no such run", RPCStatusCode.NOT_FOUND, b"")
-                temporal.signals.append((workflow_id, name))
+                return temporal.described
+
+            async def signal(self, name: str, **_: object) -> None:
+                temporal.signals.append((workflow_id, run_id, name))
 
         return Handle()
 
@@ -66,21 +76,32 @@ def counted(metrics: Metrics, result: str) -> float:
 
 async def test_the_waiting_run_is_told_and_others_are_counted():
     temporal, metrics = FakeTemporal({f"topup/{ORDER_ID}"}), Metrics()
-    prompts = RefundPrompts(cast("Any", temporal.connect), metrics)
+    prompts = RefundPrompts(cast("Any", temporal.connect), QUEUE, metrics)
     prompts.offer((ORDER_ID,))
     prompts.offer((ORDER_ID, f"{ORDER_ID}-2"))
     prompts.offer(("T20230821183406000002",))
     prompts.offer(())
     await drained(prompts)
 
-    assert temporal.signals == [(f"topup/{ORDER_ID}", "refund_notice")] * 2
+    assert temporal.signals == [(f"topup/{ORDER_ID}", "run-1", "refund_notice")] * 2
     assert (counted(metrics, "prompted"), counted(metrics, "no_run")) == (2, 2)
+
+
+@pytest.mark.parametrize(("workflow_type", "task_queue"), [("Other", QUEUE), ("TopUpOrder", "elsewhere")])
+async def test_a_foreign_run_under_an_orders_id_is_told_nothing(workflow_type: str, task_queue: str):
+    temporal, metrics = FakeTemporal({f"topup/{ORDER_ID}"}, workflow_type, task_queue), Metrics()
+    prompts = RefundPrompts(cast("Any", temporal.connect), QUEUE, metrics)
+    prompts.offer((ORDER_ID,))
+    await drained(prompts)
+
+    assert temporal.signals == []
+    assert (counted(metrics, "prompted"), counted(metrics, "no_run")) == (0, 1)
 
 
 async def test_temporal_that_is_away_is_asked_again_at_the_next_notice():
     temporal, metrics = FakeTemporal({f"topup/{ORDER_ID}"}), Metrics()
     temporal.away = True
-    prompts = RefundPrompts(cast("Any", temporal.connect), metrics)
+    prompts = RefundPrompts(cast("Any", temporal.connect), QUEUE, metrics)
     prompts.offer((ORDER_ID,))
     await drained(prompts)
     temporal.away = False

@@ -156,7 +156,7 @@ CREATE TABLE unmatched_payments (
 	ended_at DATETIME, 
 	ended_by VARCHAR NOT NULL, 
 	ended_note VARCHAR NOT NULL, 
-	proposal VARCHAR(16) NOT NULL, 
+	proposal VARCHAR(64) NOT NULL, 
 	proposed_by VARCHAR NOT NULL, 
 	proposed_at DATETIME, 
 	proposed_note VARCHAR NOT NULL, 
@@ -183,6 +183,12 @@ CREATE TABLE dead_letters (
 	ended_at DATETIME, 
 	ended_by VARCHAR NOT NULL, 
 	ended_note VARCHAR NOT NULL, 
+	proposal VARCHAR(64) NOT NULL, 
+	proposed_by VARCHAR NOT NULL, 
+	proposed_at DATETIME, 
+	proposed_note VARCHAR NOT NULL, 
+	confirmed_by VARCHAR NOT NULL, 
+	confirmed_note VARCHAR NOT NULL, 
 	PRIMARY KEY (topic, partition, "offset", timestamp_ms)
 );
 CREATE TABLE read_positions (

@@ -88,11 +88,13 @@ async def test_refund_now_is_proposed_and_a_cancel_is_no_way_around_it(world: Wo
         "not_delivered by Bob",
     ]
 
-    await handle.cancel()
+    proposed = await world.state()
+    await handle.cancel(reason="Bob: whoever sends a cancel writes this name")
     while not (noted := await cancels(world)):
         await world.forward(handle, seconds=1)
-    assert "names none" in noted[0]["refused"]
-    assert (await world.state()).cancel_reason == ""
+    assert noted[0]["operator"] == "Bob"
+    assert "two operators give `topup orders refund`" in noted[0]["refused"]
+    assert await world.state() == proposed, "it confirms nothing, and takes no proposal's place"
 
     await world.update(handle, "refund_now", operator="Bob")
     assert (await world.state()).cancel_reason == "CANCELLED"

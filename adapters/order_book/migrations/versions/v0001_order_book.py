@@ -223,12 +223,6 @@ def _what_became_no_order() -> None:
         sa.Column("record_value", sa.LargeBinary(), nullable=False),
         sa.Column("record_mac", sa.LargeBinary(), nullable=True),
         *_ending(),
-        sa.Column("proposal", sa.String(length=16), nullable=False),
-        sa.Column("proposed_by", sa.String(), nullable=False),
-        sa.Column("proposed_at", UtcDateTime(), nullable=True),
-        sa.Column("proposed_note", sa.String(), nullable=False),
-        sa.Column("confirmed_by", sa.String(), nullable=False),
-        sa.Column("confirmed_note", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("provider", "transaction_id"),
     )
     op.create_index("unmatched_payments_out_trade_no", "unmatched_payments", ["out_trade_no"], unique=False)
@@ -273,6 +267,12 @@ def _ending() -> list[sa.Column[Any]]:
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.Column("ended_by", sa.String(), nullable=False),
         sa.Column("ended_note", sa.String(), nullable=False),
+        sa.Column("proposal", sa.String(length=64), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
     ]
 
 
