@@ -14,8 +14,8 @@ Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trai
 NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
 
 
-def word(operator: str, note: str) -> dict[str, str]:
-    """Who and why.
+def word(operator: str, note: str, *, option: str = "--note") -> dict[str, str]:
+    """Who and why; `option` is the one that says why.
 
     Raises:
         CommandFailed: one of them is missing; exit code 2.
@@ -25,7 +25,7 @@ def word(operator: str, note: str) -> dict[str, str]:
         raise CommandFailed("Say who you are, for example --operator li.", code=Exit.WRONG_USAGE)
     if not note.strip():
         raise CommandFailed(
-            'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
+            f'Say why, with a reference, for example {option} "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
         )
     return {"operator": operator, "note": note.strip()}
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from orders.identities import workflow_id
-from workflows.steps import TOP_UP_ORDER
+from workflows.steps import GOODWILL_REFUND, TOP_UP_ORDER
 
 
 class DescribedRun(Protocol):
@@ -22,7 +22,7 @@ class DescribedRun(Protocol):
 
 def is_foreign(run: DescribedRun, task_queue: str) -> bool:
     """Whether it is of another type or on another queue: no worker of ours will ever bring the order on in it."""
-    return run.workflow_type != TOP_UP_ORDER or run.task_queue != task_queue
+    return run.workflow_type not in (TOP_UP_ORDER, GOODWILL_REFUND) or run.task_queue != task_queue
 
 
 def foreign_run_sentence(order_id: str) -> str:
