@@ -11,7 +11,7 @@ _WORKFLOW_PREFIX = "topup/"
 _GOODWILL_PREFIX = "goodwill/"
 _ORDER_ID = re.compile(r"[0-9A-Za-z_-]{6,32}")
 _LATER_REFUND = re.compile(r"(.+)-(?:[2-9]|[1-9][0-9]{1,2})")
-_GOODWILL = re.compile(r"([0-9A-Za-z_-]{6,32})/([1-9][0-9]{0,2})")
+_GOODWILL = re.compile(r"([0-9A-Za-z_-]{1,32})/([1-9][0-9]{0,2})")
 _GOODWILL_REFUND = re.compile(r"G([1-9][0-9]{0,2})-[1-9][0-9]*-([0-9A-Za-z_-]{6,32})")
 
 MOST_GOODWILL_REFUNDS = 999
