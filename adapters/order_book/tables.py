@@ -353,14 +353,14 @@ _TOLD_PARKED: Final = text("attention <> ''")
 
 
 class PushRow(SQLModel, table=True):
-    """What a push has last said of an order that needed a person: `attention` as the row had it, `""`: freed."""
+    """What a push has last said of an order (or goodwill refund) that needed a person: its `attention`, `""`: freed."""
 
     __tablename__: ClassVar[Any] = "pushes"
     __table_args__: ClassVar[Any] = (
         Index("pushes_parked", "order_id", sqlite_where=_TOLD_PARKED, postgresql_where=_TOLD_PARKED),
     )
 
-    order_id: str = Field(primary_key=True, max_length=32)
+    order_id: str = Field(primary_key=True, max_length=40)
     attention: str = Field(max_length=32)
     at: datetime = Field(sa_type=UtcDateTime)
 

@@ -293,7 +293,7 @@ def _watched() -> None:
     )
     op.create_table(
         "pushes",
-        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("order_id", sa.String(length=40), nullable=False),
         sa.Column("attention", sa.String(length=32), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("order_id"),
