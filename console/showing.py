@@ -10,8 +10,9 @@ from typing import Any, Final
 from rich.markdown import Markdown
 from rich.table import Table
 
-from adapters.order_book.book import Event, NoticeState, UnknownOrder
-from console import runs
+from adapters.order_book.book import Event, NoticeState, OrderBook, UnknownOrder
+from adapters.order_book.worked_on import WorkedOn
+from console import goodwill, runs
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json, shown
 from console.exits import CommandFailed
@@ -42,6 +43,8 @@ class Found:
     book: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timeline: Sequence[Event] = ()
     notices: Sequence[NoticeState] = ()
+    goodwill: Sequence[Mapping[str, Any]] = ()
+    """What was given back after the delivery, or is proposed to be."""
     remarks: list[str] = field(default_factory=list[str])
     """Sentences on what could not be asked."""
 
@@ -87,9 +90,12 @@ async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:
             found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see what the order book has of it too.")
             return None
         try:
-            entry = (await book.read(found.order_id)).state
-            found.timeline = await book.events(found.order_id)
-            found.notices = await book.notices(found.order_id)
+            entry, found.notices = await _read_with_notices(book, found.order_id)
+            order_id = found.order_id.partition("/")[0]  # a goodwill refund's lines stand in its order's trail
+            found.timeline = await book.events(order_id)
+            given = await book.goodwill.of(order_id)
+            now = datetime.now(UTC)
+            found.goodwill = [goodwill.shown(one, now) for one in given if found.order_id in (order_id, one.name)]
         except UnknownOrder:
             found.remarks.append(f"The order book has no order {found.order_id}.")
         except TopUpError as error:
@@ -98,6 +104,11 @@ async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:
             found.book = _worth_showing(entry)
             return entry
     return None
+
+
+async def _read_with_notices(book: OrderBook, name: str) -> tuple[OrderState, Sequence[NoticeState]]:
+    stored, notices = await WorkedOn(book).read_with_notices(name)
+    return stored.state, notices
 
 
 def _from_book(entry: OrderState) -> Mapping[str, Any]:
@@ -138,12 +149,16 @@ def print_order(found: Found, *, all_events: bool, as_json: bool) -> None:
         out.print(Markdown(found.do_now, hyperlinks=False))
     for name, value in found.book.items():
         out.print(f"  book: {name}: {shown(_text(value))}", soft_wrap=True)
-    for notice in found.notices:
-        remark = f" ({notice.remark})" if notice.remark else ""
-        out.print("  " + shown(f"notice {notice.result} on {notice.platform}: {notice.state}{remark}"), soft_wrap=True)
+    for line in (*map(_notice, found.notices), *map(goodwill.line, found.goodwill)):
+        out.print("  " + shown(line), soft_wrap=True)
     _print_events(found.timeline, all_events=all_events)
     for remark in found.remarks:
         out.print(shown(remark), soft_wrap=True)
+
+
+def _notice(notice: NoticeState) -> str:
+    remark = f" ({notice.remark})" if notice.remark else ""
+    return f"notice {notice.result} on {notice.platform}: {notice.state}{remark}"
 
 
 def _print_events(events: Sequence[Event], *, all_events: bool) -> None:

@@ -27,6 +27,7 @@ from activities.refunding import RefundingActivities
 from activities.telecom import TelecomActivities
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.worked_on import WorkedOn
 from orders import operator_rules
 from orders.paid_order import PaidOrder
 from orders.state import CarrierTimes, OrderState
@@ -76,7 +77,7 @@ class World:
         times = replace(self.times, restored_at=self.restored_at)
         carrier = self.carrier if times.can_be_asked else self.flat
         desk = OrderDesk(
-            book=self.book,
+            book=WorkedOn(self.book),
             clock=self.clock,
             alert=self.alert,
             times=times,
@@ -87,7 +88,7 @@ class World:
         )
         telecom, recording = TelecomActivities(carrier, desk), RecordingActivities(desk)
         refunding = RefundingActivities({"wechat": self.wechat}, desk)
-        notifying = NotifyingActivities(self.notifier, self.book, self.alert, 1.0)
+        notifying = NotifyingActivities(self.notifier, WorkedOn(self.book), self.alert, 1.0)
         orders = Worker(
             self.env.client,
             task_queue=self.task_queue,
