@@ -611,3 +611,17 @@ def until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_while_the_intake_is_paused_the_lag_is_what_kafka_says(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer hears of a partition's end with the records it fetches, so of a paused one no more."""
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(bench.consumer, "highwater", lambda _partition: 0)
+    bench.loop.pause("temporal")
+    bench.loop.observe(TopicSnapshot(None, {0: 70, 1: 0}))
+    bench.poll(3)
+
+    assert bench.metrics.gauge("topup_bridge_lag_records").labels("0")._value.get() == 70
+    assert bench.metrics.gauge("topup_bridge_lag_records").labels("1")._value.get() == 0
