@@ -613,9 +613,7 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def test_while_the_intake_is_paused_the_lag_is_what_kafka_says(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_intake_is_paused_the_lag_is_what_kafka_says(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A consumer hears of a partition's end with the records it fetches, so of a paused one no more."""
     monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(bench.consumer, "highwater", lambda _partition: 0)
