@@ -112,7 +112,7 @@ METRICS: Final = (
         "topup_orders_need_person",
         "gauge",
         ("attention",),
-        "unsettled orders and goodwill refunds that wait for a person, by what for (`orders/state.py`); likewise",
+        "unsettled orders and goodwill refunds that wait for a person, by what for (the runbook has a table); likewise",
     ),
     Metric(
         "topup_refunds_under_way",

@@ -6,6 +6,7 @@ import pytest
 from kafka.errors import CorruptRecordError, TopicAuthorizationFailedError
 
 from adapters.kafka import limits
+from adapters.kafka.broker_watch import TopicSnapshot
 from adapters.kafka.unreadable import Undecodable, unreadable
 from tests.adapters.kafka.consumer_bench import Bench
 from tests.adapters.kafka.fakes import FakeConsumer, Partition
@@ -113,3 +114,15 @@ class FakeReader(FakeConsumer):
         if partition.partition == 1:
             raise CorruptRecordError("structure")
         return super().poll(timeout_ms, max_records)
+
+
+def test_while_the_intake_is_paused_the_lag_is_what_kafka_says(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer hears of a partition's end with the records it fetches, so of a paused one no more."""
+    monkeypatch.setattr(limits, "PROGRESS_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(bench.consumer, "highwater", lambda _partition: 0)
+    bench.loop.pause("temporal")
+    bench.loop.observe(TopicSnapshot(None, {0: 70, 1: 0}))
+    bench.poll(3)
+
+    assert bench.metrics.gauge("topup_bridge_lag_records").labels("0")._value.get() == 70
+    assert bench.metrics.gauge("topup_bridge_lag_records").labels("1")._value.get() == 0
