@@ -82,7 +82,7 @@ class CarrierAttempts(Book):
             counts = world.restored < 0 or at(self.ticks[tick]) >= at(self.ticks[world.restored]) + self._hidden
             if world.carrier == "-" or world.since == world.tick:
                 asked = world
-                if world.restored >= 0 and counts and world.asked < 0:
+                if world.restored >= 0 and counts and not self._asked(world):
                     asked = world._replace(on_its_way=b"")  # what the lost time has sent, if anything, did nothing
                 yield "GET, empty", with_attempt(asked, "query", "record", "empty", posts, tick)
             if world.carrier != "-":
