@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,12 @@ COMPARE: Final = "compare"
 TROUBLE: Final = "trouble"
 LONE: Final = "lone"
 MEMORY: Final = "memory"
+BACKLOG: Final = "backlog"
+DEPLOYMENT: Final = "deployment"
 MEASUREMENTS: Final = (COMPARE, LONE, TROUBLE, MEMORY)
+ON_DEMAND: Final = (BACKLOG, DEPLOYMENT)
+BACKLOGS: Final = (500, 5_000)
+"""Orders that wait at once."""
 LARGEST_ROUND: Final = 200_000
 QUIET_SAMPLE_SECONDS: Final = 3.0
 QUIET_SHARE: Final = 0.15
@@ -48,6 +53,8 @@ _EXAMPLES: Final = """examples:
   python -m bench compare lone --against HEAD~20         this source and that commit's, A B A B
   python -m bench memory --long 20000 --json > m.json    memory over one long run
   python -m bench compare --temporal-programs DIR        with the real Temporal server on PostgreSQL
+  python -m bench deployment --temporal-programs DIR     Temporal with and without its deployment settings, A B A B
+  python -m bench backlog --serve                        500 and 5 000 orders at once: what the last one waits
 
 Exit code 0: measured, and every effect was right. 1: an effect was wrong, or a round did not come to its end.
 2: something is missing or misspelt.
@@ -64,11 +71,18 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = whole.add_argument
-    add("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; all where none is named")
+    add(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help=f"{', '.join(MEASUREMENTS)}, all four where none is named; {', '.join(ON_DEMAND)}",
+    )
     add("--orders", type=_count, default=2000, metavar="N", help="orders per round (2000)")
     add("--pairs", type=_count, default=2, metavar="N", help="compare: pairs of rounds, one of each (2)")
     add("--against", metavar="COMMIT", help="compare, lone: with the source of this commit, not with the regular saga")
     add("--serve", action="store_true", help="the product in one process: `topup serve`")
+    add("--processes", metavar="LIST", help="the product's processes, such as serve,serve or worker,worker,bridge")
+    add("--tuned", action="store_true", help="Temporal with the deployment settings, for this source alone")
     add(
         "--kafka", choices=("apache", "embedded"), default="apache", help="apache, or librdkafka's mock broker (apache)"
     )
@@ -125,8 +139,13 @@ def say(sentence: str) -> None:
 
 def _measure(options: argparse.Namespace) -> int:
     wanted: list[str] = options.what or list(MEASUREMENTS)
-    if unknown := [word for word in wanted if word not in MEASUREMENTS]:
-        raise UsageError(f"{unknown[0]!r} is no measurement: name {', '.join(MEASUREMENTS)}, or none for all.")
+    if unknown := [word for word in wanted if word not in (*MEASUREMENTS, *ON_DEMAND)]:
+        known = ", ".join((*MEASUREMENTS, *ON_DEMAND))
+        raise UsageError(f"{unknown[0]!r} is no measurement: name {known}, or none for the first four.")
+    if (options.tuned or DEPLOYMENT in wanted) and not options.temporal_programs:
+        raise UsageError("The deployment settings are the real server's: name its programs by --temporal-programs.")
+    if unknown := [word for word in _processes(options) if word not in (*BRIDGE_AND_WORKER, *SERVE)]:
+        raise UsageError(f"{unknown[0]!r} is no process of the product: name worker, bridge or serve.")
     if options.temporal and options.temporal_programs:
         raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
     cores = machine.choose_cores(options.cores)
@@ -178,30 +197,43 @@ class _Session:
 
     async def run(self, wanted: Sequence[str]) -> None:
         """Run all."""
-        options = self._options
-        first, second = self._compared()
-        if COMPARE in wanted:
-            for _ in range(options.pairs):
-                await self._round(first, options.orders, COMPARE)
-                await self._round(second, options.orders, COMPARE)
-        if LONE in wanted:
-            for variant in (first, second) if options.against else (first,):
-                await self._round(variant, LONE_ORDERS, LONE, every_seconds=LONE_EVERY_SECONDS)
-        if TROUBLE in wanted:
-            for variant in TROUBLES:
-                await self._round(replace(variant, processes=first.processes), options.orders, TROUBLE)
-        if MEMORY in wanted:
-            await self._round(first, options.long, MEMORY, memory_at=MEMORY_AT)
+        for variant, count, kind in self._planned(wanted):
+            if kind == LONE:
+                await self._round(variant, count, kind, every_seconds=LONE_EVERY_SECONDS)
+            else:
+                await self._round(variant, count, kind, memory_at=MEMORY_AT if kind == MEMORY else ())
         say("checking the books' hash chains")
         self._rounds.verify_books()
 
+    def _planned(self, wanted: Sequence[str]) -> Iterator[tuple[Variant, int, str]]:
+        """Each round: with what, how many orders, for which measurement."""
+        options = self._options
+        first, second = self._compared()
+        each = (first, second) if options.against else (first,)
+        trouble = [replace(variant, processes=first.processes) for variant in TROUBLES]
+        tuned, plain = replace(first, name="tuned", tuned=True), replace(first, name="plain", tuned=False)
+        rounds: Mapping[str, Iterable[tuple[Variant, int]]] = {
+            COMPARE: [(variant, options.orders) for variant in (first, second) * options.pairs],
+            DEPLOYMENT: [(variant, options.orders) for variant in (tuned, plain) * options.pairs],
+            BACKLOG: [(replace(one, name=f"{one.name}, {count}"), count) for count in BACKLOGS for one in each],
+            LONE: [(variant, LONE_ORDERS) for variant in each],
+            TROUBLE: [(variant, options.orders) for variant in trouble],
+            MEMORY: [(first, options.long)],
+        }
+        for kind, planned in rounds.items():
+            if kind in wanted:
+                yield from ((variant, count, kind) for variant, count in planned)
+
     def _compared(self) -> tuple[Variant, Variant]:
         """This checkout's saga, and what it is compared with."""
-        processes = SERVE if self._options.serve else BRIDGE_AND_WORKER
+        processes, tuned = _processes(self._options), self._options.tuned
         if not self._options.against:
-            return replace(LOCAL_FIRST, processes=processes), REGULAR
+            return replace(LOCAL_FIRST, processes=processes, tuned=tuned), REGULAR
         this, other = self._environment.checkouts
-        return Variant(name=this.name, processes=processes), Variant(name=other.name, checkout=other)
+        return (
+            Variant(name=this.name, processes=processes, tuned=tuned),
+            Variant(name=other.name, checkout=other),
+        )
 
     async def _round(
         self,
@@ -213,6 +245,7 @@ class _Session:
         every_seconds: float = 0.0,
     ) -> None:
         say(f"{kind}: {variant.name}: starting {' and '.join(variant.processes)}")
+        self._environment.tune_temporal(tuned=variant.tuned)
         self._environment.start_product(variant.checkout, variant.processes, variant.settings, variant.module)
         if strays := self._environment.strays():
             say(f"warning: not pinned: {', '.join(strays[:5])}")
@@ -247,6 +280,13 @@ class _Session:
         for sentence in result.mismatches[:10]:
             say(f"WRONG: {sentence}")
         return result
+
+
+def _processes(options: argparse.Namespace) -> tuple[str, ...]:
+    """The product's processes, by their commands."""
+    if options.processes:
+        return tuple(options.processes.split(","))
+    return SERVE if options.serve else BRIDGE_AND_WORKER
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ BRIDGE_AND_WORKER: Final = ("worker", "bridge")
 SERVE: Final = ("serve",)
 """The product's processes, by their commands."""
 PLATFORMS: Final = ("cars", "legacy")
+CONSOLE: Final = "console"
+"""The module of the product's own command."""
 COMMAND_SECONDS: Final = 120
 START_SECONDS: Final = 240
 """Of a part on a machine that others use too."""
@@ -89,11 +92,12 @@ class Environment:
         """Running, by the name under which their CPU time is reported."""
         self.temporal_address = ""
         self.bootstrap_servers = ""
-        self._http_ports = {name: free_port() for name in (*BRIDGE_AND_WORKER, *SERVE)}
+        self._http_ports: dict[str, int] = {}
         self._base = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "OTEL_"))}
         self.simulators = Simulators(self.folder, env=self._base)
         self._places: dict[Checkout, Place] = {}
         self._running: tuple[str, ...] = ()
+        self._tuned = False
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
@@ -125,23 +129,41 @@ class Environment:
         return self._places[checkout]
 
     def start_product(
-        self, checkout: Checkout, processes: Sequence[str], settings: Mapping[str, str], module: str = "console"
+        self, checkout: Checkout, processes: Sequence[str], settings: Mapping[str, str], module: str = CONSOLE
     ) -> None:
-        """Start these processes of a checkout, with these settings besides the environment's own."""
+        """Start these processes of a checkout, with these settings besides the environment's own.
+
+        `processes` are the product's commands; one that is named again runs again, as "worker 2". `module` is what runs
+        a worker.
+        """
         place = self._places[checkout]
-        self._running = tuple(processes)
-        for name in processes:
-            port = str(self._http_ports[name])
+        self._running = numbered(processes)
+        for name, command in zip(self._running, processes, strict=True):
+            port = str(self._http_ports.setdefault(name, free_port()))
             env = {
                 **place.settings,
                 **settings,
                 **_runs_from(checkout),
-                "BENCH_MODULE": module,
+                "BENCH_MODULE": module if command == "worker" else CONSOLE,
                 "BENCH_ROUND_TRIPS": str(self._round_trips(name)),
                 "TOPUP_HTTP_PORT": port,
             }
             question = ready.answers(f"http://127.0.0.1:{port}/readyz")
-            self._add(name, Program(name, [sys.executable, "-m", "counted", name], env=env, ready=question))
+            self._add(name, Program(name, [sys.executable, "-m", "counted", command], env=env, ready=question))
+
+    def tune_temporal(self, *, tuned: bool) -> None:
+        """Temporal with the deployment settings of docs/performance.md, or without them; started anew where it differs.
+
+        Only where the real server runs; elsewhere there is nothing to set.
+        """
+        server = self.parts.get("Temporal")
+        if not isinstance(server, TemporalOnPostgres) or tuned == self._tuned:
+            return
+        self._tuned = tuned
+        server.go_threads = max(1, len(self.choices.cores) // 2) if tuned else None
+        server.slim_visibility(slim=tuned)
+        with on_cores(self.choices.cores):
+            server.restart()
 
     def stop_product(self) -> None:
         """End the processes gracefully, first who would start work."""
@@ -264,6 +286,16 @@ class Environment:
             raise PartFailedError(
                 f"{place.checkout.name}: setup ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
+
+
+def numbered(commands: Sequence[str]) -> tuple[str, ...]:
+    """A name for each: the command, and from the second of its kind on a number."""
+    counts = Counter[str]()
+    names: list[str] = []
+    for command in commands:
+        counts[command] += 1
+        names.append(command if counts[command] == 1 else f"{command} {counts[command]}")
+    return tuple(names)
 
 
 def _runs_from(checkout: Checkout) -> dict[str, str]:

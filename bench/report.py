@@ -25,6 +25,8 @@ BOOK: Final = "book's PostgreSQL"
 PRODUCT_AND_ENGINE: Final = ("serve", "worker", "bridge", "Temporal", "its PostgreSQL", BOOK)
 """What an order costs whoever runs the product; the rest is the world around it."""
 PROCESSES: Final = ("serve", "worker", "bridge")
+COMPARED: Final = ("compare", "deployment")
+"""Measurements whose rounds go in pairs."""
 OURS: Final = "product, engine"
 STEADY_FROM: Final = 5_000
 """Memory's slope is taken from this order on: caches and pools are full by then."""
@@ -45,7 +47,10 @@ def show_about(about: Mapping[str, str]) -> None:
 
 def grouped(cpu: Mapping[str, float]) -> dict[str, float]:
     """CPU milliseconds per order by column of the table, and their sum."""
-    columns = {name: sum(cpu.get(part, 0.0) for part in parts) for name, parts in GROUPS.items()}
+    columns = {
+        name: sum(used for part, used in cpu.items() if part.rstrip(" 0123456789") in parts)
+        for name, parts in GROUPS.items()
+    }
     ours = sum(columns[name] for name in PRODUCT_AND_ENGINE)
     return columns | {OURS: ours, "all": sum(columns.values())}
 
@@ -69,7 +74,7 @@ def _processes(cpu: Mapping[str, float]) -> str:
 def as_text(results: Sequence[Result]) -> str:
     """The tables."""
     lines = [*_rates(results), "", *_times(results), "", *_cpu(results), "", *_costs(results)]
-    lines += _ratios([result for result in results if result.kind == "compare"])
+    lines += _ratios([result for result in results if result.kind in COMPARED])
     for result in results:
         if result.memory:
             lines += ["", *_memory(result)]
@@ -87,7 +92,7 @@ def as_json(about: Mapping[str, str], results: Sequence[Result]) -> str:
         whole["cpu_ms_per_order_by_group"] = grouped(result.cpu_ms_per_order)
         whole["memory_slope_bytes_per_order"] = memory_slopes(result)
         rounds.append(whole)
-    compared = [result for result in results if result.kind == "compare"]
+    compared = [result for result in results if result.kind in COMPARED]
     return json.dumps(
         {"about": about, "rounds": rounds, "ratios": [ratio for _, _, ratio in ratios(compared)]}, indent=2
     )

@@ -46,9 +46,10 @@ class Variant:
 
     Attributes:
         settings: of the product, besides the environment's own.
-        module: what runs its processes; `console` is the product's own command.
+        module: what runs its worker; `console` is the product's own command.
         processes: those of the product, by their command.
         checkout: whose source they run.
+        tuned: whether Temporal runs with the deployment settings of docs/performance.md.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Variant:
     processes: tuple[str, ...] = BRIDGE_AND_WORKER
     checkout: Checkout = field(default_factory=this_checkout)
     trouble: Trouble = field(default_factory=Trouble)
+    tuned: bool = False
 
 
 @dataclass(slots=True)

@@ -9,12 +9,14 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 import temporalio.api.workflowservice.v1 as workflowservice
 from temporalio.client import Client
 
+from bench.checkouts import ROOT
 from bench.durable import DurablePostgres
 from devkit.servers.process import PartFailedError, PartMissingError, Process, free_port, run_apart
 from devkit.servers.temporal import Temporal
@@ -22,7 +24,8 @@ from devkit.servers.temporal import Temporal
 PLUGIN: Final = "postgres12_pgx"
 SHARDS: Final = 4
 SCHEMA_SECONDS: Final = 120
-DATABASES: Final = {"temporal": "postgresql/v12/temporal", "temporal_visibility": "postgresql/v12/visibility"}
+VISIBILITY: Final = "temporal_visibility"
+DATABASES: Final = {"temporal": "postgresql/v12/temporal", VISIBILITY: "postgresql/v12/visibility"}
 
 _CONFIG: Final = """
 log: {{level: warn, stdout: true}}
@@ -81,6 +84,8 @@ class TemporalOnPostgres(Process):
         self._programs = programs.absolute()
         self._postgres = postgres
         ports = ("frontend", "matching", "history", "worker")
+        self.go_threads: int | None = None
+        """`GOMAXPROCS`; None: as many as the cores that it may run on."""
         self._ports = {name: free_port() for port in ports for name in (port, f"{port}_ring")}
         self.address = f"127.0.0.1:{self._ports['frontend']}"
 
@@ -91,13 +96,16 @@ class TemporalOnPostgres(Process):
     def environment(self) -> Mapping[str, str]:
         """Nothing of the caller's Temporal or PostgreSQL settings."""
         foreign = ("TEMPORAL_", "POSTGRES_", "SQL_", "PG")
-        return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        own = {"GOMAXPROCS": str(self.go_threads)} if self.go_threads else {}
+        return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | own
 
     def prepare(self) -> None:
-        """Databases, schemas, configuration."""
+        """Databases, schemas, configuration; the first time."""
         where = urlsplit(self._postgres.url)
         config = self.folder / "config"
-        config.mkdir(exist_ok=True)
+        if config.exists():
+            return
+        config.mkdir()
         text = _CONFIG.format(
             shards=SHARDS, plugin=PLUGIN, database=f"{where.hostname}:{where.port}", user=where.username, **self._ports
         )
@@ -106,6 +114,22 @@ class TemporalOnPostgres(Process):
             self._postgres.execute(f"CREATE DATABASE {database}")
             self._sql(database, "setup-schema", "--version", "0.0")
             self._sql(database, "update-schema", "--schema-name", schema)
+
+    def slim_visibility(self, *, slim: bool) -> None:
+        """Have visibility's indexes as deploy/temporal advises, or as Temporal makes them."""
+        script = ROOT / "deploy" / "temporal" / ("visibility-slim.sql" if slim else "visibility-restore.sql")
+        run_apart(self._run_script(script.read_text()))
+
+    async def _run_script(self, script: str) -> None:
+        where = urlsplit(self._postgres.url)
+        driver = cast("Any", asyncpg)
+        connection = await driver.connect(
+            host=where.hostname, port=where.port, user=where.username, database=VISIBILITY
+        )
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
 
     def ask(self) -> None:
         """A question that a working frontend answers."""

@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from runtime import redaction
 from runtime.redaction import redacted, redacted_record
 
 PERSONAL = {
@@ -75,3 +78,12 @@ def test_an_order_id_that_looks_like_a_vin_stays_where_the_record_names_it():
     assert redacted(order_id) == "[vin]"
     record = {"order_id": order_id, "error": f"{order_id} of car LSGBC5342AG000001"}
     assert redacted_record(record) == {"order_id": order_id, "error": f"{order_id} of car [vin]"}
+
+
+@settings(max_examples=50)
+@given(text=st.one_of([st.from_regex(shape) for shape, _ in redaction._SHAPES]))
+def test_whatever_fits_a_shape_is_looked_at(text):
+    """The one look that spares innocent texts never spares one that a shape would change."""
+    assume(any(shape.search(text) for shape, _ in redaction._SHAPES))
+
+    assert redaction._PERHAPS.search(text)
