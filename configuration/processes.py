@@ -36,6 +36,7 @@ from runtime.settings.groups import (
     Port,
     Purchases,
     RecordSigning,
+    RestoredBook,
     Rules,
     ServerSettings,
     TaskQueue,
@@ -198,7 +199,7 @@ class OrdersSettings(_Process, OrdersAccess):
     process: ClassVar[str] = "orders"
 
 
-class GoodwillSettings(OrdersSettings, Rules):
+class GoodwillSettings(OrdersSettings, RestoredBook):
     """`topup orders goodwill`."""
 
 
@@ -262,7 +263,7 @@ PROCESSES = (
     GatewaySettings,
     CodecServerSettings,
     SetupSettings,
-    OrdersSettings,
+    GoodwillSettings,  # of `topup orders`: one of its commands reads more than the others
     HoldSettings,
     DlqSettings,
     PaymentsSettings,

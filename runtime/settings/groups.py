@@ -410,8 +410,8 @@ class TwoPersons(Group):
     )
 
 
-class Rules(TwoPersons):
-    """What the operators have decided about how orders are handled."""
+class RestoredBook(Group):
+    """Whether the order book comes from a backup."""
 
     restored_at: Annotated[datetime | None, parsed(values.moment)] = setting(
         None,
@@ -419,3 +419,7 @@ class Rules(TwoPersons):
         "see docs/restore.md",
         example="2026-11-23T10:00:00Z",
     )
+
+
+class Rules(TwoPersons, RestoredBook):
+    """What the operators have decided about how orders are handled."""
