@@ -15,7 +15,7 @@ from activities.ports import Book, Notifier, StoredOrder
 from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState, compose, reason_code
-from orders.state import UNMATCHED
+from orders.state import GOODWILL, UNMATCHED
 from workflows import policies, steps
 from workflows.policies import LOCAL_NOTICE_SECONDS, scaled
 from workflows.steps import NotifyRequest, NotifyResult
@@ -171,10 +171,10 @@ def _compose(stored: StoredOrder, result: NoticeResult) -> Notice | None:
     """The notice, from the book alone, so that each attempt sends the same bytes.
 
     None: the book was rolled back under this run, and knows nothing (any more) of what the notice tells; or the order
-    is an unmatched payment to be paid back, which no car waits for.
+    is an unmatched payment to be paid back, which no car waits for, or a goodwill refund, of which no car hears.
     """
     order, state = stored.order, stored.state
-    if state.carrier_code == UNMATCHED:
+    if state.carrier_code in (UNMATCHED, GOODWILL):
         return None
     at = state.refund_confirmed_at if result == "refunded" else state.carrier_outcome_at
     if at is None or (result == "failed" and not state.refund_sequence):

@@ -10,9 +10,10 @@ from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, StoredOrder
 from orders import carrier_rules, four_eyes
 from orders.clock import Clock
+from orders.identities import goodwill_of
 from orders.milestones import milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
-from orders.paid_order import instant_ns
+from orders.paid_order import unix_seconds
 from orders.state import CarrierTimes, OrderState
 from workflows import policies
 from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pace_seconds
@@ -94,10 +95,14 @@ class OrderDesk:
         return Decided(answer, after, progress)
 
     def _say(self, stored: StoredOrder, after: OrderState) -> None:
+        goodwill = goodwill_of(stored.order_id)
         for event, fields in milestones(stored.state, after):
+            if goodwill is not None:  # the order's own end was told before, and stays what it is
+                self.journal(f"goodwill_{event}", goodwill[0], goodwill=goodwill[1], **fields)
+                continue
             if event == "settled" and after.settled_at is not None and stored.unreadable is None:
-                paid_seconds = instant_ns(stored.order.payment.paid_at) / 1e9
-                fields["paid_to_settled_seconds"] = round(after.settled_at.timestamp() - paid_seconds, 3)
+                paid_at_seconds = unix_seconds(stored.order.payment.paid_at)
+                fields["paid_to_settled_seconds"] = round(after.settled_at.timestamp() - paid_at_seconds, 3)
             self.journal(event, after.order_id, **fields)
 
     async def read(self, order_id: str) -> Decided[StoredOrder]:

@@ -90,7 +90,7 @@ class Notifier(Protocol):
 
 
 class StoredOrder(Protocol):
-    """One order as a rule sees it."""
+    """One order as a rule sees it; or a goodwill refund, by its name and in the same words (ADR 10)."""
 
     @property
     def order_id(self) -> str:
@@ -110,6 +110,11 @@ class StoredOrder(Protocol):
     @property
     def order(self) -> PaidOrder:
         """What was paid."""
+        ...
+
+    @property
+    def refund_fen(self) -> int:
+        """What a refund pays back: all that was paid, or what a goodwill refund is of."""
         ...
 
     @property

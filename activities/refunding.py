@@ -10,7 +10,7 @@ from activities.context import AttemptTimeout, raise_retryable
 from activities.order_desk import Decided, OrderDesk, unless_seen
 from activities.ports import PaymentProvider, StoredOrder
 from orders import refund_rules
-from orders.identities import refund_number
+from orders.identities import goodwill_of, refund_number
 from orders.next_step import QueryRefund, SendRefund
 from orders.outcomes import (
     RefundAnswer,
@@ -25,6 +25,7 @@ from workflows.policies import scaled
 from workflows.steps import OrderRequest, Progress
 
 REASON = "The data package could not be delivered"
+GOODWILL_REASON = "Goodwill refund"
 """What the customer reads beside the refund; the same on every attempt of one number."""
 
 
@@ -160,14 +161,14 @@ class RefundingActivities:
     def _request(self, stored: StoredOrder, sequence: int) -> RefundRequest:
         order = stored.order
         return RefundRequest(
-            refund_number=refund_number(order.order_id, sequence),
+            refund_number=refund_number(stored.order_id, sequence),
             transaction_id=order.payment.transaction_id,
             out_trade_no=order.payment.out_trade_no,
             merchant_id=order.payment.merchant_id,
-            amount_fen=order.amount_fen,
+            amount_fen=stored.refund_fen,
             total_fen=order.amount_fen,
             currency=order.currency,
-            reason=REASON,
+            reason=REASON if goodwill_of(stored.order_id) is None else GOODWILL_REASON,
         )
 
     def _http_seconds(self) -> float:

@@ -109,18 +109,18 @@ class Reopening:
         if open_run is not None:
             return self._named(order_id, open_run)
         order = record.order
-        self._alert("order_had_no_run", order_id=order.order_id)
+        self._alert("order_had_no_run", order_id=order_id)
         # Written before the run starts: it asks the carrier before it sends anything to it.
         await self._book.decide(
-            order.order_id,
+            order_id,
             lambda stored: operator_rules.reopen(stored.state, self._clock.now()),
             kind="reopened",
             detail=lambda _: {},
         )
         again = TopUpInput(
-            order_id=order.order_id,
+            order_id=order_id,
             package_id=order.package_id,
-            amount_fen=order.amount_fen,
+            amount_fen=record.refund_fen,
             provider=order.payment.provider,
             time_scale=self._scale,
             reopened=True,

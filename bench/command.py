@@ -54,6 +54,7 @@ _EXAMPLES: Final = """examples:
   python -m bench memory --long 20000 --json > m.json    memory over one long run
   python -m bench compare --temporal-programs DIR        with the real Temporal server on PostgreSQL
   python -m bench deployment --temporal-programs DIR     Temporal with and without its deployment settings, A B A B
+  python -m bench compare --setting TOPUP_OTLP_ENDPOINT=http://127.0.0.1:4318 --setting TOPUP_TRACE_RATIO=1
   python -m bench backlog --serve                        500 and 5 000 orders at once: what the last one waits
 
 Exit code 0: measured, and every effect was right. 1: an effect was wrong, or a round did not come to its end.
@@ -82,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     add("--against", metavar="COMMIT", help="compare, lone: with the source of this commit, not with the regular saga")
     add("--serve", action="store_true", help="the product in one process: `topup serve`")
     add("--processes", metavar="LIST", help="the product's processes, such as serve,serve or worker,worker,bridge")
+    add(
+        "--setting",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="compare: the product with this setting, against it without; repeatable",
+    )
     add("--tuned", action="store_true", help="Temporal with the deployment settings, for this source alone")
     add(
         "--kafka", choices=("apache", "embedded"), default="apache", help="apache, or librdkafka's mock broker (apache)"
@@ -146,6 +155,8 @@ def _measure(options: argparse.Namespace) -> int:
         raise UsageError("The deployment settings are the real server's: name its programs by --temporal-programs.")
     if unknown := [word for word in _processes(options) if word not in (*BRIDGE_AND_WORKER, *SERVE)]:
         raise UsageError(f"{unknown[0]!r} is no process of the product: name worker, bridge or serve.")
+    if options.setting and options.against:
+        raise UsageError("Give --setting or --against, not both: two things differ in one comparison.")
     if options.temporal and options.temporal_programs:
         raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
     cores = machine.choose_cores(options.cores)
@@ -227,6 +238,9 @@ class _Session:
     def _compared(self) -> tuple[Variant, Variant]:
         """This checkout's saga, and what it is compared with."""
         processes, tuned = _processes(self._options), self._options.tuned
+        if self._options.setting:
+            without = Variant(name="without", processes=processes, tuned=tuned)
+            return replace(without, name="with settings", settings=dict(self._options.setting)), without
         if not self._options.against:
             return replace(LOCAL_FIRST, processes=processes, tuned=tuned), REGULAR
         this, other = self._environment.checkouts
@@ -294,6 +308,13 @@ def _count(text: str) -> int:
     if not 1 <= value <= LARGEST_ROUND:
         raise argparse.ArgumentTypeError(f"is 1 to {LARGEST_ROUND}")
     return value
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("is NAME=VALUE")
+    return name, value
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

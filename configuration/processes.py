@@ -198,6 +198,10 @@ class OrdersSettings(_Process, OrdersAccess):
     process: ClassVar[str] = "orders"
 
 
+class GoodwillSettings(OrdersSettings, Rules):
+    """`topup orders goodwill`."""
+
+
 class RunsSettings(OrdersSettings):
     """`topup orders` where Temporal is enough; the order book is looked at where it is configured."""
 

@@ -74,7 +74,7 @@ async def release(settings: HoldSettings, part: Part, *, operator: str, note: st
         print_json([_as_json(one, datetime.now(UTC)) for one in ended])
         return
     for one in ended:
-        out.print(f"Released: {shown(one.sentence())}.", soft_wrap=True)
+        out.print(f"Released. It was said: {shown(one.sentence())}.", soft_wrap=True)
 
 
 def _start(one: Hold, now: datetime) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trai
 NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
 
 
-def word(operator: str, note: str) -> dict[str, str]:
-    """Who and why.
+def word(operator: str, note: str, *, option: str = "--note") -> dict[str, str]:
+    """Who and why; `option` is the one that says why.
 
     Raises:
         CommandFailed: one of them is missing, or can't be kept; exit code 2.
@@ -26,7 +26,7 @@ def word(operator: str, note: str) -> dict[str, str]:
         raise CommandFailed("Say who you are, for example --operator li.", code=Exit.WRONG_USAGE)
     if not note.strip():
         raise CommandFailed(
-            'Say why, with a reference, for example --note "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
+            f'Say why, with a reference, for example {option} "carrier\'s ticket 4711".', code=Exit.WRONG_USAGE
         )
     note = note.strip()
     if refusal := why_not_kept("operator", operator) or why_not_kept("note", note):

@@ -257,6 +257,45 @@ def reopen(
     raise typer.Exit(asyncio.run(reopening.reopen(settings_for(OrdersSettings), choice, as_json=as_json)))
 
 
+@app.command(
+    epilog="Example: topup orders goodwill T20230821183406000001 --amount-fen 500 --reason 'late, ticket 4711'"
+)
+def goodwill(
+    order: OrderArgument,
+    *,
+    amount_fen: Annotated[
+        int, typer.Option("--amount-fen", min=0, metavar="N", help="How much is given back, in fen (1 yuan = 100 fen).")
+    ] = 0,
+    give_up: Annotated[
+        int, typer.Option("--give-up", min=0, metavar="N", help="Instead: end goodwill N, which the provider refuses.")
+    ] = 0,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, with a reference; goes into the audit trail, not to the customer.")
+    ] = "",
+    operator: Operator = "",
+    as_json: Json = False,
+) -> None:
+    """Give money back for an order that was delivered, and stays delivered: all of it, or a part.
+
+    Two persons decide: the first one's command proposes, the same command by another within 1 h confirms, whatever
+    TOPUP_TWO_PERSONS says. The same command of the same person, given again, is the same refund: for a second one give
+    another reason.
+    """
+    from console import goodwill as giving  # noqa: PLC0415 - heavy
+    from console import runs  # noqa: PLC0415 - heavy
+    from console.settings import GoodwillSettings, settings_for  # noqa: PLC0415 - heavy
+
+    if bool(amount_fen) == bool(give_up):
+        raise typer.BadParameter("give --amount-fen, or --give-up: one of the two, above 0")
+    said, order_id = word(operator, reason, option="--reason"), runs.order_id_from(order)
+    settings = settings_for(GoodwillSettings)
+    if give_up:
+        work = giving.give_up(settings, order_id, give_up, said, as_json=as_json)
+    else:
+        work = giving.give(settings, order_id, amount_fen, said, as_json=as_json)
+    asyncio.run(work)
+
+
 @app.command("erase-person", epilog='Example: topup orders erase-person --note "request 4711" --yes 3 < vin.txt')
 def erase_person(
     *, dry_run: DryRun = False, yes: Yes = None, note: NeededNote = "", operator: Operator = "", as_json: Json = False

@@ -95,6 +95,7 @@ async def summary(settings: DifferencesSettings, day: str, *, shape: Shape) -> N
                 "paid": asdict(page.paid),
                 **{place: asdict(amount) for place, amount in page.places.items()},
                 "left_over_fen": page.left_over_fen,
+                "goodwill": asdict(page.goodwill),
                 "lost": asdict(page.lost),
                 "open_differences": page.open_differences,
                 "not_whole": list(page.not_whole),
@@ -106,6 +107,7 @@ async def summary(settings: DifferencesSettings, day: str, *, shape: Shape) -> N
         for name, amount in (("paid", page.paid), *page.places.items())
     ]
     rows.append({"what": "left_over", "payments": "", "fen": page.left_over_fen})
+    rows.append({"what": "goodwill", "payments": page.goodwill.count, "fen": page.goodwill.fen})
     rows.append({"what": "lost", "payments": page.lost.count, "fen": page.lost.fen})
     if shape == "csv":
         _print_csv(rows, ("what", "payments", "fen"))

@@ -6,6 +6,7 @@ from temporalio.service import RPCError
 
 from activities.reopening import Reopened, Reopening
 from adapters.order_book.book import UnknownOrder
+from adapters.order_book.worked_on import WorkedOn
 from console import acting, choosing, listing, runs
 from console.choosing import Choice
 from console.connecting import order_book, temporal_client
@@ -31,7 +32,12 @@ async def reopen(settings: OrdersAccess, choice: Choice, *, as_json: bool) -> Ex
     async with order_book(settings) as book:
         assert book is not None, "OrdersSettings has checked it"
         reopening = Reopening(
-            lambda: client, book, SystemClock(), _quiet, task_queue=settings.task_queue, scale=settings.time_scale
+            lambda: client,
+            WorkedOn(book),
+            SystemClock(),
+            _quiet,
+            task_queue=settings.task_queue,
+            scale=settings.time_scale,
         )
         if choice.by_search:
             found = await listing.stranded(client, book, settings)

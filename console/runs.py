@@ -24,7 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from console.exits import CommandFailed, Exit
 from orders.foreign_runs import foreign_run_sentence, is_foreign
-from orders.identities import is_order_id, order_id_of, workflow_id
+from orders.identities import goodwill_of, is_order_id, order_id_of, workflow_id
 from workflows import steps
 
 CALL_SECONDS: Final = 10.0
@@ -63,9 +63,12 @@ class NobodyAnswers(CommandFailed):
 
 
 def order_id_from(text: str) -> str:
-    """The order ID out of an order ID or a workflow ID (`topup/…`), as it is copied from the Web UI."""
+    """The order ID out of an order ID or a workflow ID (`topup/…`), as it is copied from the Web UI.
+
+    The name of a goodwill refund (`T20230821183406000001/1`) stands for its run as an order ID does for an order's.
+    """
     try:
-        return text if is_order_id(text) else order_id_of(text)
+        return text if is_order_id(text) or goodwill_of(text) else order_id_of(text)
     except ValueError:
         sentence = f"{text!r} is no order ID: it looks like T20230821183406000001 (or topup/T20230821183406000001)."
         raise CommandFailed(sentence, code=Exit.WRONG_USAGE) from None
@@ -77,7 +80,8 @@ async def listed(client: Client, task_queue: str, query: str, limit: int, *, ope
     Raises:
         CommandFailed: the query can't be read, or Temporal doesn't answer.
     """
-    scope = f'WorkflowType = "{steps.TOP_UP_ORDER}" AND TaskQueue = "{task_queue}"'
+    types = f'WorkflowType IN ("{steps.TOP_UP_ORDER}", "{steps.GOODWILL_REFUND}")'
+    scope = f'{types} AND TaskQueue = "{task_queue}"'
     if open_only:
         scope += ' AND ExecutionStatus = "Running"'
     whole = f"{scope} AND ({query})" if query else scope
@@ -106,7 +110,7 @@ def _is_an_orders(run_id: str) -> bool:
 def _listed(run: WorkflowExecution) -> Listed:
     attributes = run.typed_search_attributes
     return Listed(
-        order_id=run.id.removeprefix("topup/"),
+        order_id=run.id.removeprefix("topup/").removeprefix("goodwill/"),
         status=attributes.get(steps.STATUS, ""),
         needs_operator=attributes.get(steps.NEEDS_OPERATOR, False),
         run=run.status.name.lower() if run.status else "unknown",

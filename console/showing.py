@@ -10,14 +10,16 @@ from typing import Any, Final
 from rich.markdown import Markdown
 from rich.table import Table
 
-from adapters.order_book.book import Event, NoticeState, UnknownOrder
-from console import runs
+from adapters.order_book.book import Event, NoticeState, OrderBook, UnknownOrder
+from adapters.order_book.worked_on import WorkedOn
+from console import goodwill, runs
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json, shown
 from console.exits import CommandFailed
 from console.stranded import NOBODY, what_helps
 from console.tables import status_markup
 from orders.errors import TopUpError
+from orders.identities import refund_number
 from orders.state import OrderState
 from orders.trace import trace_id
 from runtime.settings.groups import OrdersAccess
@@ -42,6 +44,8 @@ class Found:
     book: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timeline: Sequence[Event] = ()
     notices: Sequence[NoticeState] = ()
+    goodwill: Sequence[Mapping[str, Any]] = ()
+    """What was given back after the delivery, or is proposed to be."""
     remarks: list[str] = field(default_factory=list[str])
     """Sentences on what could not be asked."""
 
@@ -87,9 +91,12 @@ async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:
             found.remarks.append("Set TOPUP_DATABASE_URL and TOPUP_PII_KEY to see what the order book has of it too.")
             return None
         try:
-            entry = (await book.read(found.order_id)).state
-            found.timeline = await book.events(found.order_id)
-            found.notices = await book.notices(found.order_id)
+            entry, found.notices = await _read_with_notices(book, found.order_id)
+            order_id = found.order_id.partition("/")[0]  # a goodwill refund's lines stand in its order's trail
+            found.timeline = await book.events(order_id)
+            given = await book.goodwill.of(order_id)
+            now = datetime.now(UTC)
+            found.goodwill = [goodwill.shown(one, now) for one in given if found.order_id in (order_id, one.name)]
         except UnknownOrder:
             found.remarks.append(f"The order book has no order {found.order_id}.")
         except TopUpError as error:
@@ -98,6 +105,11 @@ async def _read_book(settings: OrdersAccess, found: Found) -> OrderState | None:
             found.book = _worth_showing(entry)
             return entry
     return None
+
+
+async def _read_with_notices(book: OrderBook, name: str) -> tuple[OrderState, Sequence[NoticeState]]:
+    stored, notices = await WorkedOn(book).read_with_notices(name)
+    return stored.state, notices
 
 
 def _from_book(entry: OrderState) -> Mapping[str, Any]:
@@ -112,6 +124,8 @@ def _from_book(entry: OrderState) -> Mapping[str, Any]:
 def _worth_showing(entry: OrderState) -> Mapping[str, Any]:
     """The row's columns that say something."""
     columns = {column.name: getattr(entry, column.name) for column in dataclasses.fields(entry)}
+    if entry.refund_sequence:  # what a provider's desk and merchant platform look for
+        columns["refund_number"] = refund_number(entry.order_id, entry.refund_sequence)
     return {
         name: value
         for name, value in columns.items()
@@ -138,12 +152,16 @@ def print_order(found: Found, *, all_events: bool, as_json: bool) -> None:
         out.print(Markdown(found.do_now, hyperlinks=False))
     for name, value in found.book.items():
         out.print(f"  book: {name}: {shown(_text(value))}", soft_wrap=True)
-    for notice in found.notices:
-        remark = f" ({notice.remark})" if notice.remark else ""
-        out.print("  " + shown(f"notice {notice.result} on {notice.platform}: {notice.state}{remark}"), soft_wrap=True)
+    for line in (*map(_notice, found.notices), *map(goodwill.line, found.goodwill)):
+        out.print("  " + shown(line), soft_wrap=True)
     _print_events(found.timeline, all_events=all_events)
     for remark in found.remarks:
         out.print(shown(remark), soft_wrap=True)
+
+
+def _notice(notice: NoticeState) -> str:
+    remark = f" ({notice.remark})" if notice.remark else ""
+    return f"notice {notice.result} on {notice.platform}: {notice.state}{remark}"
 
 
 def _print_events(events: Sequence[Event], *, all_events: bool) -> None:

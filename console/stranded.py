@@ -7,7 +7,8 @@ from typing import Final
 
 from temporalio.client import Client
 
-from adapters.order_book.book import OrderBook, StoredOrder
+from adapters.order_book.book import OrderBook
+from adapters.order_book.worked_on import Stored, WorkedOn
 from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
@@ -41,10 +42,10 @@ async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> 
     """
     grace = timedelta(seconds=scaled(GRACE_SECONDS, settings.time_scale))
     opened = {one.order_id for one in await runs.listed(client, settings.task_queue, "", MOST_OPEN, open_only=True)}
-    records = await _pages(book, datetime.now(UTC) - grace)
+    records = await _pages(WorkedOn(book), datetime.now(UTC) - grace)
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def look(record: StoredOrder) -> Listed | None:
+    async def look(record: Stored) -> Listed | None:
         async with places:
             latest = await runs.latest_run(client, record.order_id, settings.task_queue)
         if latest is not None and latest.run == "running":  # the list lags what was started just now
@@ -75,15 +76,15 @@ async def with_reasons(book: OrderBook, found: list[Listed]) -> list[Listed]:
     async def look(one: Listed) -> Listed:
         async with places:
             try:
-                return replace(one, reason=(await book.read(one.order_id)).state.shown_reason)
+                return replace(one, reason=(await WorkedOn(book).read(one.order_id)).state.shown_reason)
             except TopUpError:  # another deployment's order, or a book that is away: the list is worth having without
                 return one
 
     return list(await asyncio.gather(*(look(one) for one in found)))
 
 
-async def _pages(book: OrderBook, claimed_before: datetime) -> list[StoredOrder]:
-    found: list[StoredOrder] = []
+async def _pages(book: WorkedOn, claimed_before: datetime) -> list[Stored]:
+    found: list[Stored] = []
     after = ""
     while page := await book.unsettled(claimed_before=claimed_before, after=after, limit=PAGE_ORDERS):
         found += page
@@ -91,7 +92,7 @@ async def _pages(book: OrderBook, claimed_before: datetime) -> list[StoredOrder]
     return found
 
 
-def _as_listed(record: StoredOrder, latest: Listed | None) -> Listed:
+def _as_listed(record: Stored, latest: Listed | None) -> Listed:
     if (unreadable := record.unreadable) is not None:
         return Listed(
             order_id=record.order_id,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from orders.identities import WORKFLOW_TYPE, workflow_id
+from orders.identities import GOODWILL_WORKFLOW_TYPE, WORKFLOW_TYPE, workflow_id
 
 
 class DescribedRun(Protocol):
@@ -21,7 +21,7 @@ class DescribedRun(Protocol):
 
 def is_foreign(run: DescribedRun, task_queue: str) -> bool:
     """Whether it is of another type or on another queue: no worker of ours will ever bring the order on in it."""
-    return run.workflow_type != WORKFLOW_TYPE or run.task_queue != task_queue
+    return run.workflow_type not in (WORKFLOW_TYPE, GOODWILL_WORKFLOW_TYPE) or run.task_queue != task_queue
 
 
 def foreign_run_sentence(order_id: str, *, so: str = "Its run can't start") -> str:

@@ -83,7 +83,7 @@ def propose(entry: P, now: datetime, wish: str, operator: str, note: str) -> tup
     """
     if entry.proposed_at is not None and entry.proposal == wish and now <= entry.proposed_at + STANDS_FOR:
         repeated = entry.confirmed_by == operator and entry.confirmed_note == note
-        if repeated or (not entry.confirmed_by and not _same_person(entry.proposed_by, operator)):
+        if repeated or (not entry.confirmed_by and not same_person(entry.proposed_by, operator)):
             confirmed = replace(entry, confirmed_by=operator, confirmed_note=note)
             return confirmed, Confirmed(_both(entry.proposed_note, note), entry.proposed_by)
     proposed = replace(
@@ -139,7 +139,8 @@ def _replaced(entry: Proposable, now: datetime) -> str:
     return f"{entry.proposal} by {entry.proposed_by}{expired}"
 
 
-def _same_person(one: str, other: str) -> bool:
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one to whoever reads them."""
     return _as_read(one) == _as_read(other)
 
 

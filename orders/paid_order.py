@@ -28,6 +28,7 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _DAY_NS = 86_400 * 1_000_000_000
+_UNIX_EPOCH_NS = (date(1970, 1, 1).toordinal() - 1) * _DAY_NS
 _EAST_OF_GREENWICH_NS = 8 * 3600 * 1_000_000_000
 _MEMBER = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -55,6 +56,15 @@ def instant_ns(text: str) -> int:
         offset = (int(offset_hours) * 60 + int(offset_minutes)) * 60 * (-1 if sign == "-" else 1)
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - offset
     return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def unix_seconds(paid_at: str) -> float:
+    """Seconds since 1970-01-01T00:00:00Z of a `payment.paid_at`, to the microsecond or so; negative before.
+
+    Raises:
+        ValueError: it breaks a rule of `payment.paid_at`.
+    """
+    return (instant_ns(paid_at) - _UNIX_EPOCH_NS) / 1e9
 
 
 def day_in_china(paid_at: str) -> str:

@@ -39,6 +39,8 @@ NOT_FOUND_AND_BURNT: Final = "NOT_FOUND_AND_BURNT"
 RESOLVED_BY_OPERATOR: Final = "RESOLVED_BY_OPERATOR"
 UNMATCHED: Final = "UNMATCHED"
 """No carrier's word: the order was made of an unmatched payment, to be paid back alone (`orders.unmatched`)."""
+GOODWILL: Final = "GOODWILL"
+"""Likewise no carrier's word: this is the state of a goodwill refund of a delivered order (`orders.goodwill`)."""
 SHORTEST_RIGHT: Final = timedelta(seconds=1)
 """A loaded worker's own time between a right's transaction and the send, which no scale makes shorter."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from orders.identities import refund_number
+from orders.identities import goodwill_name, refund_number
 from orders.lifecycle import Outcome
 from orders.state import CarrierOutcome
 
@@ -69,6 +69,42 @@ class BilledRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A goodwill refund that two persons have decided, of a delivered order, as the book has it.
+
+    Attributes:
+        ended_elsewhere: the provider has not paid it: it was paid another way, or given up.
+        given_up: nobody has paid it.
+    """
+
+    order_id: str
+    number: int
+    amount_fen: int
+    refund_sequence: int
+    refund_on: str | None
+    refund_confirmed_on: str | None
+    ended_elsewhere: bool = False
+    given_up: bool = False
+
+    @property
+    def refund_numbers(self) -> tuple[str, ...]:
+        """All that the book has an intent for; the last is in use."""
+        name = goodwill_name(self.order_id, self.number)
+        return tuple(refund_number(name, number) for number in range(1, self.refund_sequence + 1))
+
+    @property
+    def confirmed_number(self) -> str:
+        """The number of which the book says that the provider has paid it; "" where there is none."""
+        at_provider = self.refund_confirmed_on is not None and not self.ended_elsewhere
+        return self.refund_numbers[-1] if at_provider and self.refund_sequence else ""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the customer has it."""
+        return self.refund_confirmed_on is not None and not self.given_up
+
+
+@dataclass(frozen=True, slots=True)
 class BookOrder:
     """A paid order as the book has it. Days are in China; None where the thing has not happened."""
 
@@ -87,6 +123,7 @@ class BookOrder:
     refund_on: str | None
     refund_confirmed_on: str | None
     paid_another_way: bool
+    goodwill: tuple[GivenBack, ...] = ()
 
     @property
     def is_delivered(self) -> bool:
@@ -188,7 +225,16 @@ class PaymentEvidence:
     def intents(self) -> tuple[str, ...]:
         """The refund numbers that the book has an intent for."""
         own = () if self.order is None else self.order.refund_numbers
-        return (*own, *(number for one in self.known for number in one.refund_numbers))
+        return (*own, *self._of_goodwill(), *(number for one in self.known for number in one.refund_numbers))
+
+    def goodwill_of(self, number: str) -> GivenBack | None:
+        """The goodwill refund that has this number."""
+        given = () if self.order is None else self.order.goodwill
+        return next((one for one in given if number in one.refund_numbers), None)
+
+    def _of_goodwill(self) -> tuple[str, ...]:
+        given = () if self.order is None else self.order.goodwill
+        return tuple(number for one in given for number in one.refund_numbers)
 
 
 @dataclass(frozen=True, slots=True)

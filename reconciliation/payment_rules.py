@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciliation.days import DAYS_FOR_A_PAYMENT, DAYS_FOR_THE_REST, Horizon, after
 from reconciliation.differences import Found, payment_id, refund_id
-from reconciliation.evidence import BilledRefund, PaymentEvidence
+from reconciliation.evidence import BilledRefund, GivenBack, PaymentEvidence
 from reconciliation.rule import Rule, first_that_fits
 
 
@@ -106,12 +106,24 @@ class _Refund:
     is_too_much: bool
 
     @property
+    def goodwill(self) -> GivenBack | None:
+        """What it gives back of a delivered order; None where it is the refund of a whole payment, or nobody's."""
+        return self.payment.goodwill_of(self.number)
+
+    @property
+    def booked_fen(self) -> int | None:
+        """What the book says that it is of."""
+        return self.payment.booked_fen if self.goodwill is None else self.goodwill.amount_fen
+
+    @property
     def is_ours(self) -> bool:
         return self.number in self.payment.intents
 
     @property
     def is_confirmed(self) -> bool:
         """The book says that the provider has paid it back."""
+        if self.goodwill is not None:
+            return self.goodwill.confirmed_number == self.number
         order = self.payment.order
         return bool(order and order.confirmed_number == self.number) or (
             self.is_ours
@@ -126,12 +138,19 @@ class _Refund:
 
     @property
     def amount_fen(self) -> int | None:
-        return self.billed.amount_fen if self.billed else self.payment.booked_fen
+        return self.billed.amount_fen if self.billed else self.booked_fen
+
+
+def _is_delivered(payment: PaymentEvidence) -> bool:
+    return payment.order is not None and payment.order.is_delivered
 
 
 def _bills_of_the_refund(one: _Refund) -> tuple[str, str]:
     """It stands in the bill of the day on which it was taken in: between the intent and the confirmation."""
-    order = one.payment.order
+    order, goodwill = one.payment.order, one.goodwill
+    if goodwill is not None:
+        first = goodwill.refund_on or one.payment.paid_on
+        return first, after(goodwill.refund_confirmed_on or first, DAYS_FOR_THE_REST)
     first = (order and (order.refund_on or order.claimed_on)) or one.payment.paid_on
     last = (order and order.refund_confirmed_on) or first
     return first, after(last, DAYS_FOR_THE_REST)
@@ -140,13 +159,13 @@ def _bills_of_the_refund(one: _Refund) -> tuple[str, str]:
 REFUND_RULES: Final[tuple[Rule[_Refund], ...]] = (
     Rule(
         "refund_amount_differs",
-        lambda one: one.is_ours and one.billed is not None and one.billed.amount_fen != one.payment.booked_fen,
+        lambda one: one.is_ours and one.billed is not None and one.billed.amount_fen != one.booked_fen,
         "The provider took this refund in with another amount than the book's.",
     ),
     Rule(
         "delivered_and_refunded",
-        lambda one: one.has_succeeded and one.payment.order is not None and one.payment.order.is_delivered,
-        "The order is delivered, and its payment was paid back.",
+        lambda one: one.has_succeeded and _is_delivered(one.payment) and one.goodwill is None,
+        "The order is delivered, and its payment was paid back, which is no goodwill that two persons have decided.",
     ),
     Rule(
         "refunded_twice",
@@ -183,23 +202,29 @@ def _of_its_refunds(payment: PaymentEvidence, horizon: Horizon) -> Iterator[Foun
             id=refund_id(payment.provider, one.number, payment="" if one.is_ours else payment.transaction_id),
             kind=kind,
             source=payment.provider,
-            day=one.billed.day if one.billed else (order and order.refund_confirmed_on) or payment.paid_on,
+            day=one.billed.day if one.billed else _confirmed_on(one) or payment.paid_on,
             why=rule.why,
             transaction_id=payment.transaction_id,
             order_id="" if order is None else order.order_id,
-            book_fen=payment.booked_fen if one.is_ours else None,
+            book_fen=one.booked_fen if one.is_ours else None,
             outside_fen=None if one.billed is None else one.billed.amount_fen,
         )
 
 
+def _confirmed_on(one: _Refund) -> str | None:
+    booked = one.goodwill or one.payment.order
+    return booked and booked.refund_confirmed_on
+
+
 def _refunds(payment: PaymentEvidence) -> list[_Refund]:
-    """Those that a bill shows, and the one of which the book says that it was paid; ours first, then as they came."""
+    """Those that a bill shows, and those of which the book says that they were paid; ours first, then as they came."""
     billed: Mapping[str, BilledRefund] = MappingProxyType({one.number: one for one in payment.refunds})
     numbers = dict.fromkeys(
         one.number for one in sorted(payment.refunds, key=lambda one: (one.number not in payment.intents, one.at))
     )
-    if payment.order is not None and payment.order.confirmed_number:
-        numbers = {payment.order.confirmed_number: None} | numbers
+    if (order := payment.order) is not None:
+        confirmed = (order.confirmed_number, *(one.confirmed_number for one in order.goodwill))
+        numbers = dict.fromkeys(number for number in confirmed if number) | numbers
     paid_fen = payment.amount_fen
     refunds: list[_Refund] = []
     out_fen = 0

@@ -21,7 +21,7 @@ PLACES: Final[tuple[Place, ...]] = get_args(Place)
 
 @dataclass(slots=True)
 class Amount:
-    """So many payments, so much money."""
+    """So many payments or refunds, so much money."""
 
     count: int = 0
     fen: int = 0
@@ -37,6 +37,7 @@ class Summary:
     """A day's.
 
     Attributes:
+        goodwill: what two persons have given back of what was delivered; it moves no payment either.
         lost: refunds made elsewhere, and of what was delivered: they move no payment, and are money that is gone.
         not_whole: bills and statements that this page had to do without.
     """
@@ -44,6 +45,7 @@ class Summary:
     day: str
     paid: Amount = field(default_factory=Amount)
     places: dict[Place, Amount] = field(default_factory=lambda: {place: Amount() for place in PLACES})
+    goodwill: Amount = field(default_factory=Amount)
     lost: Amount = field(default_factory=Amount)
     open_differences: int = 0
     not_whole: tuple[str, ...] = ()
@@ -53,6 +55,9 @@ class Summary:
         amount_fen = payment.amount_fen or 0
         self.paid.add(amount_fen)
         self.places[place_of(payment)].add(amount_fen)
+        for given in () if payment.order is None else payment.order.goodwill:
+            if given.is_given:
+                self.goodwill.add(given.amount_fen)
 
     def add_differences(self, differences: Iterable[Difference]) -> None:
         """Those of the day."""

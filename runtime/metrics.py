@@ -112,13 +112,13 @@ METRICS: Final = (
         "topup_orders_need_person",
         "gauge",
         ("attention",),
-        "unsettled orders that wait for a person, by what for (`orders/state.py`); likewise",
+        "unsettled orders and goodwill refunds that wait for a person, by what for (the runbook has a table); likewise",
     ),
     Metric(
         "topup_refunds_under_way",
         "gauge",
         ("age",),
-        "refunds not confirmed yet, by the age that they have not passed: 10m, 1h, 24h, older; likewise",
+        "refunds not confirmed yet, goodwill too, by the age that they have not passed: 10m, 1h, 24h, older; likewise",
     ),
     Metric(
         "topup_notices_unpublished",

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from tests.orders.exploration import Exploration
-from tests.orders.exploration_at_most_once import OnePostExploration
+from tests.orders.exploration.at_most_once import OnePostExploration
+from tests.orders.exploration.walk import Exploration
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "architecture.md"
 BEGIN: Final = "<!-- states:begin -->\n"

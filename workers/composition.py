@@ -24,6 +24,7 @@ from adapters.mqtt.notifier import MqttNotifier
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.reconciling import ReconciliationBook
+from adapters.order_book.worked_on import WorkedOn
 from adapters.otlp.client import OtlpClient
 from adapters.push.client import PushClient
 from configuration.processes import WorkerSettings
@@ -33,12 +34,13 @@ from runtime.clock import SystemClock
 from workers.reconciling import open_reconciliation
 from workers.tracing import Tracer
 from workflows import policies
+from workflows.goodwill_refund import GoodwillRefund
 from workflows.policies import scaled
 from workflows.reconciliation import TopUpReconciliation
 from workflows.sweep import TopUpSweep
 from workflows.top_up_order import TopUpOrder
 
-WORKFLOWS: tuple[type, ...] = (TopUpOrder, TopUpSweep, TopUpReconciliation)
+WORKFLOWS: tuple[type, ...] = (TopUpOrder, GoodwillRefund, TopUpSweep, TopUpReconciliation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,9 @@ async def open_dependencies(
         tracer = await _tracer(stack, settings, book)
         if tracer is not None:
             journal = _both(journal, tracer.hear)
+        worked_on = WorkedOn(book)
         desk = OrderDesk(
-            book=book,
+            book=worked_on,
             clock=clock,
             alert=alert,
             times=times,
@@ -109,14 +112,14 @@ async def open_dependencies(
         refunding = RefundingActivities(providers, desk)
         notifying = NotifyingActivities(
             notifier,
-            book,
+            worked_on,
             alert,
             scale,
             waiting_most=waiting_most(settings),
             call_after_seconds=settings.notice_pending_seconds,
             journal=journal,
         )
-        reopening = Reopening(client, book, clock, alert, task_queue=settings.task_queue, scale=scale)
+        reopening = Reopening(client, worked_on, clock, alert, task_queue=settings.task_queue, scale=scale)
         differences = book.reconciliation()
         reconciling = ReconcilingActivities(
             lambda: open_reconciliation(settings, book, clock, alert), differences, clock

@@ -78,7 +78,7 @@ def may_refund_now(progress: Progress) -> None:
     """Refuse a `refund_now` after the carrier's final word."""
     must_be_unsettled(progress)
     if progress.carrier_outcome == "completed":
-        raise _refused("The carrier has delivered this order; it can't be refunded here.")
+        raise _refused("The carrier has delivered this order: money back for it is `topup orders goodwill`.")
     if progress.carrier_outcome:
         raise _refused("The refund is under way already.")
 

@@ -18,7 +18,15 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from orders.identities import WORKFLOW_TYPE, NoticeResult, carrier_serial, refund_number, workflow_id
+from orders.identities import (
+    GOODWILL_WORKFLOW_TYPE,
+    WORKFLOW_TYPE,
+    NoticeResult,
+    carrier_serial,
+    goodwill_of,
+    refund_number,
+    workflow_id,
+)
 from orders.lifecycle import Outcome, Status
 from orders.next_step import NextStep
 from orders.paid_order import Provider
@@ -28,6 +36,8 @@ from workflows.policies import StepPolicy
 
 TOP_UP_ORDER: Final = WORKFLOW_TYPE
 """The workflow type (contracts §3)."""
+GOODWILL_REFUND: Final = GOODWILL_WORKFLOW_TYPE
+"""The workflow type of a goodwill refund."""
 
 STATUS: Final = SearchAttributeKey.for_keyword("TopUpStatus")
 NEEDS_OPERATOR: Final = SearchAttributeKey.for_bool("TopUpNeedsOperator")
@@ -347,12 +357,12 @@ class Start:
 
     def arguments(self, task_queue: str) -> StartArguments:
         """Keyword arguments: workflow ID from the order ID, REJECT_DUPLICATE and FAIL (contracts §3)."""
-        order = self.order
+        order, is_order = self.order, goodwill_of(self.order.order_id) is None
         reuse = (
             WorkflowIDReusePolicy.ALLOW_DUPLICATE if order.reopened else WorkflowIDReusePolicy.REJECT_DUPLICATE
         )  # a reopened order has a closed run; the book and the lock of the sweep decide, not this policy
         return {
-            "workflow": TOP_UP_ORDER,
+            "workflow": TOP_UP_ORDER if is_order else GOODWILL_REFUND,
             "arg": order,
             "id": workflow_id(order.order_id),
             "task_queue": task_queue,
@@ -369,7 +379,7 @@ class Start:
             ),
             "static_summary": f"{order.package_id} · {order.amount_fen} fen · {order.provider}",
             "static_details": (
-                f"Serial at the carrier `{carrier_serial(order.order_id)}`, refund number "
-                f"`{refund_number(order.order_id, 1)}`. Also without a worker: `topup orders show {order.order_id}`."
+                (f"Serial at the carrier `{carrier_serial(order.order_id)}`, refund number " if is_order else "Refund ")
+                + f"`{refund_number(order.order_id, 1)}`. Also without a worker: `topup orders show {order.order_id}`."
             ),
         }

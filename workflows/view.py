@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from orders import shown_text
+from orders.identities import goodwill_of
 from orders.next_step import AskPerson, Submit
 from orders.state import Attention
 from workflows import steps
@@ -152,21 +153,23 @@ class View:
         ]
 
     def _of_the_refund(self, progress: Progress) -> list[str]:
-        order_id = self._order.order_id
+        order_id, goodwill = self._order.order_id, goodwill_of(self._order.order_id)
+        because = "Two persons give this back after the delivery" if goodwill else "The carrier will not deliver"
         if progress.paid_another_way:
             return ["Recorded: it was paid another way. The provider is asked a last time. **Don't pay it again.**", ""]
         if progress.status == "parked":
             return [
-                "The carrier will not deliver, and the payment provider denies the refund.",
+                f"{because}, and the payment provider denies the refund.",
                 "Have it paid at the provider's merchant platform, then ask again; or pay it another way and say so.",
                 "",
                 *self._now(),
                 *_resolve("Paid another way", "refunded", order_id),
+                *(_give_up(*goodwill) if goodwill else ()),
             ]
         if progress.needs_operator:
-            held = "The carrier will not deliver, and the refund waits for what the heading says; then ask again."
+            held = f"{because}, and the refund waits for what the heading says; then ask again."
             return [held, "", *self._now()]
-        return ["The carrier will not deliver; the refund is under way. Nothing is to be done.", "", *self._now()]
+        return [f"{because}; the refund is under way. Nothing is to be done.", "", *self._now()]
 
     def _after_the_end(self) -> list[str]:
         pending = sorted(
@@ -231,6 +234,11 @@ def _utc(moment: datetime) -> str:
 def _command(when: str, *ways: str) -> list[str]:
     """What to do, and the ways of doing it. Code in the line, which wraps: the Web UI cuts blocks off (seen)."""
     return [f"**{when}:**", "", *(f"- {way}" for way in ways), ""]
+
+
+def _give_up(order_id: str, number: int) -> list[str]:
+    command = f'`topup orders goodwill {order_id} --give-up {number} --reason "WHY"`'
+    return _command("Not to be paid after all", command)
 
 
 def _resolve(when: str, outcome: str, order_id: str, note: str = REFERENCE) -> list[str]:

@@ -321,6 +321,6 @@ class ConsumerLoop:
         gauge.clear()
         for partition, assignment in self.assignments.held().items():
             with suppress(KafkaError, AssertionError):
-                end = consumer.highwater(partition)
+                end = self._progress.end(consumer, partition)
                 if end is not None and assignment.committed is not None:
                     gauge.labels(str(partition.partition)).set(max(0, end - assignment.committed))

@@ -111,6 +111,16 @@ class Progress:
             if now - since > self._patience_seconds(partition, at):
                 raise Stalled(f"partition {partition.partition} gave nothing for {now - since:.0f} s")
 
+    def end(self, consumer: Consumer, partition: Partition) -> int | None:
+        """Where the partition ends; None where nobody knows.
+
+        The consumer hears of it with the records it fetches, so of a paused partition no more (measured: 5 behind in
+        the metrics, 197 in Kafka). Kafka itself is asked by another client, but for the embedded broker.
+        """
+        asked = self._snapshot.end_offsets.get(partition.partition) if self._snapshot else None
+        heard = consumer.highwater(partition)
+        return max((end for end in (asked, heard) if end is not None), default=None)
+
     def _compare(self, topic_id: str | None) -> None:
         if topic_id is not None and self._topic_id is not None and topic_id != self._topic_id:
             raise TopicRecreated

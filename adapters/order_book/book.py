@@ -16,6 +16,7 @@ from adapters.order_book.duties import Duties
 from adapters.order_book.engine import TRANSACTION_SECONDS, open_engine
 from adapters.order_book.erasure import Erasure
 from adapters.order_book.field_cipher import FieldCipher, Personal
+from adapters.order_book.goodwill import GoodwillRefunds
 from adapters.order_book.holds import Holds
 from adapters.order_book.kept import Kept
 from adapters.order_book.key_rotation import KeyRotation
@@ -74,6 +75,7 @@ class OrderBook:
     Attributes:
         unmatched, letters: what became no order and needs a person.
         kept: how it comes into the book.
+        goodwill: what is given back after a delivery (`adapters.order_book.worked_on` has both under one roof).
         waiting: what is not done yet, counted.
         pushes: which orders that need a person nobody was told of.
         duties: what one process at a time does for all.
@@ -96,6 +98,7 @@ class OrderBook:
         self.unmatched = UnmatchedPayments(self._transaction, cipher, clock)
         self.letters = Letters(self._transaction, clock)
         self.kept = Kept(self._transaction, self.unmatched, self.letters)
+        self.goodwill = GoodwillRefunds(self._transaction, clock)
         self.waiting = WaitingOrders(self._transaction, clock)
         self.pushes = Pushes(self._transaction, clock)
         self.duties = Duties(self._transaction, clock)

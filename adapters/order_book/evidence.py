@@ -2,20 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, and_, exists, or_, select
 
-from adapters.order_book.rows import ORDERS
+from adapters.order_book.rows import GOODWILL, ORDERS
 from adapters.order_book.taking_in import BILL_LINES, BILLS, STATEMENT_LINES, WAIT_SECONDS
 from adapters.order_book.transactions import Transactions
+from orders.goodwill import GIVEN_UP
 from reconciliation.days import CARRIER, day_of, span
 from reconciliation.evidence import (
     Billed,
     BilledRefund,
     BookOrder,
+    GivenBack,
     KnownPayment,
     OrderEvidence,
     PaymentEvidence,
@@ -127,7 +130,8 @@ class Evidence:
         found = await self._rows(
             select(*_ORDER_COLUMNS).where(ORDERS.c.provider == provider, ORDERS.c.transaction_id.in_(keys))
         )
-        orders = {row.transaction_id: book_order(row) for row in found}
+        given = await self._given_back([row.order_id for row in found])
+        orders = {row.transaction_id: replace(book_order(row), goodwill=tuple(given[row.order_id])) for row in found}
         known: defaultdict[str, list[KnownPayment]] = defaultdict(list)
         for one in await self._known.of(provider, keys):
             known[one.transaction_id].append(one)
@@ -149,6 +153,15 @@ class Evidence:
             )
             for key in dict.fromkeys(keys)
         ]
+
+    async def _given_back(self, order_ids: Sequence[str]) -> defaultdict[str, list[GivenBack]]:
+        """The goodwill refunds of these orders that two persons have decided, by order."""
+        given: defaultdict[str, list[GivenBack]] = defaultdict(list)
+        mine = (GOODWILL.c.order_id.in_(order_ids), GOODWILL.c.approved_at.is_not(None))
+        rows = await self._rows(select(GOODWILL).where(*mine).order_by(GOODWILL.c.number)) if order_ids else ()
+        for row in rows:
+            given[row.order_id].append(_given_back(row))
+        return given
 
     async def _twins(
         self, provider: str, billed: Iterable[Row[Any]], orders: dict[str, BookOrder]
@@ -191,7 +204,7 @@ class Evidence:
             yield keys
 
     async def _of_the_book(self, provider: str, day: str) -> AsyncIterator[list[str]]:
-        """Orders paid on that day, or refunded on it, that its bill doesn't hold."""
+        """Orders paid on that day, or refunded (or given back of) on it, that its bill doesn't hold."""
         paid = select(ORDERS.c.transaction_id).where(ORDERS.c.provider == provider, ORDERS.c.paid_on == day)
         bill = select(BILL_LINES.c.transaction_id).where(BILL_LINES.c.source == provider, BILL_LINES.c.day == day)
         async for keys in self._keys(paid, ORDERS.c.transaction_id):
@@ -199,6 +212,15 @@ class Evidence:
                 yield left
         async for rows in self._settled("refunded", day, ORDERS.c.provider == provider):
             yield [row.transaction_id for row in rows]
+        begin, end = span(day)
+        given_back = (
+            select(ORDERS.c.transaction_id)
+            .distinct()
+            .join(GOODWILL, GOODWILL.c.order_id == ORDERS.c.order_id)
+            .where(ORDERS.c.provider == provider, GOODWILL.c.settled_at >= begin, GOODWILL.c.settled_at < end)
+        )
+        async for keys in self._keys(given_back, ORDERS.c.transaction_id):
+            yield keys
 
     # --- orders ------------------------------------------------------------------------------------------------------
 
@@ -289,6 +311,20 @@ def _sorted(lines: Iterable[Row[Any]], kind: str) -> list[Row[Any]]:
 
 def _billed(row: Row[Any]) -> Billed:
     return Billed(day=row.day, at=row.at, out_trade_no=row.out_trade_no, amount_fen=row.amount_fen)
+
+
+def _given_back(row: Row[Any]) -> GivenBack:
+    elsewhere = bool(row.paid_another_way) and row.provider_refund_id == row.paid_another_way
+    return GivenBack(
+        order_id=row.order_id,
+        number=row.number,
+        amount_fen=row.amount_fen,
+        refund_sequence=row.refund_sequence,
+        refund_on=_day(row.refund_at),
+        refund_confirmed_on=_day(row.refund_confirmed_at),
+        ended_elsewhere=elsewhere,
+        given_up=elsewhere and row.paid_another_way.startswith(GIVEN_UP),
+    )
 
 
 def _day(moment: datetime | None) -> str | None:

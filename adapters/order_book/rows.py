@@ -19,8 +19,8 @@ ORDERS, EVENTS, NOTICES, UNMATCHED, LETTERS, POSITIONS = (
     tables.SQLModel.metadata.tables[name]
     for name in ("orders", "order_events", "notices", "unmatched_payments", "dead_letters", "read_positions")
 )
-DUTIES, PUSHES, HOLDS, CALL_SLOTS = (
-    tables.SQLModel.metadata.tables[name] for name in ("duties", "pushes", "holds", "call_slots")
+DUTIES, PUSHES, HOLDS, CALL_SLOTS, GOODWILL = (
+    tables.SQLModel.metadata.tables[name] for name in ("duties", "pushes", "holds", "call_slots", "goodwill_refunds")
 )
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(OrderState))
 STATE_COLUMNS: Final = (*_FIELDS, *DERIVED)
@@ -123,6 +123,11 @@ class StoredOrder:
     def trail(self) -> str:
         """The head of its audit trail when the row was read."""
         return self._row.trail
+
+    @property
+    def refund_fen(self) -> int:
+        """What a refund of it pays back: all."""
+        return self._row.amount_fen
 
     @property
     def vehicle_hash(self) -> str:

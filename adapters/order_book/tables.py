@@ -360,14 +360,14 @@ _TOLD_PARKED: Final = text("attention <> ''")
 
 
 class PushRow(SQLModel, table=True):
-    """What a push has last said of an order that needed a person: `attention` as the row had it, `""`: freed."""
+    """What a push has last said of an order (or goodwill refund) that needed a person: its `attention`, `""`: freed."""
 
     __tablename__: ClassVar[Any] = "pushes"
     __table_args__: ClassVar[Any] = (
         Index("pushes_parked", "order_id", sqlite_where=_TOLD_PARKED, postgresql_where=_TOLD_PARKED),
     )
 
-    order_id: str = Field(primary_key=True, max_length=32)
+    order_id: str = Field(primary_key=True, max_length=40)
     attention: str = Field(max_length=32)
     at: datetime = Field(sa_type=UtcDateTime)
 
@@ -401,3 +401,51 @@ class CallSlotRow(SQLModel, table=True):
 
     part: str = Field(primary_key=True, max_length=16)
     next_at_us: int = Field(sa_type=BigInteger)
+
+
+_NOT_ENDED: Final = text("approved_at IS NOT NULL AND outcome IS NULL")
+
+
+class GoodwillRow(SQLModel, table=True):
+    """A goodwill refund of a delivered order: who has decided it, and its money part as an order's row has it."""
+
+    __tablename__: ClassVar[Any] = "goodwill_refunds"
+    __table_args__: ClassVar[Any] = (
+        Index("goodwill_refunds_not_ended", "order_id", sqlite_where=_NOT_ENDED, postgresql_where=_NOT_ENDED),
+        Index("goodwill_refunds_settled_at", "settled_at"),
+    )
+
+    order_id: str = Field(primary_key=True, max_length=32)
+    number: int = Field(primary_key=True)
+    amount_fen: int
+    asked_by: str
+    asked_note: str
+    asked_at: datetime = Field(sa_type=UtcDateTime)
+    approved_by: str
+    approved_note: str
+    approved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    attention: str = Field(max_length=32)
+    reason: str
+    reopened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retry_requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    refund_sequence: int
+    refund_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refund_sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refund_answered: str = Field(max_length=16)
+    refund_denied: str
+    refund_denied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    paid_another_way: str
+    refund_confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    provider_refund_id: str
+
+    outcome: str | None = Field(default=None, max_length=16)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    proposal: str = Field(max_length=16)
+    proposed_by: str
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str
+    confirmed_by: str
+    confirmed_note: str

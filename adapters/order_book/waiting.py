@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Table, case, func, select
 
-from adapters.order_book.rows import NOTICES, ORDERS
+from adapters.order_book.rows import GOODWILL, NOTICES, ORDERS
 from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
 from orders.identities import NoticeResult
@@ -24,8 +24,8 @@ class Waiting:
     Attributes:
         unsettled: paid orders without an end, by status.
         oldest_seconds: likewise, how long ago the oldest was claimed.
-        need_a_person: unsettled orders, by what a person is called for.
-        refunds: refunds that are not confirmed, by the age of their intent.
+        need_a_person: unsettled orders and goodwill refunds, by what a person is called for.
+        refunds: refunds that are not confirmed, goodwill too, by the age of their intent.
         unpublished: notices that a platform has not taken, by platform.
     """
 
@@ -68,7 +68,14 @@ class WaitingOrders:
                 oldest[status] = min(oldest.get(status, claimed_at), claimed_at)
                 if attention:
                     need[attention] = need.get(attention, 0) + count
-            refunds = {row[0]: int(row[1]) for row in await connection.execute(_refunds(now))}
+            for attention, count in await connection.execute(_GOODWILL_NEEDS):
+                need[attention] = need.get(attention, 0) + count
+            refunds: dict[str, int] = {}
+            for age, count in [
+                *await connection.execute(_refunds(ORDERS, now)),
+                *await connection.execute(_refunds(GOODWILL, now)),
+            ]:
+                refunds[age] = refunds.get(age, 0) + int(count)
             unpublished = {row[0]: int(row[1]) for row in await connection.execute(_UNPUBLISHED)}
         ages = {status: max(0.0, (now - since).total_seconds()) for status, since in oldest.items()}
         return Waiting(unsettled, ages, need, refunds, unpublished)
@@ -81,7 +88,14 @@ _UNPUBLISHED: Final = (
 )
 
 
-def _refunds(now: datetime):  # noqa: ANN202 - SQLAlchemy's own type of a query
-    age = case(*((ORDERS.c.refund_at >= now - most, name) for name, most in REFUND_AGES), else_=OLDER).label("age")
-    under_way = (ORDERS.c.outcome.is_(None), ORDERS.c.refund_sequence > 0, ORDERS.c.refund_confirmed_at.is_(None))
+_GOODWILL_NEEDS: Final = (
+    select(GOODWILL.c.attention, func.count())
+    .where(GOODWILL.c.approved_at.is_not(None), GOODWILL.c.outcome.is_(None), GOODWILL.c.attention != "")
+    .group_by(GOODWILL.c.attention)
+)
+
+
+def _refunds(table: Table, now: datetime):  # noqa: ANN202 - SQLAlchemy's own type of a query
+    age = case(*((table.c.refund_at >= now - most, name) for name, most in REFUND_AGES), else_=OLDER).label("age")
+    under_way = (table.c.outcome.is_(None), table.c.refund_sequence > 0, table.c.refund_confirmed_at.is_(None))
     return select(age, func.count()).where(*under_way).group_by(age)

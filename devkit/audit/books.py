@@ -1,5 +1,6 @@
 """What the outside world has seen of each paid order: the entries of the simulators' books, found by order."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,8 +86,12 @@ class Seen:
         return [entry for entry in self.carrier if entry.kind in kinds]
 
     def at_provider(self, *kinds: str) -> list[Entry]:
-        """Entries of these kinds in the providers' books."""
-        return [entry for entry in self.money if entry.kind in kinds]
+        """Entries of these kinds in the providers' books; those of goodwill stand apart, they are no end."""
+        return [entry for entry in self.money if entry.kind in kinds and not _is_goodwill(entry)]
+
+    def given_back(self, *kinds: str) -> list[Entry]:
+        """Entries of these kinds about goodwill refunds."""
+        return [entry for entry in self.money if entry.kind in kinds and _is_goodwill(entry)]
 
     @property
     def refused_at(self) -> datetime | None:
@@ -119,6 +124,11 @@ class Seen:
         """When the last thing happened to it that counts: sold, refused, refunded or told."""
         effects = (*self.at_carrier("sold", *REFUSALS), *self.at_provider("refunded"), *self.notices)
         return max((entry.at for entry in effects), default=None)
+
+
+def _is_goodwill(entry: Entry) -> bool:
+    """By its number (contracts §5)."""
+    return re.match(r"G[0-9]+-[0-9]+-", str(entry.data.get("refund_no", ""))) is not None
 
 
 class Books:

@@ -73,6 +73,19 @@ def refund_after_refusal(seen: Seen) -> Iterator[str]:
         yield f"{entry.kind} {entry.data['refund_no']} at {entry.at:%T.%f}, the carrier refused at {refused_at}"
 
 
+def goodwill_after_delivery(seen: Seen) -> Iterator[str]:
+    """What is given back is asked for after the delivery alone, each number once, together at most what was paid."""
+    sold_at = next((entry.at for entry in seen.at_carrier("sold")), None)
+    for entry in seen.given_back("refund", "refunded"):
+        if sold_at is None or entry.at < sold_at:
+            yield f"{entry.kind} {entry.data['refund_no']} at {entry.at:%T.%f}, the carrier sold at {sold_at}"
+    moved = [(entry.data["refund_no"], entry.data["amount_fen"]) for entry in seen.given_back("refunded")]
+    if len({number for number, _ in moved}) < len(moved):
+        yield f"money was given back twice under one number: {', '.join(number for number, _ in moved)}"
+    if (fen := sum(amount for _, amount in moved)) > seen.paid.amount_fen:
+        yield f"{fen} fen were given back of {seen.paid.amount_fen}"
+
+
 def one_body(seen: Seen) -> Iterator[str]:
     """The same bytes under one serial, always."""
     bodies = {entry.data["body_sha256"] for entry in seen.at_carrier("post")}
@@ -188,6 +201,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "refund is exact": refund_is_exact,
     "exactly one end": exactly_one_end,
     "refund only after refusal or burn": refund_after_refusal,
+    "goodwill only after delivery": goodwill_after_delivery,
     "one body per serial": one_body,
     "asked between two POSTs": asked_between_posts,
     "burnt late enough": burnt_late_enough,

@@ -1,7 +1,7 @@
 """What every step gets from the desk: one compare-and-set, a call for a person, and a wait where nothing is new."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -122,3 +122,13 @@ async def test_a_carriers_retry_after_is_the_shortest_wait(steps: Steps):
     decided = await steps.desk.decide(steps.order.order_id, rule, kind="test", wait_at_least_seconds=45.0)
 
     assert decided.progress.wait_seconds == 45.0
+
+
+async def test_a_settled_order_says_how_long_ago_it_was_paid(steps: Steps):
+    said: list[tuple[str, dict[str, Any]]] = []
+    steps.desk = replace(steps.desk, journal=lambda event, _order_id, **fields: said.append((event, fields)))
+    settled_at = datetime(2023, 8, 21, 10, 34, 7, 500_000, tzinfo=UTC)  # 12.5 s after the payment, in another zone
+
+    await decide(steps, carrier_outcome="completed", outcome="delivered", settled_at=settled_at)
+
+    assert said[-1] == ("settled", {"outcome": "delivered", "paid_to_settled_seconds": 12.5})

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.reopening import Reopened, Reopening
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
-from orders import carrier_rules, refund_rules
+from adapters.order_book.worked_on import WorkedOn
+from orders import carrier_rules, goodwill, refund_rules
 from orders.identities import workflow_id
 from orders.next_step import next_step
 from orders.outcomes import Completed
@@ -65,25 +67,13 @@ class Server:
 
 
 async def _sweep(tmp_path: Path, *, settles: bool) -> tuple[Swept, list[str], list[str], OrderState]:
-    book = OrderBook.open(f"sqlite:///{tmp_path / 'book.db'}", FieldCipher(bytes(32)), CLOCK)
-    await book.migrate()
-    await book.claim([ORDER])
-    server, alerts = Server(book, settles=settles), list[str]()
-    try:
-        reopening = Reopening(
-            lambda: cast("Client", server),
-            book,
-            SystemClockLater(),
-            lambda kind, **_fields: alerts.append(kind),
-            task_queue="q",
-            scale=1.0,
-        )
+    async with _one_order(tmp_path) as book:
+        server, alerts = Server(book, settles=settles), list[str]()
+        reopening = _reopening(book, server, alerts)
         swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
         if settles:
             assert await reopening.reopen(ORDER.order_id) is Reopened.SETTLED
         state = (await book.read(ORDER.order_id)).state
-    finally:
-        await book.close()
     return swept, server.started, alerts, state
 
 
@@ -143,6 +133,28 @@ async def test_an_open_run_of_the_orders_own_is_left_alone(tmp_path: Path):
     assert (swept.unsettled, swept.reopened, server.started, alerts) == (1, 0, [], [])
 
 
+async def test_goodwill_that_two_persons_have_decided_is_taken_up_and_what_one_wishes_is_not(tmp_path: Path):
+    """Also where the process that wrote the second word died before it started the run."""
+    async with _one_order(tmp_path) as book:
+        for rule in (
+            lambda stored: carrier_rules.record_response(stored.state, CLOCK.now(), Completed(carrier_order_id="C1")),
+            lambda stored: refund_rules.settle(stored.state, CLOCK.now(), TIMES),
+        ):
+            await book.decide(ORDER.order_id, rule, kind="test", detail=lambda _: {})
+        server, alerts = Occupied("GoodwillRefund", "q"), list[str]()
+        server.status = WorkflowExecutionStatus.TERMINATED
+        reopening = _reopening(WorkedOn(book), server, alerts)
+        for operator, found in (("li", []), ("wang", [f"goodwill/{ORDER.order_id}/1"])):
+            rule = partial(goodwill.ask, amount_fen=500, operator=operator, note="ticket 4711")
+            await book.goodwill.ask(ORDER.order_id, rule, detail=lambda _: {})
+            await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
+            assert server.started == found
+        assert alerts == ["order_had_no_run"]
+        server.status = WorkflowExecutionStatus.RUNNING
+        assert await reopening.reopen(f"{ORDER.order_id}/1") is Reopened.RUNNING
+        assert (await book.read(ORDER.order_id)).state.reopened_at is None, "the order is done"
+
+
 async def test_a_foreign_run_that_comes_between_look_and_start_calls_a_person(tmp_path: Path):
     async with _one_order(tmp_path) as book:
         server, alerts = Occupied("Other", "q", comes_at_start=True), list[str]()
@@ -183,7 +195,7 @@ async def _one_order(tmp_path: Path) -> AsyncGenerator[OrderBook, None]:
         await book.close()
 
 
-def _reopening(book: OrderBook, server: object, alerts: list[str]) -> Reopening:
+def _reopening(book: OrderBook | WorkedOn, server: object, alerts: list[str]) -> Reopening:
     return Reopening(
         lambda: cast("Client", server),
         book,

@@ -4,12 +4,17 @@
 """
 
 import asyncio
+import contextlib
 import json
 import sys
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from adapters.order_book.book import OrderBook, StoredOrder
+from adapters.order_book.engine import open_engine
 from adapters.order_book.field_cipher import FieldCipher
 from orders.paid_order import PaidOrder
 from orders.state import OrderState
@@ -17,6 +22,7 @@ from runtime.clock import SystemClock
 
 KEY = bytes(range(32))
 VIN, ICCID, PHONE = "LSGBC5342AG000001", "89860321247550000015", "14400000001"
+SECRETS = [text.encode() for text in (VIN, ICCID, PHONE, VIN[3:], ICCID[4:], PHONE[3:])]
 
 
 def paid_order(name: str, *, transaction: str = "", **members: Any) -> PaidOrder:
@@ -40,6 +46,17 @@ def paid_order(name: str, *, transaction: str = "", **members: Any) -> PaidOrder
 
 def open_book(url: str) -> OrderBook:
     return OrderBook.open(url, FieldCipher(KEY), SystemClock())
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[AsyncConnection]:
+    """A transaction beside the book."""
+    engine = open_engine(url)
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
 
 
 async def count_up(book: OrderBook, order_id: str) -> int:

@@ -7,9 +7,14 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Literal
 
+import pytest
+
+from adapters.mqtt import managed_connection
 from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
+from orders.errors import NotAcknowledged
 from orders.notices import Notice, compose
 from tests.limits import WAIT_SECONDS
 
@@ -225,3 +230,40 @@ def _strings(body: bytes, at: int) -> Iterator[str]:
         end = at + 2 + int.from_bytes(body[at : at + 2], "big")
         yield body[at + 2 : end].decode()
         at = end
+
+
+def note_limits(monkeypatch: pytest.MonkeyPatch, name: Literal["timeout", "timeout_at"]) -> list[asyncio.Timeout]:
+    """The limits that connections give themselves from here on, in order: one passes when a test says so.
+
+    `timeout`: of a connect; `timeout_at`: of a caller, one until it is sent and another until it is acknowledged.
+    """
+    limits: list[asyncio.Timeout] = []
+    make = getattr(asyncio, name)
+
+    def noted(seconds: float) -> asyncio.Timeout:
+        limits.append(make(seconds))
+        return limits[-1]
+
+    monkeypatch.setattr(managed_connection, "asyncio", SimpleNamespace(**{**vars(asyncio), name: noted}))
+    return limits
+
+
+@asynccontextmanager
+async def notifier(*platforms: Broker, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
+    """Started, and closed at the end."""
+    async with MqttNotifier(platforms, limits=limits) as started:
+        yield started
+
+
+async def refused(
+    work: MqttNotifier, platform: str = "fake", *, timeout_seconds: float = NEVER_SECONDS
+) -> NotAcknowledged:
+    """The error of a publish that must fail; each one names the platform and nobody's data."""
+    with pytest.raises(NotAcknowledged) as raised:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await work.publish(platform, notice(), timeout_seconds=timeout_seconds)
+    sentence = str(raised.value)
+    assert platform in sentence
+    assert VIN not in sentence
+    assert sentence.endswith(".")
+    return raised.value

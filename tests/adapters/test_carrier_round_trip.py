@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -37,23 +36,19 @@ def order_id() -> str:
 
 
 class Desk:
-    """Orders faults and reads the carrier's own account."""
+    """Orders faults."""
 
-    def __init__(self, http: httpx.AsyncClient, order_id: str) -> None:
+    def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._order_id = order_id
 
-    async def fault(self, **fault: object) -> None:
-        (await self._http.put(f"/faults/{self._order_id}", json=[fault])).raise_for_status()
-
-    async def account(self) -> dict[str, Any]:
-        return (await self._http.get("/book/summary")).json().get(self._order_id, {})
+    async def fault(self, order_id: str, **fault: object) -> None:
+        (await self._http.put(f"/faults/{order_id}", json=[fault])).raise_for_status()
 
 
 @pytest.fixture
-async def desk(simulator: SimulatorProcess, order_id: str) -> AsyncGenerator[Desk, None]:
+async def desk(simulator: SimulatorProcess) -> AsyncGenerator[Desk, None]:
     async with httpx.AsyncClient(base_url=simulator.url("carrier"), trust_env=False) as http:
-        yield Desk(http, order_id)
+        yield Desk(http)
 
 
 def body(carrier: Tmf622Carrier, order_id: str, *, in_seconds: float = 300) -> bytes:
@@ -107,7 +102,7 @@ async def test_a_passed_date_is_a_definite_refusal(carrier: Tmf622Carrier, order
 
 
 async def test_a_business_refusal_keeps_its_code(carrier: Tmf622Carrier, order_id: str, desk: Desk) -> None:
-    await desk.fault(kind="refuse", code="REAL_NAME_REQUIRED")
+    await desk.fault(order_id, kind="refuse", code="REAL_NAME_REQUIRED")
     said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
     assert isinstance(said, Refused)
     assert (said.code, said.burnt) == ("REAL_NAME_REQUIRED", False)
@@ -118,13 +113,17 @@ async def test_a_business_refusal_keeps_its_code(carrier: Tmf622Carrier, order_i
 async def test_an_order_in_flight_is_doubt_until_it_ends(
     carrier: Tmf622Carrier, order_id: str, desk: Desk, then: str
 ) -> None:
-    await desk.fault(kind="async", state="inProgress", then=then, after_seconds=20)
-    taken = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(taken, InDoubt)
-    assert taken.cause == "in_flight"
-    burning = await carrier.cancel(order_id, timeout_seconds=PATIENCE_SECONDS)
-    assert isinstance(burning, InDoubt)
-    ended = await until(carrier, order_id, lambda said: not (isinstance(said, InDoubt) and said.cause == "in_flight"))
+    """Looked at while it has an hour left, and then another that ends soon."""
+    for after_seconds in (86_400, 1):
+        serial = f"{order_id}{after_seconds}"
+        await desk.fault(serial, kind="async", state="inProgress", then=then, after_seconds=after_seconds)
+        taken = await carrier.submit(body(carrier, serial), timeout_seconds=PATIENCE_SECONDS)
+        assert isinstance(taken, InDoubt)
+        assert taken.cause == "in_flight"
+        if after_seconds > 1:
+            burning = await carrier.cancel(serial, timeout_seconds=PATIENCE_SECONDS)
+            assert isinstance(burning, InDoubt)
+    ended = await until(carrier, serial, lambda said: not (isinstance(said, InDoubt) and said.cause == "in_flight"))
     match then:
         case "completed":
             assert isinstance(ended, Completed)
@@ -138,7 +137,7 @@ async def test_an_order_in_flight_is_doubt_until_it_ends(
 async def test_a_throttled_order_is_doubt_with_its_waiting_time(
     carrier: Tmf622Carrier, order_id: str, desk: Desk
 ) -> None:
-    await desk.fault(kind="throttle", retry_after_seconds=7)
+    await desk.fault(order_id, kind="throttle", retry_after_seconds=7)
     said = await carrier.submit(body(carrier, order_id), timeout_seconds=PATIENCE_SECONDS)
     assert isinstance(said, InDoubt)
     assert (said.cause, said.retry_after_seconds) == ("answered", 7)

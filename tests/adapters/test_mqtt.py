@@ -20,23 +20,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from activities.ports import Notifier
-from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
+from adapters.mqtt.notifier import Broker, MqttNotifier
 from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.process import free_port
 from orders.errors import NotAcknowledged
-from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, miss_soon, notice, until
+from tests.adapters.mqtt_fakes import QUICK, VIN, connack, disconnect, fake_broker, miss_soon, notice, notifier, until
 from tests.adapters.mqtt_head_unit import HeadUnit
 from tests.limits import WAIT_SECONDS
 
 pytestmark = pytest.mark.real
 
 VERSIONS: Sequence[Literal["5", "3.1.1"]] = ("5", "3.1.1")
-
-
-@asynccontextmanager
-async def notifier(*platforms: Broker, limits: MqttLimits = QUICK) -> AsyncGenerator[MqttNotifier]:
-    async with MqttNotifier(platforms, limits=limits) as started:
-        yield started
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from adapters.payments import registry
 from adapters.payments.port import RefundClient
 from configuration.processes import WorkerSettings
+from orders.identities import goodwill_name, refund_number
 from orders.outcomes import (
     RefundAccepted,
     RefundAnswer,
@@ -41,10 +42,10 @@ async def query(client: RefundClient, provider: Provider, **changes: object) -> 
     return await client.query(request, timeout_seconds=PATIENCE_SECONDS)
 
 
-async def ended(provider: Provider) -> RefundAnswer:
+async def ended(provider: Provider, **changes: object) -> RefundAnswer:
     """The first answer to a query that says more than that the refund is not done yet."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while isinstance(said := await query(provider.client, provider), RefundAccepted | RefundUnknown):
+        while isinstance(said := await query(provider.client, provider, **changes), RefundAccepted | RefundUnknown):
             await asyncio.sleep(0.05)
     return said
 
@@ -150,6 +151,25 @@ async def test_another_amount_under_one_number_never_confirms(provider: Provider
     said = await query(provider.client, provider, amount_fen=1)
     assert isinstance(said, RefundInDoubt)
     assert said.alert
+
+
+async def test_parts_are_paid_back_each_under_its_number_and_never_above_the_payment(provider: Provider) -> None:
+    """Goodwill: the payment's total stands beside each part, and the provider keeps to it as well."""
+    order_id = provider.desk.request.refund_number.removeprefix("R")
+    parts = [
+        {"refund_number": refund_number(goodwill_name(order_id, number), 1), "amount_fen": amount_fen}
+        for number, amount_fen in ((1, 1), (2, AMOUNT_FEN - 1), (3, 1))
+    ]
+    for part in parts[:2]:
+        for _ in range(2):
+            assert isinstance(await refund(provider.client, provider, **part), RefundAccepted)
+        said = await ended(provider, **part)
+        assert isinstance(said, RefundConfirmed)
+        assert said.amount_fen == part["amount_fen"]
+    assert isinstance(await query(provider.client, provider, **(parts[0] | {"amount_fen": 2})), RefundInDoubt)
+    assert isinstance(await refund(provider.client, provider, **parts[2]), RefundDenied)
+    assert await query(provider.client, provider, **parts[2]) == RefundUnknown()
+    assert (await provider.desk.account())["refunded_fen"] == AMOUNT_FEN
 
 
 async def test_a_payment_of_another_merchant_is_held_and_nothing_is_sent(

@@ -304,9 +304,6 @@ async def untold(shell: OperatorShell, command: str) -> None:
 
 @story("Nobody works on it")
 async def nobody(shell: OperatorShell, command: str) -> None:
-    if "TemporalReportedProblems" in command:
-        await shell.run(command, await shell.deployed("stranded", scale=0.05))
-        return
     async with shell.lock("stranded"):
         deployed = await shell.deployed("stranded", scale=0.05)
         orders = [await shell.order(deployed, carrier=[PARTIAL]) for _ in range(3)]
@@ -329,6 +326,11 @@ async def nobody(shell: OperatorShell, command: str) -> None:
             word = {"operator": "li", "note": "ticket 4711", "outcome": "delivered"}
             await deployed.handle(order).execute_update("resolve", word)
             await shell.ended(deployed, order, "delivered")
+
+
+@story("The saga fails")
+async def fails(shell: OperatorShell, command: str) -> None:
+    await shell.run(command, await shell.deployed("stranded", scale=0.05))
 
 
 @story("A worker hangs")

@@ -28,7 +28,7 @@ COMMANDS = (
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "settle"), ("dlq", "discard"),
     ("payments",), ("payments", "list"), ("payments", "show"), ("payments", "adopt"), ("payments", "refund"),
     ("payments", "settle"), ("orders", "retire-platform"), ("hold",), ("hold", "carrier"), ("hold", "wechat"),
-    ("hold", "alipay"), ("hold", "show"), ("hold", "release"),
+    ("hold", "alipay"), ("hold", "show"), ("hold", "release"), ("orders", "goodwill"),
 )  # fmt: skip
 ORDER = "T20230821183406000001"
 
@@ -100,6 +100,8 @@ print([name for name in ("temporalio", "sqlalchemy", "kafka", "pydantic", "httpx
         ("orders", "list", "--limit", "0"),
         ("orders", "list", "--all", "--stranded"),
         ("orders", "retry"),
+        ("orders", "goodwill", ORDER, "--reason", "x"),
+        ("orders", "goodwill", ORDER, "--amount-fen", "500", "--give-up", "1", "--reason", "x"),
         ("orders", "retry", ORDER, "--query", "x"),
         ("orders", "retry", ORDER, "--operator", " ", "--note", " "),
         ("orders", "resolve", ORDER, "--outcome", "refunded"),

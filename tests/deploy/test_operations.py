@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
+from orders.state import Attention
 from runtime.alerts import ALERTS, Alert
 from runtime.metric import Metric
 from runtime.metrics import METRICS
@@ -75,6 +77,12 @@ def test_of_each_rule_it_is_said_which_test_saw_its_cause_or_that_none_did():
     assert [name for name, _, _ in rows] == re.findall(r"- alert: (\w+)", RULES)
     assert [name for name, rises, _ in rows if "`tests/" not in rises and "not shown" not in rises] == []
     assert [name for name, rises, falls in rows if falls.startswith("there") and "`tests/" not in rises] == []
+
+
+def test_whatever_a_person_is_called_for_has_its_section():
+    listed = re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", RUNBOOK, re.MULTILINE)
+
+    assert [name for name, _ in listed] == [name for name in get_args(Attention) if name]
 
 
 def test_every_alert_that_the_runbook_names_exists():

@@ -90,6 +90,9 @@ class Story:
     def refunded(self, **data: Any) -> "Story":
         return self.money("refund", **data).money("refunded", **data)
 
+    def gave(self, number: int, amount_fen: int) -> "Story":
+        return self.refunded(refund_no=f"G{number}-1-{self.paid.order_id}", amount_fen=amount_fen)
+
     def called_back(self, *faults: str, stored: bool, about: str = "payment") -> "Story":
         return self.money("notice", about=about, faults=list(faults), stored=stored)
 
@@ -137,6 +140,7 @@ def refunded() -> Story:
 HONEST: dict[str, Callable[[], Story]] = {
     "delivered": delivered,
     "refunded": refunded,
+    "given back in two parts": lambda: delivered().gave(1, 500).gave(2, 9400),
     "burnt without a POST": lambda: story().burnt().refunded().told("failed", "refunded"),
     "burnt after the date": lambda: story().post(answered=False).wait(32).burnt().refunded().told("failed", "refunded"),
     "posted again after an empty GET": lambda: story().post().wait(2).get().post().sold().told("delivered"),
@@ -184,6 +188,16 @@ CAUGHT: dict[str, tuple[Callable[[], Story], str]] = {
         "refund is exact",
     ),
     "delivered and refunded": (lambda: delivered().refunded().told("failed", "refunded"), "exactly one end"),
+    "given back before the delivery": (
+        lambda: story().post().gave(1, 500).sold().told("delivered"),
+        "goodwill only after delivery",
+    ),
+    "given back and refunded": (lambda: refunded().gave(1, 500), "goodwill only after delivery"),
+    "more given back than was paid": (lambda: delivered().gave(1, 500).gave(2, 9401), "goodwill only after delivery"),
+    "given back twice under one number": (
+        lambda: delivered().gave(1, 500).gave(1, 500),
+        "goodwill only after delivery",
+    ),
     "neither delivered nor refunded": (lambda: story().post().rejected().told("failed"), "exactly one end"),
     "refunded instead of delivered": (lambda: refunded().but(end="delivered"), "exactly one end"),
     "refunded in doubt": (

@@ -1,9 +1,13 @@
-"""The limits of the callback port for tests in this process: those that a test isn't about are out of its way."""
+"""The callback port in this process, with the limits that a test isn't about out of its way."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 
 import gateway.callbacks
 import gateway.server
+from tests.gateway.serving import Gateway
+from tests.gateway.serving import gateway as gateway_process
 from tests.limits import WAIT_SECONDS
 
 
@@ -13,3 +17,10 @@ def no_limit_passes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway.server, "HEAD_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(gateway.server, "BODY_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(gateway.callbacks, "ANSWER_SECONDS", WAIT_SECONDS)
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gateway]:
+    """The gateway on a port of its own, Kafka played by a list."""
+    async with gateway_process() as one:
+        yield one

@@ -21,6 +21,7 @@ from tests.gateway.serving import gateway as gateway_process
         (refund_number(ORDER_ID, 2), (ORDER_ID, f"{ORDER_ID}-2")),
         (refund_number(ORDER_ID, 11), (ORDER_ID, f"{ORDER_ID}-11")),
         ("RT1234-1", ("T1234-1",)),
+        (refund_number(f"{ORDER_ID}/3", 2), (f"{ORDER_ID}/3",)),
         ("R" + "x" * 32 + "-2", ("x" * 32,)),
         ("made-by-hand", ()),
         ("R", ()),

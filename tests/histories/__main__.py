@@ -18,6 +18,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from tests.histories import FOLDER, FORGOTTEN
 from devkit.servers.process import watchdog
 from devkit.servers.temporal import Temporal
+from tests.workflows import test_goodwill as goodwill
 from tests.workflows import test_saga as saga
 from tests.workflows import test_saga_flat as flat
 from tests.workflows import test_saga_local_limits as limits
@@ -73,6 +74,7 @@ STORIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         refunds.test_a_refund_that_the_provider_denies_waits_for_an_operators_word_and_a_last_query,
         {},
     ),
+    "goodwill": (goodwill.test_a_part_is_given_back_once_though_the_answer_is_lost_and_the_order_stays_delivered, {}),
     "two_persons_then_refunded": (
         two_persons.test_not_delivered_takes_effect_when_another_operator_says_it_too,
         {},

@@ -13,12 +13,12 @@ $ python -m tests.properties --server --examples 500              # the same pla
 | `counterparties.py` | carrier (on the wire), provider with its bank, car: honest state, done to as the plan says |
 | `oracle.py` | the model of the books and its rules; it knows nothing of the product |
 | `fast.py` | one plan in one process: real saga, activities, carrier adapter, order book on SQLite; virtual time |
-| `fake_temporal.py` | the Temporal of `fast.py`: the SDK's own workflow runtime, fed by a server of a few pages |
+| `fake_temporal/` | the Temporal of `fast.py`: the SDK's own workflow runtime, fed by a server of a few pages |
 | `virtual_loop.py`, `sqlite_at_once.py` | what makes an example fast, and the same each time |
 | `real.py` | one plan on the real Temporal server with time skipping, the order book on a file |
 | `mutants.py` | wrong products that must be caught |
 | `search.py`, `__main__.py` | what is played; the command |
 
-`tests/orders/exploration.py` walks every state of the book's rules; here is what moves around them: the saga's order of
+`tests/orders/exploration/` walks every state of the book's rules; here is what moves around them: the saga's order of
 steps, attempts that die or thaw, histories that replay, answers that get lost.
 """

@@ -31,7 +31,8 @@ from adapters.order_book.field_cipher import FieldCipher
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
 from tests.properties.counterparties import REFERENCE, REFUSALS, Car, Carrier, Provider, wire
-from tests.properties.fake_temporal import AlreadyStarted, Engine, Run, Worker
+from tests.properties.fake_temporal.engine import Engine
+from tests.properties.fake_temporal.runs import AlreadyStarted, Run, Worker
 from tests.properties.oracle import DUPLICATES, SOUND, Attempt, Judge, grounds_kept, who
 from tests.properties.sqlite_at_once import engine_over
 from tests.properties.strategies import Hand, Plan

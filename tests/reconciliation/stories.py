@@ -94,6 +94,26 @@ def billed_as_refunded_the_next_day(world: World, day: int, provider: str) -> No
     world.closed[f"refund:{provider}:R{name}"] = "timing"
 
 
+def part_given_back(world: World, day: int, provider: str) -> None:
+    name, paid = _order(world, day, provider)
+    world.sells(name, paid + HOUR / 20)
+    world.delivers(name, paid + HOUR / 10)
+    world.refunds(name, provider, paid + 2 * DAY, f"G1-1-{name}", DONE, 500)
+    world.gives_back(name, paid + 2 * DAY, paid + 2 * DAY + HOUR / 10, 500)
+
+
+def all_given_back_in_two_parts_of_which_one_is_billed_the_next_day(world: World, day: int, provider: str) -> None:
+    name, paid = _order(world, day, provider, hours=21.0)
+    world.sells(name, paid + HOUR / 20)
+    world.delivers(name, paid + HOUR / 10)
+    world.refunds(name, provider, paid + HOUR, f"G1-1-{name}", UNDER_WAY, PRICE_FEN - 1)
+    world.at(paid + HOUR, lambda: world.providers[provider].ends.update({f"G1-1-{name}": DONE}))
+    world.gives_back(name, paid + HOUR, paid + 1.1 * HOUR, PRICE_FEN - 1)
+    world.refunds(name, provider, paid + 4 * HOUR, f"G2-1-{name}", DONE, 1)
+    world.gives_back(name, paid + 2 * HOUR, paid + 2.5 * HOUR, 1, number=2)
+    world.closed[f"refund:{provider}:G2-1-{name}"] = "timing"
+
+
 def in_flight(world: World, day: int, provider: str) -> None:
     _order(world, day, provider)
 
@@ -114,6 +134,8 @@ QUIET: tuple[Story, ...] = (
     refunded_days_later,
     refunded_under_a_second_number,
     billed_as_refunded_the_next_day,
+    part_given_back,
+    all_given_back_in_two_parts_of_which_one_is_billed_the_next_day,
     in_flight,
     unmatched,
 )
@@ -185,6 +207,32 @@ def delivered_and_refunded_elsewhere(world: World, day: int, provider: str) -> N
     world.expected[f"refund:{provider}:42{name}:HAND-{name}"] = "delivered_and_refunded"
 
 
+def given_back_by_nobody_we_know(world: World, day: int, provider: str) -> None:
+    """A number like ours, and no two persons who have decided it."""
+    name, paid = _order(world, day, provider)
+    world.sells(name, paid + HOUR / 20)
+    world.delivers(name, paid + HOUR / 10)
+    world.refunds(name, provider, paid + 2 * DAY, f"G1-1-{name}", DONE, 500)
+    world.expected[f"refund:{provider}:42{name}:G1-1-{name}"] = "delivered_and_refunded"
+
+
+def given_back_another_amount(world: World, day: int, provider: str) -> None:
+    name, paid = _order(world, day, provider)
+    world.sells(name, paid + HOUR / 20)
+    world.delivers(name, paid + HOUR / 10)
+    world.refunds(name, provider, paid + 2 * DAY, f"G1-1-{name}", DONE, PRICE_FEN)
+    world.gives_back(name, paid + 2 * DAY, paid + 2 * DAY + HOUR / 10, 500)
+    world.expected[f"refund:{provider}:G1-1-{name}"] = "refund_amount_differs"
+
+
+def given_back_and_no_bill_shows_it(world: World, day: int, provider: str) -> None:
+    name, paid = _order(world, day, provider)
+    world.sells(name, paid + HOUR / 20)
+    world.delivers(name, paid + HOUR / 10)
+    world.gives_back(name, paid + 2 * DAY, paid + 2 * DAY + HOUR / 10, 500)
+    world.expected[f"refund:{provider}:G1-1-{name}"] = "refund_missing"
+
+
 def refunded_twice(world: World, day: int, provider: str) -> None:
     name, paid = _order(world, day, provider)
     world.refuses(name, paid + HOUR / 10)
@@ -254,6 +302,9 @@ SEEDED: tuple[Story, ...] = (
     refunded_another_amount,
     sold_after_refusal,
     delivered_and_refunded_elsewhere,
+    given_back_by_nobody_we_know,
+    given_back_another_amount,
+    given_back_and_no_bill_shows_it,
     refunded_twice,
     a_closed_number_was_paid_all_the_same,
     part_refunded_elsewhere,

@@ -7,7 +7,16 @@ import pytest
 
 from reconciliation.days import CARRIER, Horizon, bills_are_due, day_of, from_to
 from reconciliation.differences import Found, changes, compared, is_news
-from reconciliation.evidence import Billed, BilledRefund, BookOrder, KnownPayment, OrderEvidence, PaymentEvidence, Sale
+from reconciliation.evidence import (
+    Billed,
+    BilledRefund,
+    BookOrder,
+    GivenBack,
+    KnownPayment,
+    OrderEvidence,
+    PaymentEvidence,
+    Sale,
+)
 from reconciliation.evidence import Twin as Other
 from reconciliation.payment_rules import judge_payment
 from reconciliation.sale_rules import judge_sale
@@ -40,6 +49,8 @@ REFUSED = replace(ORDER, carrier_outcome="rejected")
 REFUNDED = replace(
     REFUSED, outcome="refunded", settled_on=DAY, refund_sequence=1, refund_on=DAY, refund_confirmed_on=DAY
 )
+PART = GivenBack("T1", 1, 500, refund_sequence=1, refund_on=DAY, refund_confirmed_on=DAY)
+GIVEN = replace(DELIVERED, goodwill=(PART,))
 BILLED = Billed(DAY, f"{DAY} 12:00:00", "T1", 9900)
 KNOWN = KnownPayment("unmatched", "wechat", "42", "T1", 9900, DAY)
 
@@ -66,6 +77,21 @@ QUIET = {
         order=replace(REFUNDED, refund_sequence=2), refunds=(refund("RT1", "closed"), refund("RT1-2"))
     ),
     "paid back another way": payment(order=replace(REFUNDED, paid_another_way=True)),
+    "a part given back": payment(order=GIVEN, refunds=(refund("G1-1-T1", amount_fen=500),)),
+    "a part given back, not asked for": payment(order=GIVEN, refunds=(refund("G1-1-T1", "", 500),)),
+    "a part given back another way": payment(order=replace(GIVEN, goodwill=(replace(PART, ended_elsewhere=True),))),
+    "goodwill under way": payment(
+        order=replace(GIVEN, goodwill=(replace(PART, refund_confirmed_on=None),)),
+        refunds=(refund("G1-1-T1", amount_fen=500),),
+    ),
+    "goodwill closed, then a second number": payment(
+        order=replace(GIVEN, goodwill=(replace(PART, refund_sequence=2),)),
+        refunds=(refund("G1-1-T1", "closed", 500), refund("G1-2-T1", amount_fen=500)),
+    ),
+    "all given back in two parts": payment(
+        order=replace(GIVEN, goodwill=(PART, replace(PART, number=2, amount_fen=9400))),
+        refunds=(refund("G1-1-T1", amount_fen=500), refund("G2-1-T1", amount_fen=9400)),
+    ),
     "unmatched": payment(order=None, known=(KNOWN,)),
     "an unmatched payment that was ended, twice paid": payment(
         order=None, known=(replace(KNOWN, is_open=False),), twins=(Other("41", f"{DAY} 11:00:00", has_order=True),)
@@ -92,6 +118,17 @@ CASES = {
     "of nobody's payment": (PaymentEvidence("wechat", "42", refunds=(refund("X"),)), "refund:wechat:42:X"),
     "closed": (payment(order=REFUNDED, refunds=(refund("RT1", "closed"),)), "refund:wechat:RT1"),
     "unshown": (payment(order=REFUNDED), "refund:wechat:RT1"),
+    "given elsewhere": (payment(order=DELIVERED, refunds=(refund("G1-1-T1"),)), "refund:wechat:42:G1-1-T1"),
+    "another part": (payment(order=GIVEN, refunds=(refund("G1-1-T1", amount_fen=501),)), "refund:wechat:G1-1-T1"),
+    "part closed": (payment(order=GIVEN, refunds=(refund("G1-1-T1", "closed", 500),)), "refund:wechat:G1-1-T1"),
+    "part unshown": (payment(order=GIVEN), "refund:wechat:G1-1-T1"),
+    "given above the payment": (
+        payment(
+            order=replace(GIVEN, goodwill=(PART, replace(PART, number=2, amount_fen=9401))),
+            refunds=(refund("G1-1-T1", amount_fen=500), refund("G2-1-T1", amount_fen=9401)),
+        ),
+        "refund:wechat:G2-1-T1",
+    ),
 }
 KIND_OF = {
     "second": "duplicate_payment",
@@ -106,8 +143,13 @@ KIND_OF = {
     "of nobody's payment": "refund_unknown",
     "closed": "refund_missing",
     "unshown": "refund_missing",
+    "given elsewhere": "delivered_and_refunded",
+    "another part": "refund_amount_differs",
+    "part closed": "refund_missing",
+    "part unshown": "refund_missing",
+    "given above the payment": "refunded_twice",
 }
-LACKING = {"unknown", "no bill", "unshown"}
+LACKING = {"unknown", "no bill", "unshown", "part unshown"}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -238,3 +280,13 @@ def test_each_payment_has_one_place_and_they_add_up():
     assert set(payments) == set(PLACES)
     assert {place: place_of(one) for place, one in payments.items()} == {place: place for place in PLACES}
     assert (page.paid.count, page.paid.fen, page.left_over_fen) == (7, 7 * 9900, 0)
+
+
+def test_goodwill_moves_no_payment_and_stands_apart():
+    page = Summary(DAY)
+    for goodwill in (PART, replace(PART, ended_elsewhere=True), replace(PART, refund_confirmed_on=None)):
+        page.add(payment(order=replace(GIVEN, goodwill=(goodwill,))))
+    page.add(payment(order=replace(GIVEN, goodwill=(replace(PART, ended_elsewhere=True, given_up=True),))))
+
+    assert (page.places["delivered"].fen, page.left_over_fen) == (4 * 9900, 0)
+    assert (page.goodwill.count, page.goodwill.fen) == (2, 1000), "what is under way, or was given up, nobody has"

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import event, update
@@ -20,9 +21,11 @@ from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.reconciling import ReconciliationBook
 from adapters.order_book.rows import ORDERS
+from adapters.order_book.worked_on import WorkedOn
 from adapters.payments.alipay import bills as alipay
 from adapters.payments.bills import in_batches, text_lines
 from adapters.payments.wechat import bills as wechat
+from orders import goodwill, refund_rules
 from orders.errors import Unavailable
 from orders.outcomes import (
     RefundAccepted,
@@ -39,6 +42,7 @@ from reconciliation.differences import Kind
 from reconciliation.evidence import BillLine, KnownPayment, Sale
 from reconciliation.ports import NotWhole, OpenBill, PaymentNow, ReadAgain
 from reconciliation.run import Reconciliation, Report
+from tests.orders.states import TIMES
 from tests.reconciliation.files import MCHID, SELLER, alipay_details, alipay_line, wechat_bill, wechat_line
 
 PRICE_FEN = 9900
@@ -284,6 +288,26 @@ class World:
             settled_at=at,
             status="refunded",
         )
+
+    def gives_back(self, name: str, sent: datetime, at: datetime, fen: int, number: int = 1) -> None:
+        """Two persons have decided it; the intent stands in the book before it is sent."""
+
+        async def decide() -> None:
+            for operator in ("li", "wang"):
+                rule = partial(goodwill.ask, amount_fen=fen, operator=operator, note=f"ticket {number}")
+                await self.book.goodwill.ask(name, rule, detail=lambda _: {})
+            await step(lambda stored: refund_rules.start_refund(stored.state, sent, TIMES))
+            await step(lambda stored: refund_rules.authorize_refund(stored.state, sent, TIMES, 1))
+
+        async def confirm() -> None:
+            await step(lambda stored: refund_rules.record_refund_response(stored.state, at, TIMES, DONE, of_number=1))
+            await step(lambda stored: refund_rules.settle(stored.state, at, TIMES))
+
+        async def step(rule: Any) -> None:
+            await WorkedOn(self.book).decide(f"{name}/{number}", rule, kind="test", detail=lambda _: {})
+
+        self.at(sent, decide)
+        self.at(at, confirm)
 
     def is_unmatched(self, name: str, provider: str, paid: datetime, transaction: str = "", **values: Any) -> None:
         known = KnownPayment("unmatched", provider, transaction or f"42{name}", name, PRICE_FEN, day_of(paid), **values)

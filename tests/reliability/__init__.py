@@ -26,7 +26,7 @@ $ python -m tests.reliability --full --only "forgotten /" --records 5000
 | `audit_trail.py`, `personal_data_scan.py` | the trail against the books; personal data in what a run leaves |
 | `commands.py` | `temporal …` and `topup …` as processes |
 | `restoring.py` | the order book restored from a backup while orders stand everywhere (docs/restore.md) |
-| `mutants.py`, `drill_mutants.py`, `leak_mutants.py`, `buggy.py` | wrong products that must be caught |
+| `mutants/` | wrong products that must be caught |
 | `matrix.py`, `__main__.py` | what is run; the command |
 
 Real are Temporal, Kafka, PostgreSQL (SQLite for four orders of five), mosquitto and every process of the product; the

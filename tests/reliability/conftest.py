@@ -9,11 +9,11 @@ from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.temporal import Temporal
 from tests.reliability.audit_trail import audit_trail_drill
-from tests.reliability.drill_mutants import DRILL_MUTANTS
 from tests.reliability.environment import Environment
-from tests.reliability.leak_mutants import FEW_KINDS, LEAK_MUTANTS
 from tests.reliability.matrix import Parts, representative, representative_names
-from tests.reliability.mutants import MUTANTS
+from tests.reliability.mutants.drills import DRILL_MUTANTS
+from tests.reliability.mutants.leaks import FEW_KINDS, LEAK_MUTANTS
+from tests.reliability.mutants.matrix import MUTANTS
 from tests.reliability.running import Runner, Shown
 
 AT_ONCE = 10

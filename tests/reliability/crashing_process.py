@@ -4,7 +4,7 @@ The fault is put around the adapters' methods in this process alone, so producti
 once, at the given passing of a point: the process kills itself (-9), freezes itself (SIGSTOP, all threads), tells
 itself to stop (SIGTERM), or takes a success of the other side for a lost answer.
 
-PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of `tests.reliability.mutants` or `.buggy`, makes the
+PLAN is the JSON of `Plan`, or `-` for no fault. MUTANT, one of `tests.reliability.mutants`, makes the
 product wrong, to see that it is caught, or what becomes of its orders.
 
 | point | is | `middle` is |
@@ -289,10 +289,10 @@ def main() -> NoReturn:
     """Install the fault, then run the production process."""
     process, text, *mutants = sys.argv[1:]
     if mutants:
-        from tests.reliability.buggy import BUGS  # noqa: PLC0415 - as below
-        from tests.reliability.drill_mutants import DRILL_MUTANTS  # noqa: PLC0415 - as below
-        from tests.reliability.leak_mutants import LEAK_MUTANTS  # noqa: PLC0415 - as above
-        from tests.reliability.mutants import MUTANTS  # noqa: PLC0415 - it imports this module's types
+        from tests.reliability.mutants.drills import DRILL_MUTANTS  # noqa: PLC0415 - they import this module's types
+        from tests.reliability.mutants.leaks import LEAK_MUTANTS  # noqa: PLC0415 - as above
+        from tests.reliability.mutants.matrix import MUTANTS  # noqa: PLC0415 - as above
+        from tests.reliability.mutants.runs import BUGS  # noqa: PLC0415 - as above
 
         every = [*MUTANTS.items(), *LEAK_MUTANTS.items(), *DRILL_MUTANTS.items()]
         wrong = {name: mutant.apply for name, mutant in every} | dict(BUGS)

@@ -15,10 +15,10 @@ from adapters.order_book.book import Claim
 from devkit.audit.books import End, Paid
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from tests.reliability.buggy import FAILS, GIVES_UP
 from tests.reliability.cases import REFUSED
 from tests.reliability.commands import must, of, temporal_cli, topup_cli
 from tests.reliability.deployments import HEAL_SECONDS, Deployment, NotShown, thaw, until
+from tests.reliability.mutants.runs import FAILS, GIVES_UP
 from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
 from tests.reliability.states import Scene, State, set_scene
 from workflows import steps, sweep

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.reliability.drill_mutants import DRILL_MUTANTS
-from tests.reliability.mutants import MUTANTS
+from tests.reliability.mutants.drills import DRILL_MUTANTS
+from tests.reliability.mutants.matrix import MUTANTS
 from tests.reliability.running import Shown
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(600)]

@@ -9,7 +9,7 @@ import pytest
 from adapters.order_book.book import Event
 from devkit.audit.books import Entry, Paid, Seen
 from orders.paid_order import PaidOrder
-from tests.reliability.leak_mutants import LEAK_MUTANTS
+from tests.reliability.mutants.leaks import LEAK_MUTANTS
 from tests.reliability.personal_data_scan import Left, calls_missing, found_in, secrets_of, transitions_missing
 from tests.reliability.running import Shown
 

@@ -10,6 +10,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from orders import carrier_rules
 from orders.errors import Unavailable
 from orders.outcomes import Completed, InDoubt, Refused
+from tests.limits import WAIT_SECONDS
 from tests.workflows.fakes import AWAY, UNANSWERED
 from tests.workflows.flat import FlatPost
 from tests.workflows.scenario import scenario
@@ -50,8 +51,9 @@ async def test_a_flat_doubt_is_parked_at_once_and_resolved_as_delivered(world: W
     handle = await world.start()
     parked = await world.until(handle, "parked")
     assert (parked.needs_operator, parked.reason) == (True, answer.why)
-    while (await world.state()).status != "parked":
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (await world.state()).status != "parked":
+            await asyncio.sleep(0.05)
     assert [kind for kind, _ in world.alerts] == ["order_needs_operator"]
     assert (await world.state()).first_pass is False
     details = await world.details(handle)
@@ -80,8 +82,9 @@ async def test_not_delivered_counts_once_a_flat_post_can_act_no_more_and_then_re
     entry = await world.state()
     assert (entry.carrier_outcome, entry.cancel_reason, world.wechat.calls) == (None, "", [])
 
-    while "--outcome not_delivered" not in await world.details(handle):
-        await world.forward(handle, seconds=10)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while "--outcome not_delivered" not in await world.details(handle):
+            await world.forward(handle, seconds=10)
     await world.update(handle, "resolve", outcome="not_delivered")
     result = await world.result(handle, within=timedelta(hours=1))
 
@@ -98,8 +101,9 @@ async def test_a_cancel_before_any_flat_post_is_a_burn_in_the_book_and_calls_nob
     await world.speak_flat()
     world.flat.plan = [FlatPost(answer=AWAY) for _ in range(100)]
     handle = await world.start()
-    while "away" not in world.flat.calls:
-        await world.forward(handle, seconds=1)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while "away" not in world.flat.calls:
+            await world.forward(handle, seconds=1)
 
     await handle.cancel()
     result = await world.result(handle, within=timedelta(hours=1))
@@ -114,8 +118,9 @@ async def test_a_flat_carrier_that_is_away_is_waited_for_and_gets_one_post(world
     await world.speak_flat()
     world.flat.plan = [FlatPost(answer=AWAY) for _ in range(6)]
     handle = await world.start()
-    while "away" not in world.flat.calls:
-        await world.forward(handle, seconds=1)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while "away" not in world.flat.calls:
+            await world.forward(handle, seconds=1)
     await world.update(handle, "retry_now")
 
     result = await world.result(handle, within=timedelta(hours=1))
@@ -156,8 +161,9 @@ async def test_a_flat_answer_that_comes_late_is_booked_and_gone_on_by_without_a_
         listening = await world.until(handle, "in_doubt")
         assert not listening.needs_operator
     else:
-        while world.flat.calls != ["POST"]:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while world.flat.calls != ["POST"]:
+                await asyncio.sleep(0.05)
 
     answers.set()
     result = await world.result(handle, within=timedelta(hours=1))

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from adapters.kafka import limits
 from configuration.processes import DoctorSettings
 from runtime.settings import load
+from tests.adapters.kafka.consumer_bench import Bench
 from tests.adapters.kafka.lane import KafkaLane
 from tests.runtime.environments import bridge
 
@@ -37,3 +39,17 @@ async def lane(make_lane: Callable[..., Awaitable[KafkaLane]]) -> KafkaLane:
 @pytest.fixture
 def settings_of() -> Callable[[Mapping[str, str]], Any]:
     return lambda environ: load({**bridge(), **environ}, DoctorSettings)
+
+
+@pytest.fixture
+def commit_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll may commit: no test waits for the moment of the next."""
+    monkeypatch.setattr(limits, "COMMIT_EVERY_SECONDS", 0.0)
+
+
+@pytest.fixture
+def bench(commit_each_time: None) -> Bench:
+    """A member that has both partitions and commits after each poll."""
+    made = Bench()
+    made.consumer.rebalance(0, 1)
+    return made

@@ -128,6 +128,7 @@ def upgrade() -> None:
     _what_became_no_order()
     _watched()
     _held()
+    _goodwill()
 
 
 def _reconciliation() -> None:
@@ -292,7 +293,7 @@ def _watched() -> None:
     )
     op.create_table(
         "pushes",
-        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("order_id", sa.String(length=40), nullable=False),
         sa.Column("attention", sa.String(length=32), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("order_id"),
@@ -362,3 +363,50 @@ def _held() -> None:
         sa.Column("next_at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("part"),
     )
+
+
+def _goodwill() -> None:
+    """Goodwill refunds of delivered orders, for ever."""
+    op.create_table(
+        "goodwill_refunds",
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("amount_fen", sa.Integer(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
+        sa.Column("asked_note", sa.String(), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=False),
+        sa.Column("approved_note", sa.String(), nullable=False),
+        sa.Column("approved_at", UtcDateTime(), nullable=True),
+        sa.Column("attention", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("reopened_at", UtcDateTime(), nullable=True),
+        sa.Column("retry_requested_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_sequence", sa.Integer(), nullable=False),
+        sa.Column("refund_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_sent_at", UtcDateTime(), nullable=True),
+        sa.Column("refund_answered", sa.String(length=16), nullable=False),
+        sa.Column("refund_denied", sa.String(), nullable=False),
+        sa.Column("refund_denied_at", UtcDateTime(), nullable=True),
+        sa.Column("paid_another_way", sa.String(), nullable=False),
+        sa.Column("refund_confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("provider_refund_id", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.Column("proposal", sa.String(length=16), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", "number"),
+    )
+    not_ended = sa.text("approved_at IS NOT NULL AND outcome IS NULL")
+    op.create_index(
+        "goodwill_refunds_not_ended",
+        "goodwill_refunds",
+        ["order_id"],
+        sqlite_where=not_ended,
+        postgresql_where=not_ended,
+    )
+    op.create_index("goodwill_refunds_settled_at", "goodwill_refunds", ["settled_at"])

@@ -6,14 +6,18 @@ Each mutant is a mistake that somebody might make, one rule of the auditor that 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
+
+import pytest
 
 import activities.notifying
 from activities.notifying import NotifyingActivities
 from adapters.carriers.tmf622.client import Tmf622Carrier
 from adapters.order_book.book import OrderBook
-from orders import carrier_rules, next_step
+from orders import carrier_rules
 from orders.outcomes import InDoubt, Refused
+from tests import mistakes
 from tests.reliability.cases import BY_NAME, Case
 from tests.reliability.crashing_process import Fault, When
 from workflows.steps import NotifyRequest, NotifyResult
@@ -37,15 +41,6 @@ class Mutant:
 def _patch(owner: Any, name: str, value: Any) -> None:
     assert hasattr(owner, name), f"{owner.__name__} has no {name} any more: correct the mutant"
     setattr(owner, name, value)
-
-
-def _posts_without_asking() -> None:
-    real = next_step._not_found_since  # pyright: ignore[reportPrivateUsage] - what it replaces
-
-    def not_found_since(state: Any, moment: Any) -> bool:
-        return bool(state.posts) or real(state, moment)
-
-    _patch(next_step, "_not_found_since", not_found_since)
 
 
 def _posts_before_the_intent() -> None:
@@ -84,13 +79,6 @@ def _takes_a_500_for_a_refusal() -> None:
         return Refused(code="FAILED") if isinstance(answer, InDoubt) else answer
 
     _patch(Tmf622Carrier, "submit", hasty)
-
-
-def _burns_at_once() -> None:
-    def at_once(state: Any, _times: Any) -> Any:
-        return state.claimed_at
-
-    _patch(next_step, "burn_allowed_from", at_once)
 
 
 def _takes_not_found_for_burnt() -> None:
@@ -133,7 +121,9 @@ def _case(story: str, fault: Fault, when: When, point: str, **circumstances: Any
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "posts again without asking": Mutant(
-        _posts_without_asking, "asked between two POSTs", _case("delivered", "kill", "middle", "carrier:post")
+        partial(mistakes.posts_again_without_asking, pytest.MonkeyPatch()),
+        "asked between two POSTs",
+        _case("delivered", "kill", "middle", "carrier:post"),
     ),
     "posts before the intent is in the book": Mutant(
         _posts_before_the_intent, "one body per serial", _case("delivered", "kill", "middle", "carrier:post")
@@ -145,7 +135,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         _takes_a_500_for_a_refusal, "exactly one end", _case("doubted", "kill", "after", "book:refund_intent")
     ),
     "burns before the date": Mutant(
-        _burns_at_once, "burnt late enough", _case("cancelled", "lost", "after", "book:cancel_requested")
+        partial(mistakes.burns_before_the_date, pytest.MonkeyPatch()),
+        "burnt late enough",
+        _case("cancelled", "lost", "after", "book:cancel_requested"),
     ),
     "takes not found for burnt": Mutant(
         _takes_not_found_for_burnt,

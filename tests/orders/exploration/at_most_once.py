@@ -1,4 +1,4 @@
-"""Every state that one order can get into whose carrier can't be asked (`tests.orders.exploration` is the other kind).
+"""Every state that one order can get into whose carrier can't be asked (`walk.py` is the other kind).
 
 Each POST that arrives may sell, once more each time, and what comes back is anything or nothing, whether it did or not.
 A POST acts within the carrier's longest latency after it left; an attempt may be frozen anywhere, for ever or for a
@@ -15,18 +15,9 @@ from typing import Any
 
 from orders import carrier_rules, operator_rules, refund_rules
 from orders.state import CANCELLED
-from tests.orders.exploration import (
-    MOST_GRANTS,
-    SAYS,
-    Attempt,
-    Exploration,
-    Moves,
-    World,
-    _arrives,
-    _hold,
-    _surroundings,
-    _with,
-)
+from tests.orders.exploration.outside import arrives, surroundings
+from tests.orders.exploration.walk import Exploration
+from tests.orders.exploration.world import MOST_GRANTS, SAYS, Attempt, Moves, World, hold, with_attempt
 from tests.orders.states import TIMES, at, body_of
 
 FLAT = replace(TIMES, can_be_asked=False)
@@ -57,11 +48,11 @@ class OnePostExploration(Exploration):
                 yield "the POST under way sells", rest._replace(sold=rest.sold + 1)
                 yield "the POST under way does nothing", rest
             else:
-                for words, after, _ in _arrives(rest, kind, what, self.now(rest)):
+                for words, after, _ in arrives(rest, kind, what, self.now(rest)):
                     yield f"a late {kind}: {words}", after
         yield from self._operators(world)
         yield from self._reopens(world)
-        for words, after in _surroundings(world, self.ticks):
+        for words, after in surroundings(world, self.ticks):
             if after.tick == world.tick or not self._acts_before(world, after):
                 yield words, after
 
@@ -82,7 +73,7 @@ class OnePostExploration(Exploration):
             ("burnt in the book", carrier_rules.authorize_burn),
         ):
             after, answer = self.decide(world, rule, now, times)
-            _hold("S3", name != "burnt in the book" or not answer)
+            hold("S3", name != "burnt in the book" or not answer)
             if after.row != world.row:
                 yield name, after
         listened, _ = self.decide(world, carrier_rules.note_listening, now)
@@ -97,7 +88,7 @@ class OnePostExploration(Exploration):
                 if right not in self.rights:
                     self.rights.append(right)
                 after = after._replace(grants=world.grants + 1)
-                yield "place gets the POST", _with(after, "place", "send", self.rights.index(right))
+                yield "place gets the POST", with_attempt(after, "place", "send", self.rights.index(right))
         yield from self._start(cost, "refund")
 
     def _place(self, world: World, attempt: Attempt) -> Moves:
@@ -115,16 +106,16 @@ class OnePostExploration(Exploration):
 
     def _sends(self, world: World, number: int) -> Iterator[tuple[str, World]]:
         state = self.states[world.row]
-        _hold("S1", not world.on_its_way)
-        _hold("S2", self.frozen_at_the_worst or state.carrier_outcome is None)
+        hold("S1", not world.on_its_way)
+        hold("S2", self.frozen_at_the_worst or state.carrier_outcome is None)
         sent = world._replace(on_its_way=SENT)
         sells, late = sent._replace(sold=sent.sold + 1), sent._replace(late=(*sent.late, ("POST", world.tick)))
-        yield "sells", _with(sells, "place", "record", number, "completed")
-        yield "is refused", _with(sent, "place", "record", number, "rejected")
+        yield "sells", with_attempt(sells, "place", "record", number, "completed")
+        yield "is refused", with_attempt(sent, "place", "record", number, "rejected")
         for answer in UNCLEAR:
-            yield f"sells, answers {answer}", _with(sells, "place", "record", number, answer)
-            yield f"does nothing, answers {answer}", _with(sent, "place", "record", number, answer)
-            yield f"is under way, answers {answer}", _with(late, "place", "record", number, answer)
+            yield f"sells, answers {answer}", with_attempt(sells, "place", "record", number, answer)
+            yield f"does nothing, answers {answer}", with_attempt(sent, "place", "record", number, answer)
+            yield f"is under way, answers {answer}", with_attempt(late, "place", "record", number, answer)
 
     def _operators(self, world: World) -> Moves:
         now, times, state = self.now(world), self.times(world), self.states[world.row]

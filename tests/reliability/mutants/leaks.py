@@ -4,13 +4,14 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-import activities.telecom
+import pytest
+
 import adapters.carriers.tmf622.client
 from adapters.carriers.tmf622.client import Tmf622Carrier
-from adapters.order_book import decisions
-from orders.carrier_rules import PostAuthorized
+from tests import mistakes
 from tests.reliability.audit_trail import KINDS, Kind
 from tests.reliability.personal_data_scan import EVERY_CALL, NOTHING_PERSONAL
 
@@ -27,16 +28,6 @@ class LeakMutant:
 def _patch(owner: Any, name: str, value: Any) -> None:
     assert hasattr(owner, name), f"{owner.__name__} has no {name} any more: correct the leak mutant"
     setattr(owner, name, value)
-
-
-def _writes_the_body_into_the_trail() -> None:
-    detail: Any = activities.telecom._authorized_detail  # pyright: ignore[reportPrivateUsage] - what it replaces
-
-    def chatty(authorized: PostAuthorized | None) -> Mapping[str, Any]:
-        said: Mapping[str, Any] = detail(authorized)
-        return said if authorized is None else {**said, "body": authorized.body.decode()}
-
-    _patch(activities.telecom, "_authorized_detail", chatty)
 
 
 def _prints_what_it_sends() -> None:
@@ -57,27 +48,19 @@ def _passes_words_on_as_they_are() -> None:
     _patch(adapters.carriers.tmf622.client, "quoted", as_they_are)
 
 
-def _leaves_looks_out() -> None:
-    apply: Any = decisions._apply  # pyright: ignore[reportPrivateUsage] - what it replaces
-
-    def forgetful(kept: Any, decision: Any, now: Any) -> Any:
-        answer = apply(kept, decision, now)
-        if decision.kind == "query":
-            kept.lines.pop()
-        return answer
-
-    _patch(decisions, "_apply", forgetful)
-
-
 LEAK_MUTANTS: Final[Mapping[str, LeakMutant]] = {
     "writes the body into the trail": LeakMutant(
-        _writes_the_body_into_the_trail, NOTHING_PERSONAL, "the order book's file holds an ICCID"
+        partial(mistakes.writes_the_body_into_the_trail, pytest.MonkeyPatch()),
+        NOTHING_PERSONAL,
+        "the order book's file holds an ICCID",
     ),
     "prints what it sends": LeakMutant(_prints_what_it_sends, NOTHING_PERSONAL, "holds a phone number"),
     "passes the carrier's words on as they are": LeakMutant(
         _passes_words_on_as_they_are, NOTHING_PERSONAL, "a run's history holds a VIN"
     ),
-    "leaves looks at the carrier out": LeakMutant(_leaves_looks_out, EVERY_CALL, "GET"),
+    "leaves looks at the carrier out": LeakMutant(
+        partial(mistakes.leaves_out_of_the_trail, pytest.MonkeyPatch(), "query"), EVERY_CALL, "GET"
+    ),
 }
 FEW_KINDS: Final[tuple[Kind, ...]] = tuple(
     kind for kind in KINDS if kind.name in ("delivered", "a state that names the SIM", "answered with 500")

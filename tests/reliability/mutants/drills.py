@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import pytest
+
 import adapters.order_book.claims
 from adapters.order_book.book import Claim, ClaimResult
 from devkit.servers.kafka import Kafka
 from orders import operator_rules
 from orders.state import CANCELLED
+from tests import mistakes
 from tests.reliability.cancels import cancel_drill
 from tests.reliability.forgetting import TOUCHES_NOTHING, forgotten_records_drill
-from tests.reliability.mutants import MUTANTS
+from tests.reliability.mutants.matrix import MUTANTS
 from tests.reliability.operator_faults import operator_fault_drill
 from tests.reliability.running import Drill
 from tests.reliability.states import STATES
@@ -47,13 +50,8 @@ def _takes_a_cancel_for_a_refusal() -> None:
 
 def _reopens_without_asking() -> None:
     """The book takes the POST for one that did nothing, and does not hear that the order was reopened."""
-
-    def unheard(state: Any, _now: Any) -> Any:
-        return state, None
-
-    MUTANTS["posts again without asking"].apply()
-    assert hasattr(operator_rules, "reopen"), "there is no reopen any more: correct the mutant"
-    operator_rules.reopen = unheard
+    mistakes.posts_again_without_asking(pytest.MonkeyPatch())
+    mistakes.does_not_hear_of_a_reopening(pytest.MonkeyPatch())
 
 
 def _forgets_that_orders_are_settled() -> None:
