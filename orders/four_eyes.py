@@ -63,7 +63,7 @@ P = TypeVar("P", bound=Proposable)
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """Nothing follows yet. `replaced`: the open or expired proposal that this one took the place of."""
+    """Nothing follows yet. `replaced`: the other proposal, open or expired, that this one took the place of."""
 
     replaced: str = ""
 
@@ -89,7 +89,7 @@ def propose(entry: P, now: datetime, wish: str, operator: str, note: str) -> tup
     proposed = replace(
         withdraw(entry), proposal=wish, proposed_by=operator.strip(), proposed_at=now, proposed_note=note
     )
-    return proposed, Proposed(replaced=_replaced(entry, now))
+    return proposed, Proposed(replaced=_replaced(entry, proposed, now))
 
 
 def agree(
@@ -132,11 +132,15 @@ def open_proposal(entry: Proposable, now: datetime) -> str:
     return "" if now > until else f"{entry.proposed_by} proposes {entry.proposal} until {_to_the_minute(until)}"
 
 
-def _replaced(entry: Proposable, now: datetime) -> str:
+def _replaced(entry: Proposable, proposed: Proposable, now: datetime) -> str:
     if entry.proposed_at is None or entry.confirmed_by:
         return ""
-    expired = ", expired" if now > entry.proposed_at + STANDS_FOR else ""
-    return f"{entry.proposal} by {entry.proposed_by}{expired}"
+    if now > entry.proposed_at + STANDS_FOR:
+        return f"{entry.proposal} by {entry.proposed_by}, expired"
+    before, after = ((one.proposal, one.proposed_by, one.proposed_note) for one in (entry, proposed))
+    if before == after:  # said once more: the answer had got lost, if only on its way to the saga
+        return ""
+    return f"{entry.proposal} by {entry.proposed_by}"
 
 
 def same_person(one: str, other: str) -> bool:

@@ -63,6 +63,15 @@ def test_after_the_hour_the_later_word_is_a_new_proposal():
     assert open_proposal(proposed(), at(HOUR + 1)) == ""
 
 
+def test_a_proposal_that_is_made_once_more_replaces_none():
+    first = proposed()
+    _, answer = propose(first, at(10), first.proposal, first.proposed_by, first.proposed_note)
+    assert answer == Proposed()
+
+    _, answer = propose(first, at(HOUR + 1), first.proposal, first.proposed_by, first.proposed_note)
+    assert answer == Proposed(replaced="not_delivered by Ann, expired")
+
+
 @pytest.mark.parametrize("other", ["delivered", "refunded", four_eyes.REFUND_NOW])
 def test_a_different_wish_replaces_the_proposal(other: str):
     state, answer = propose(proposed(), at(10), other, "Bob", "no, it is otherwise")
