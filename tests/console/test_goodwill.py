@@ -68,6 +68,7 @@ def words(order_id: str, operator: str, amount_fen: int = 500, reason: str = "ti
     return ("goodwill", order_id, "--amount-fen", f"{amount_fen}", "--reason", reason, "--operator", operator)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 async def test_two_persons_commands_start_one_run_and_repeats_and_refusals_start_none(
     order_id: str, book: OrderBook, shell: Shell, temporal_client: Client
