@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from temporalio.client import Client, WorkflowUpdateFailedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from devkit.audit.auditor import Report, audit_seen, audit_whole
 from devkit.audit.books import Paid, Seen
@@ -259,7 +259,11 @@ async def insist_on_update(deployed: Deployment, order: PaidOrder, name: str, wo
                 )
         except WorkflowUpdateFailedError:
             return  # refused: what it asks for has happened
-        except (RPCError, TimeoutError):
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return  # the run has closed: what it asks for has come about by itself
+            await asyncio.sleep(0.2)
+        except TimeoutError:
             await asyncio.sleep(0.2)
         else:
             return
