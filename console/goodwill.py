@@ -13,10 +13,11 @@ from typing import Any, Final
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.reopening import Reopened, Reopening
+from activities.reopening import Reopened
 from adapters.order_book.book import OrderBook
 from adapters.order_book.worked_on import WorkedOn
 from console import runs
+from console.by_hand import reopening_by_hand
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json
 from console.exits import CommandFailed, Exit, say
@@ -25,7 +26,6 @@ from orders import four_eyes, goodwill
 from orders.errors import TopUpError
 from orders.goodwill import Goodwill, Word
 from orders.identities import goodwill_name, goodwill_of, workflow_id
-from runtime.clock import SystemClock
 from workflows.requests import MOST_CHARACTERS
 
 SIGNAL: Final = "refund_notice"
@@ -153,14 +153,7 @@ async def _start(settings: GoodwillSettings, book: OrderBook, name: str) -> None
     """Have a run carry it out, or the one that there is ask now; where that fails, the sweep starts one."""
     try:
         client = await temporal_client(settings)
-        reopening = Reopening(
-            lambda: client,
-            WorkedOn(book),
-            SystemClock(),
-            _quiet,
-            task_queue=settings.task_queue,
-            scale=settings.time_scale,
-        )
+        reopening = reopening_by_hand(client, book, settings)
         if await reopening.reopen(name) is Reopened.RUNNING:
             await _ask_now(client, name)
     except (RPCError, CommandFailed) as error:
@@ -177,11 +170,6 @@ def _answer(one: Goodwill, became: str, says: str, *, as_json: bool) -> None:
         print_json({"order_id": one.order_id, "goodwill": one.number, "became": became, "ok": True, "says": says})
         return
     out.print(says, markup=False, soft_wrap=True)
-
-
-def _quiet(kind: str, **fields: str) -> None:
-    """No alert: the person whom it would call gave this command."""
-    del kind, fields
 
 
 @asynccontextmanager

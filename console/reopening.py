@@ -6,14 +6,13 @@ from temporalio.service import RPCError
 
 from activities.reopening import Reopened, Reopening
 from adapters.order_book.book import UnknownOrder
-from adapters.order_book.worked_on import WorkedOn
 from console import acting, choosing, listing, runs
+from console.by_hand import reopening_by_hand
 from console.choosing import Choice
 from console.connecting import order_book, temporal_client
 from console.exits import CommandFailed, Exit
 from orders.errors import TopUpError
 from orders.foreign_runs import foreign_run_sentence
-from runtime.clock import SystemClock
 from runtime.settings.groups import OrdersAccess
 
 _REFUSALS: Final = {
@@ -31,14 +30,7 @@ async def reopen(settings: OrdersAccess, choice: Choice, *, as_json: bool) -> Ex
     client = await temporal_client(settings)
     async with order_book(settings) as book:
         assert book is not None, "OrdersSettings has checked it"
-        reopening = Reopening(
-            lambda: client,
-            WorkedOn(book),
-            SystemClock(),
-            _quiet,
-            task_queue=settings.task_queue,
-            scale=settings.time_scale,
-        )
+        reopening = reopening_by_hand(client, book, settings)
         if choice.by_search:
             found = await listing.stranded(client, book, settings)
         else:
@@ -70,8 +62,3 @@ async def _one(reopening: Reopening, order_id: str) -> str:
         f"Order {order_id} is taken up again: its new run asks the carrier before it sends anything. "
         f"Follow it with `topup orders show {order_id}`."
     )
-
-
-def _quiet(kind: str, **fields: str) -> None:
-    """No alert: the person whom it would call gave this command."""
-    del kind, fields

@@ -9,12 +9,13 @@ from typing import Any
 from rich.table import Table
 from temporalio.service import RPCError
 
-from activities.reopening import Reopened, Reopening
+from activities.reopening import Reopened
 from adapters.kafka.producer import AcknowledgedProducer
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.unmatched import SignedBy, StoredUnmatched
 from console import runs
+from console.by_hand import reopening_by_hand
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json, shown
 from console.exits import CommandFailed, say
@@ -24,7 +25,6 @@ from orders.errors import TopUpError
 from orders.record import PoisonRecord, parse
 from orders.record_mac import HEADER, sign, verify
 from orders.unmatched import UnmatchedPayment, UnmatchedState
-from runtime.clock import SystemClock
 
 Named = tuple[str, str]
 """Provider and transaction."""
@@ -116,9 +116,7 @@ async def refund(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
         says = f"The refund of {payment.name} is written as order {order_id}: `topup orders show {order_id}`."
         try:
             client = await temporal_client(settings)
-            reopening = Reopening(
-                lambda: client, book, SystemClock(), _quiet, task_queue=settings.task_queue, scale=settings.time_scale
-            )
+            reopening = reopening_by_hand(client, book, settings)
             if await reopening.reopen(order_id) is Reopened.SETTLED:
                 says = f"{payment.name} is refunded: `topup orders show {order_id}`."
         except (RPCError, CommandFailed) as error:
@@ -247,11 +245,6 @@ def _answer(payment: UnmatchedPayment, order_id: str, says: str, *, as_json: boo
         print_json({"payment": payment.name, "order_id": order_id, "ok": True, "says": says})
         return
     out.print(says, markup=False, soft_wrap=True)
-
-
-def _quiet(kind: str, **fields: str) -> None:
-    """No alert: the person whom it would call gave this command."""
-    del kind, fields
 
 
 @asynccontextmanager

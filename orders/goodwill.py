@@ -69,7 +69,7 @@ class Goodwill:
             return "proposed"
         if self.refund.outcome is None:
             return "parked" if self.refund.status == "parked" else "refunding"
-        if not ended_elsewhere(self.refund):
+        if not ended_elsewhere(self.refund.paid_another_way, self.refund.provider_refund_id):
             return "refunded"
         return "given_up" if self.refund.paid_another_way.startswith(GIVEN_UP) else "paid_another_way"
 
@@ -106,9 +106,9 @@ def begin(order_id: str, number: int, at: datetime) -> OrderState:
     )
 
 
-def ended_elsewhere(refund: OrderState) -> bool:
-    """Whether it ended without the provider's paying it: another way, or not at all."""
-    return bool(refund.paid_another_way) and refund.provider_refund_id == refund.paid_another_way
+def ended_elsewhere(paid_another_way: str, provider_refund_id: str) -> bool:
+    """Whether a refund ended without the provider's paying it: another way, or not at all."""
+    return bool(paid_another_way) and provider_refund_id == paid_another_way
 
 
 def ask(

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Executable, Row, Select, and_, exists, or_
 from adapters.order_book.rows import GOODWILL, ORDERS
 from adapters.order_book.taking_in import BILL_LINES, BILLS, STATEMENT_LINES, WAIT_SECONDS
 from adapters.order_book.transactions import Transactions
-from orders.goodwill import GIVEN_UP
+from orders.goodwill import GIVEN_UP, ended_elsewhere
 from reconciliation.days import CARRIER, day_of, span
 from reconciliation.evidence import (
     Billed,
@@ -72,7 +72,7 @@ def book_order(row: Row[Any]) -> BookOrder:
         refund_sequence=row.refund_sequence,
         refund_on=_day(row.refund_at),
         refund_confirmed_on=_day(row.refund_confirmed_at),
-        paid_another_way=bool(row.paid_another_way) and row.provider_refund_id == row.paid_another_way,
+        paid_another_way=ended_elsewhere(row.paid_another_way, row.provider_refund_id),
     )
 
 
@@ -314,7 +314,7 @@ def _billed(row: Row[Any]) -> Billed:
 
 
 def _given_back(row: Row[Any]) -> GivenBack:
-    elsewhere = bool(row.paid_another_way) and row.provider_refund_id == row.paid_another_way
+    elsewhere = ended_elsewhere(row.paid_another_way, row.provider_refund_id)
     return GivenBack(
         order_id=row.order_id,
         number=row.number,

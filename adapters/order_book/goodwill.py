@@ -14,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.order_book import audit_trail
 from adapters.order_book.decisions import EVENT, HEAD
-from adapters.order_book.rows import GOODWILL, ORDERS, UnknownOrder, check_texts
+from adapters.order_book.rows import GOODWILL, ORDERS, UnknownOrder, check_texts, order_of
 from adapters.order_book.transactions import Transactions
 from orders import lifecycle
 from orders.clock import Clock
 from orders.errors import TopUpError
 from orders.goodwill import Delivered, Goodwill, Word, begin
 from orders.identities import goodwill_of
-from orders.paid_order import SCHEMA, PaidOrder
+from orders.paid_order import PaidOrder
 from orders.state import OrderState
 from orders.unmatched import NO_VEHICLE
 
@@ -81,24 +81,7 @@ class StoredGoodwill:
     @property
     def order(self) -> PaidOrder:
         """What was paid, for a car that nobody has to know (a person may have been erased since)."""
-        row = self._row
-        return PaidOrder.model_validate(
-            {
-                "schema": SCHEMA,
-                "order_id": row.order_id,
-                "vehicle": dict(NO_VEHICLE),
-                "package_id": NO_PACKAGE,
-                "amount_fen": row.amount_fen,
-                "currency": row.currency,
-                "payment": {
-                    "provider": row.provider,
-                    "merchant_id": row.merchant_id,
-                    "out_trade_no": row.out_trade_no,
-                    "transaction_id": row.transaction_id,
-                    "paid_at": row.paid_at,
-                },
-            }
-        )
+        return order_of(self._row, dict(NO_VEHICLE), NO_PACKAGE)
 
     @property
     def refund_fen(self) -> int:

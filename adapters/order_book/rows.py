@@ -77,6 +77,27 @@ class Unstorable(TopUpError):
     """A text that the database can't hold; nothing was changed."""
 
 
+def order_of(row: Row[Any], vehicle: Any, package_id: str) -> PaidOrder:
+    """What was paid, as the row has it, for this vehicle and package."""
+    return PaidOrder.model_validate(
+        {
+            "schema": SCHEMA,
+            "order_id": row.order_id,
+            "vehicle": vehicle,
+            "package_id": package_id,
+            "amount_fen": row.amount_fen,
+            "currency": row.currency,
+            "payment": {
+                "provider": row.provider,
+                "merchant_id": row.merchant_id,
+                "out_trade_no": row.out_trade_no,
+                "transaction_id": row.transaction_id,
+                "paid_at": row.paid_at,
+            },
+        }
+    )
+
+
 class StoredOrder:
     """One order's row as a rule sees it: the state, and what was paid (decrypted when asked for)."""
 
@@ -176,23 +197,7 @@ class StoredOrder:
         if row.vehicle == ERASED:
             raise PersonErased(self.order_id)
         vehicle = self._decrypt(row.vehicle, "vehicle")
-        return PaidOrder.model_validate(
-            {
-                "schema": SCHEMA,
-                "order_id": row.order_id,
-                "vehicle": json.loads(vehicle),
-                "package_id": row.package_id,
-                "amount_fen": row.amount_fen,
-                "currency": row.currency,
-                "payment": {
-                    "provider": row.provider,
-                    "merchant_id": row.merchant_id,
-                    "out_trade_no": row.out_trade_no,
-                    "transaction_id": row.transaction_id,
-                    "paid_at": row.paid_at,
-                },
-            }
-        )
+        return order_of(row, json.loads(vehicle), row.package_id)
 
 
 @dataclass(frozen=True, slots=True)

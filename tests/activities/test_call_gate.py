@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -313,3 +313,61 @@ async def test_no_more_leave_than_the_limit_over_all_workers_and_what_gathered_c
     ordered = sorted(backs)
     assert ordered[0] > SLOT_SECONDS / 2
     assert ordered[-1] + took_seconds > 0.7 * 250 / per_second, "spread as they are let through, by each worker"
+
+
+class FreezesAfterYes:
+    """Says yes once; then the worker stands for ten minutes, in which something may happen."""
+
+    def __init__(self, steps: Steps, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._steps, self._meanwhile, self._frozen = steps, meanwhile, False
+
+    async def stopped(self, part: str) -> None:
+        del part
+        if not self._frozen:
+            self._frozen = True
+            await self._meanwhile()
+            self._steps.clock.ahead += timedelta(minutes=10)
+
+
+async def frozen_before_the_right(steps: Steps, meanwhile: Callable[[], Awaitable[object]]) -> None:
+    steps.desk = dataclasses.replace(steps.desk, gate=FreezesAfterYes(steps, meanwhile))
+    steps.rewire()
+    await steps.run(steps.telecom.place_telecom_order)
+
+
+async def nothing() -> None:
+    """Nobody else works on the order."""
+
+
+async def test_frozen_after_the_gates_yes_it_sends_once_by_a_right_of_the_moment_it_goes_on(steps: Steps):
+    began = steps.clock.now()
+
+    await frozen_before_the_right(steps, nothing)
+
+    state = await steps.state()
+    assert (len(steps.carrier.calls), state.posts) == (1, 1)
+    assert state.last_post_at is not None
+    assert state.last_post_at >= began + timedelta(minutes=10)
+
+
+async def test_frozen_after_the_gates_yes_it_sends_nothing_for_an_order_that_another_worker_has_sold(steps: Steps):
+    async def sold() -> None:
+        await steps.run(steps.telecom.place_telecom_order)
+
+    await frozen_before_the_right(steps, sold)
+
+    assert (len(steps.carrier.calls), (await steps.state()).posts) == (1, 1)
+
+
+async def test_frozen_after_the_gates_yes_it_sends_nothing_for_an_order_that_was_cancelled_meanwhile(steps: Steps):
+    async def cancelled() -> None:
+        await steps.book.decide(
+            steps.order.order_id,
+            lambda stored: operator_rules.request_cancel(stored.state),
+            kind="cancel_requested",
+            detail=lambda _: {},
+        )
+
+    await frozen_before_the_right(steps, cancelled)
+
+    assert (steps.carrier.calls, (await steps.state()).posts) == ([], 0)
