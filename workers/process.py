@@ -31,8 +31,8 @@ LOCAL_ACTIVITIES_AT_ONCE = 200
 WORKFLOW_TASKS_AT_ONCE = 200
 """Twice the orders that a worker has in their first pass (`TOPUP_BRIDGE_MAX_FIRST_PASS`): a run's first task comes with
 the answer to its start only where a slot is free at that moment, and pollers that wait for one are served before. With
-100 of each, two of three first tasks went the long way through Temporal's queue (measured, docs/performance.md). Not more
-than that: a task begun by a worker that can't end it within Temporal's 10 s is done again."""
+100 of each, two of three first tasks went the long way through Temporal's queue (measured, docs/performance.md). No
+more than that: a task begun by a worker that can't end it within Temporal's 10 s is done again."""
 SHUTDOWN_MARGIN = timedelta(seconds=5)
 LONGEST_SHUTDOWN_SECONDS = (PLACE_ORDER.attempt_timeout(1.0) + SHUTDOWN_MARGIN).total_seconds()
 """How long a worker takes to end: a carrier's slowest answer is waited for."""
