@@ -30,22 +30,25 @@ class HistoryCost:
     events: float = 0.0
     actions: float = 0.0
     workflow_tasks: float = 0.0
+    eager: float = 0.0
+    """Whether the first task came with the answer to the start, past the task queue."""
 
 
 def cost_of(events: Iterable[HistoryEvent]) -> HistoryCost:
     """Count one history."""
-    whole = actions = tasks = 0
+    whole = actions = tasks = eager = 0
     reported = False
     for event in events:
         whole += 1
         actions += event.event_type in BILLED
+        eager += event.workflow_execution_started_event_attributes.eager_execution_accepted
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             tasks, reported = tasks + 1, False
         elif event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED and not reported:
             actions, reported = actions + 1, True
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
             actions += event.activity_task_started_event_attributes.attempt
-    return HistoryCost(whole, actions, tasks)
+    return HistoryCost(whole, actions, tasks, eager)
 
 
 async def mean_cost(client: Client, workflow_ids: Sequence[str]) -> HistoryCost:
@@ -56,4 +59,5 @@ async def mean_cost(client: Client, workflow_ids: Sequence[str]) -> HistoryCost:
         sum(cost.events for cost in costs) / count,
         sum(cost.actions for cost in costs) / count,
         sum(cost.workflow_tasks for cost in costs) / count,
+        sum(cost.eager for cost in costs) / count,
     )

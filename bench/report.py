@@ -163,13 +163,14 @@ def _times(results: Sequence[Result]) -> Iterable[str]:
 
 def _costs(results: Sequence[Result]) -> Iterable[str]:
     servers = sorted({name for result in results for name in result.wal_bytes_per_order})
-    head = ("per order", "SQL round trips", "history events", "workflow tasks", "Cloud actions")
+    head = ("per order", "SQL round trips", "history events", "workflow tasks", "eager starts", "Cloud actions")
     rows = [
         (
             result.variant,
             f"{result.round_trips_per_order:.2f}",
             f"{result.history.events:.1f}",
             f"{result.history.workflow_tasks:.1f}",
+            f"{result.history.eager:.0%}",
             f"{result.history.actions:.1f}",
             *(
                 shown

@@ -40,7 +40,8 @@ async def serve(context: ProcessContext[ServeSettings]) -> int:
         eager_start = not settings.worker_build_id
         cipher = FieldCipher(*settings.pii_keys)
         bridge = Bridge(context, dependencies.book, cipher, client, eager_start=eager_start)
-        working = asyncio.create_task(run_workers(context, client, dependencies, bridge.settled), name="workers")
+        work = run_workers(context, client, dependencies, bridge.settled, eager_start=eager_start)
+        working = asyncio.create_task(work, name="workers")
         working.add_done_callback(lambda _: context.stop.set())  # where it has failed, the bridge leaves in order
         try:
             await bridge.run()  # its checks of Temporal and the database replace the worker's: they know of outages too

@@ -173,8 +173,30 @@ async def connect(settings: ProcessSettings, *, lazy: bool = False, measured: bo
     except TimeoutError:
         raise NotConnected("no answer in time") from None
     except (RuntimeError, OSError, ValueError) as error:  # what the SDK raises for transport, certificates, addresses
-        said = re.search(r'message: \\?"([^"\\]+)', str(error))
-        raise NotConnected(said[1].lower() if said else in_one_line(error)) from error
+        raise NotConnected(_in_words(error)) from error
+
+
+TLS_MISTAKES: Final = (
+    (
+        re.compile(r'message: \\?"transport error'),
+        "it takes the connection and closes it: where it wants TLS or a certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH",
+    ),
+    (
+        re.compile(r"InvalidCertificate\((\w+)"),
+        "its certificate is not trusted, {}: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME",
+    ),
+    (re.compile("tls handshake eof|InvalidContentType"), "it does not speak TLS, and TEMPORAL_TLS says that it does"),
+)
+"""By what the SDK's transport says of each (seen with temporalio 1.35)."""
+
+
+def _in_words(error: Exception) -> str:
+    text = str(error)
+    for shape, words in TLS_MISTAKES:
+        if found := shape.search(text):
+            return words.format(*found.groups())
+    said = re.search(r'message: \\?"([^"\\]+)', text)
+    return said[1].lower() if said else in_one_line(error)
 
 
 async def wait_for_temporal(

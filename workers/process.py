@@ -29,6 +29,11 @@ from workflows.steps import notices_queue
 
 LOCAL_ACTIVITIES_AT_ONCE = 200
 WORKFLOW_TASKS_AT_ONCE = 100
+"""With more orders in their first pass a slow machine does not end each one's first task within Temporal's 10 s."""
+EAGER_STARTS_AT_ONCE = 100
+"""Slots beside these for runs that this very process starts: a first task comes with the answer to its start only where
+a slot is free at that moment, and pollers that wait for one are served before. Without them two of three first tasks
+went the long way through Temporal's queue as soon as the intake was full (measured, docs/performance.md)."""
 SHUTDOWN_MARGIN = timedelta(seconds=5)
 LONGEST_SHUTDOWN_SECONDS = (PLACE_ORDER.attempt_timeout(1.0) + SHUTDOWN_MARGIN).total_seconds()
 """How long a worker takes to end: a carrier's slowest answer is waited for."""
@@ -56,13 +61,23 @@ async def work(context: ProcessContext[WorkerSettings]) -> int:
 
 
 async def run_workers(
-    context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies, until: asyncio.Event
+    context: ProcessContext[WorkerSettings],
+    client: Client,
+    dependencies: Dependencies,
+    until: asyncio.Event,
+    *,
+    eager_start: bool = False,
 ) -> None:
-    """Work until then, and end gracefully. Raises what a worker raises, which ends by itself only so."""
+    """Work until then, and end gracefully; `eager_start`: runs are started by this client, and begin here.
+
+    Raises what a worker raises, which ends by itself only so.
+    """
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     watch(context, client, dependencies)
     beside = _beside(context, dependencies)
-    workers = (_orders_worker(context, client, dependencies), _notices_worker(context, client, dependencies))
+    tasks_at_once = WORKFLOW_TASKS_AT_ONCE + (EAGER_STARTS_AT_ONCE if eager_start else 0)
+    orders = _orders_worker(context, client, dependencies, tasks_at_once)
+    workers = (orders, _notices_worker(context, client, dependencies))
     running = [asyncio.create_task(worker.run()) for worker in workers]
     context.health.started()
     stopped = asyncio.create_task(until.wait())
@@ -91,7 +106,9 @@ def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies)
     return [asyncio.create_task(one) for one in beside]
 
 
-def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> Worker:
+def _orders_worker(
+    context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies, tasks_at_once: int
+) -> Worker:
     settings = context.settings
     return Worker(
         client,
@@ -101,7 +118,7 @@ def _orders_worker(context: ProcessContext[WorkerSettings], client: Client, depe
         workflow_runner=UnsandboxedWorkflowRunner(),  # 40 % less CPU (measured); tests replay in the sandbox
         interceptors=[MeasuringInterceptor(context.metrics)],
         deployment_config=_deployment(settings),
-        max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,
+        max_concurrent_workflow_tasks=tasks_at_once,
         max_concurrent_activities=settings.worker_max_activities,
         max_concurrent_local_activities=LOCAL_ACTIVITIES_AT_ONCE,
         graceful_shutdown_timeout=PLACE_ORDER.attempt_timeout(settings.time_scale) + SHUTDOWN_MARGIN,

@@ -102,6 +102,36 @@ async def test_nobody_there_is_told_at_once_in_words():
         await connect(settings(f"127.0.0.1:{port}"))
 
 
+async def test_a_server_that_hangs_up_is_told_with_the_settings_that_may_be_missing():
+    """As one that wants TLS or a certificate does at one that has none."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NotConnected, match=r"closes it: where it wants TLS.*TEMPORAL_TLS_CLIENT_CERT_PATH"):
+            await connect(settings(f"127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("error: InvalidCertificate(UnknownIssuer) }))", "is not trusted, UnknownIssuer: see TEMPORAL_TLS_SERVER_CA"),
+        ("InvalidCertificate(NotValidForNameContext { expected", "NotValidForNameContext: .*TEMPORAL_TLS_SERVER_NAME"),
+        ('Custom { kind: UnexpectedEof, error: "tls handshake eof" }', "it does not speak TLS, and TEMPORAL_TLS says"),
+    ],
+)
+async def test_a_mistake_in_tls_names_the_setting(said: str, told: str, monkeypatch: pytest.MonkeyPatch):
+    async def refused(**_: object) -> Client:
+        raise RuntimeError(f"Failed client connect: Server connection error: tonic::transport::Error({said}")
+
+    monkeypatch.setattr(Client, "connect", refused)
+    with pytest.raises(NotConnected, match=told):
+        await connect(settings("127.0.0.1:1"))
+
+
 async def test_a_frozen_server_is_noticed_at_connect_and_by_the_check(monkeypatch):
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.5)
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.5)
