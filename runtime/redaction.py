@@ -13,26 +13,36 @@ IDENTIFIERS: Final = frozenset(
 )
 """Keys whose values are ours and safe: an order ID may look like a VIN or an ICCID."""
 
-_EDGE_BEFORE: Final = (
-    r"(?:(?<![0-9A-Za-z])|(?<=\\[abfnrtv])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
+_EDGE_BEFORE: Final = r"(?<![0-9A-Za-z])"
+_ESCAPED_BEFORE: Final = (
+    rf"(?:{_EDGE_BEFORE}|(?<=\\[abfnrtv])|(?<=\\x[0-9A-Fa-f]{{2}})|(?<=\\u[0-9A-Fa-f]{{4}})|(?<=%[0-9A-Fa-f]{{2}}))"
 )
 """Also behind an escape: the line break of a text that `repr` or JSON has written, the `%3D` of an address."""
+_IS_ESCAPED: Final = re.compile(r"[\\%][0-9A-Za-z]")
 _EDGE_AFTER: Final = r"(?![0-9A-Za-z])"
-_SHAPES: Final = (
-    (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), "[pem]"),
-    (re.compile(r"\b(bearer|basic)\s+[0-9A-Za-z._~+/=-]{6,}", re.IGNORECASE), r"\1 [secret]"),
-    (re.compile(r"(password|passwd|secret|token)=[^\s&;,\"']+", re.IGNORECASE), r"\1=[secret]"),
-    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[A-HJ-NPR-Z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
-    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)(?=[A-Za-z]*[0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
-    (re.compile(rf"{_EDGE_BEFORE}89[0-9]{{2}}(?:[ .-][0-9]{{4}}){{3}}[ .-][0-9]{{3,4}}{_EDGE_AFTER}"), "[iccid]"),
-    (
-        re.compile(rf"{_EDGE_BEFORE}(?:(?:00)?86[ .-]?)?1[0-9]{{2}}[ .-][0-9]{{4}}[ .-][0-9]{{4}}{_EDGE_AFTER}"),
-        "[phone]",
-    ),
-    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)[0-9]{{19,20}}{_EDGE_AFTER}"), "[iccid]"),
-    (re.compile(rf"{_EDGE_BEFORE}(?<!topup/)(?<!\.)[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
-)
+
+
+def _shapes(before: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return (
+        (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), "[pem]"),
+        (re.compile(r"\b(bearer|basic)\s+[0-9A-Za-z._~+/=-]{6,}", re.IGNORECASE), r"\1 [secret]"),
+        (re.compile(r"(password|passwd|secret|token)=[^\s&;,\"']+", re.IGNORECASE), r"\1=[secret]"),
+        (re.compile(rf"{before}(?<!topup/)[A-HJ-NPR-Z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
+        (re.compile(rf"{before}(?<!topup/)(?=[A-Za-z]*[0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
+        (re.compile(rf"{before}89[0-9]{{2}}(?:[ .-][0-9]{{4}}){{3}}[ .-][0-9]{{3,4}}{_EDGE_AFTER}"), "[iccid]"),
+        (
+            re.compile(rf"{before}(?:(?:00)?86[ .-]?)?1[0-9]{{2}}[ .-][0-9]{{4}}[ .-][0-9]{{4}}{_EDGE_AFTER}"),
+            "[phone]",
+        ),
+        (re.compile(rf"{before}(?<!topup/)[0-9]{{19,20}}{_EDGE_AFTER}"), "[iccid]"),
+        (re.compile(rf"{before}(?<!topup/)(?<!\.)[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
+    )
+
+
+_SHAPES: Final = _shapes(_EDGE_BEFORE)
 """PEM first: its lines are full of other shapes."""
+_BEHIND_ESCAPES: Final = _shapes(_ESCAPED_BEFORE)
+"""Likewise, three times as slow."""
 _ADDRESS: Final = re.compile(r"://([^\s\"'<>]*)")
 _MAY_BEGIN_A_PASSWORD: Final = re.compile(r"[^:/?#]*:(?![0-9]+(?:[/?#]|\Z)).*")
 """Of an address without an `@`: behind the `:` is no port, so perhaps a password that holds a quote or a blank."""
@@ -46,9 +56,7 @@ _WIDE: Final = str.maketrans(
 )
 """Digits and letters in the width of Chinese text, as an input method writes them."""
 _IS_WIDE: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
-_PERHAPS: Final = re.compile(
-    r"[0-9A-Za-z]{11}|[0-9][ .-][0-9]{4}|://|-----BEGIN|bearer|basic|password=|passwd=|secret=|token=", re.IGNORECASE
-)
+_PERHAPS: Final = re.compile(r"[0-9A-Za-z]{11}|[0-9][ .-][0-9]{4}|://|-----BEGIN|bearer|basic|=", re.IGNORECASE)
 """Stands in whatever one of the shapes is in: one look at the many texts that hold nothing."""
 
 
@@ -64,7 +72,7 @@ def redacted(text: str, keep: frozenset[str] = frozenset()) -> str:
     if _PERHAPS.search(text) is None:
         return text
     text = _without_logins(text)
-    for shape, replacement in _SHAPES:
+    for shape, replacement in _BEHIND_ESCAPES if _IS_ESCAPED.search(text) else _SHAPES:
         text = shape.sub(lambda match, r=replacement: match[0] if match[0] in keep else match.expand(r), text)
     return text
 
