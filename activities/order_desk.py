@@ -10,6 +10,7 @@ from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, StoredOrder
 from orders import carrier_rules, four_eyes
 from orders.clock import Clock
+from orders.foreign_runs import note_own_run
 from orders.identities import goodwill_of
 from orders.milestones import milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
@@ -78,6 +79,7 @@ class OrderDesk:
             found = stored
             now = self.clock.now()
             after, answer = rule(stored, now)
+            after, _ = note_own_run(after)  # a step of its own run asks
             after = carrier_rules.call_if_needed(after, now, self.times)
             called = bool(after.attention) and after.attention != stored.state.attention
             return after, (answer, after, called)

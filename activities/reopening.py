@@ -6,7 +6,7 @@ sends anything, and each effect looks in the book first.
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from temporalio import activity
@@ -18,8 +18,9 @@ from activities.context import Alert
 from activities.ports import StoredOrder, UnsettledBook
 from orders import operator_rules
 from orders.clock import Clock
-from orders.foreign_runs import foreign_run_sentence, is_foreign
+from orders.foreign_runs import CALLS, foreign_run_sentence, is_foreign, note_foreign_run, note_own_run
 from orders.identities import workflow_id
+from orders.state import OrderState
 from workflows import sweep
 from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput
@@ -101,13 +102,14 @@ class Reopening:
         return await self._take_up(order_id)
 
     async def _take_up(self, order_id: str) -> Reopened:
+        looked_at = self._clock.now()
         open_run = await self._open_run(order_id)
         # Read after that look: a run that came to its end has settled its order before it closed.
         record = await self._book.read(order_id)
         if record.state.outcome is not None:
             return Reopened.SETTLED
         if open_run is not None:
-            return self._named(order_id, open_run)
+            return await self._named(order_id, record.state, open_run, looked_at)
         order = record.order
         self._alert("order_had_no_run", order_id=order_id)
         # Written before the run starts: it asks the carrier before it sends anything to it.
@@ -128,12 +130,26 @@ class Reopening:
         try:
             await self._client().start_workflow(**Start(again, record.vehicle_hash).arguments(self._task_queue))
         except WorkflowAlreadyStartedError:
-            return self._named(order_id, await self._open_run(order_id) or Reopened.RUNNING)
+            looked_at = self._clock.now()
+            open_run = await self._open_run(order_id) or Reopened.RUNNING
+            return await self._named(order_id, (await self._book.read(order_id)).state, open_run, looked_at)
         return Reopened.REOPENED
 
-    def _named(self, order_id: str, open_run: Reopened) -> Reopened:
+    async def _named(self, order_id: str, state: OrderState, open_run: Reopened, looked_at: datetime) -> Reopened:
+        """Say whose run is open, also in the order's row, where that says something else."""
         if open_run is Reopened.FOREIGN:
             self._alert("order_not_started", order_id=order_id, sentence=foreign_run_sentence(order_id))
+            if not state.attention:
+                await self._book.decide(
+                    order_id,
+                    lambda stored: note_foreign_run(stored.state, looked_at),
+                    kind="status",
+                    detail=lambda noted: CALLS if noted else {},
+                )
+        elif state.attention == "foreign_run":
+            await self._book.decide(
+                order_id, lambda stored: note_own_run(stored.state), kind="status", detail=lambda _: {"run": "own"}
+            )
         return open_run
 
     async def _open_run(self, order_id: str) -> Reopened | None:

@@ -24,7 +24,9 @@ def for_operator(words: object) -> str:
     text = text_of(words)
     if text is None:
         return ""
-    plain = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text[:_READ_CHARACTERS])
+    narrow = unicodedata.normalize("NFKC", text[:_READ_CHARACTERS])  # an input method writes a VIN wide
+    seen = "".join(letter for letter in narrow if unicodedata.category(letter) != "Cf")  # it would stand in a number
+    plain = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in seen)
     plain = " ".join(plain.split())
     plain = _LONG_NUMBER.sub(_REDACTED, plain)
     plain = _VIN.sub(lambda run: _REDACTED if any(map(str.isdigit, run.group())) else run.group(), plain)

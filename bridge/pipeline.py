@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from adapters.kafka.assignments import Record
@@ -24,6 +26,7 @@ from bridge.record_metrics import RecordMetrics, Result
 from bridge.starter import ForeignRun
 from orders.arrival import arrival_of
 from orders.errors import Unavailable
+from orders.foreign_runs import CALLS, note_foreign_run
 from orders.paid_order import PaidOrder
 from orders.record import MAX_VALUE_BYTES, PoisonRecord, parse
 from orders.record_mac import HEADER, verify
@@ -251,6 +254,9 @@ class Pipeline:
         except ForeignRun as foreign:
             # Not held back: whoever starts such runs would stop the partition. The book has the order, the sweep it.
             self._call(order, str(foreign))
+            # And it takes no place: many of them would stop the intake. Complete only then, so that it comes again.
+            note = partial(self._note, order.order_id, foreign.seen_at)
+            await self._carry_through("database", note, order.order_id)
             self._complete(record, "duplicate")
             return
         # A start whose answer was lost did start the run: the next attempt finds it there.
@@ -258,6 +264,14 @@ class Pipeline:
         if mine:
             self._say("started", record, order)
         self._complete(record, "started" if mine else "duplicate")
+
+    async def _note(self, order_id: str, seen_at: datetime) -> None:
+        await self._book.decide(
+            order_id,
+            lambda stored: note_foreign_run(stored.state, seen_at),
+            kind="status",
+            detail=lambda noted: CALLS if noted else {},
+        )
 
     async def _follow(self, first: asyncio.Task[None], record: Record) -> None:
         await asyncio.wait((first,))

@@ -1,11 +1,14 @@
 """What the bridge needs of the order book; `adapters.order_book.book` has it, tests have a fake with honest state."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from adapters.order_book.book import ClaimResult
+from adapters.order_book.book import ClaimResult, StoredOrder
 from orders.arrival import Arrival
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
+
+T = TypeVar("T")
 
 
 class ClaimBook(Protocol):
@@ -19,9 +22,20 @@ class ClaimBook(Protocol):
         ...
 
     async def first_pass_count(self) -> int:
-        """Orders in their first pass: claimed, and not yet settled, parked, in doubt or refunding."""
+        """Orders in their first pass (`orders.state.OrderState.first_pass`)."""
         ...
 
     async def known(self, order_ids: Sequence[str]) -> set[str]:
         """Those of the orders that were claimed before."""
+        ...
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Callable[[StoredOrder], tuple[OrderState, T]],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]],
+    ) -> T:
+        """Run a rule of `orders` as one compare-and-set, with its line in the audit trail."""
         ...

@@ -1,7 +1,7 @@
 """Starts the run of a claimed order in Temporal, once (contracts §3)."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -20,7 +20,14 @@ class ForeignRun(TopUpError):
     """A run that is not the order's stands under its ID.
 
     The order is in the book: the sweep starts it once that run is closed.
+
+    Attributes:
+        seen_at: when it was looked for.
     """
+
+    def __init__(self, sentence: str, seen_at: datetime) -> None:
+        super().__init__(sentence)
+        self.seen_at = seen_at
 
 
 class Starter:
@@ -82,6 +89,7 @@ class Starter:
 
     async def _see_that_it_is_ours(self, order_id: str) -> None:
         handle = self._client.get_workflow_handle(workflow_id(order_id))
+        seen_at = datetime.now(UTC)
         try:
             there = await handle.describe(rpc_timeout=timedelta(seconds=policies.START_SECONDS))
         except (RPCError, RuntimeError, OSError, TimeoutError) as error:
@@ -89,7 +97,7 @@ class Starter:
                 return  # deleted since: an order without an end is the sweep's
             raise _unavailable(error) from error
         if is_foreign(there, self._task_queue):
-            raise ForeignRun(foreign_run_sentence(order_id))
+            raise ForeignRun(foreign_run_sentence(order_id), seen_at)
 
 
 def _unavailable(error: Exception) -> Unavailable:

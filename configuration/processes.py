@@ -215,7 +215,7 @@ class HoldSettings(_Process, Database):
     process: ClassVar[str] = "hold"
 
 
-class DlqSettings(_Process, Topics, UnmatchedTopic, Database, TwoPersons):
+class DlqSettings(_Process, Topics, UnmatchedTopic, Database, TwoPersons, RecordSigning):
     """`topup dlq`."""
 
     process: ClassVar[str] = "dlq"
@@ -232,7 +232,7 @@ class ReconcileSettings(_Process, Database, Carrier, Refunds, Reconciling):
         return (*dialect_groups(), *refund_groups(), IntakeAccess)
 
 
-class DifferencesSettings(_Process, Database):
+class DifferencesSettings(_Process, Database, TwoPersons):
     """`topup reconcile`, where the order book is enough."""
 
     process: ClassVar[str] = "reconcile"

@@ -109,7 +109,8 @@ def redrive(
     """Send dead letters to the topic they came from again, as they were; each is ended once Kafka has it.
 
     One that is still wrong becomes a new dead letter, open again; one whose order was accepted meanwhile is a
-    duplicate.
+    duplicate. With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h, unless a key of
+    TOPUP_RECORD_KEY proves the record.
     """
     from console import letters  # noqa: PLC0415 - heavy
     from console.display import out, print_json, shown  # noqa: PLC0415 - heavy
@@ -124,11 +125,16 @@ def redrive(
     chosen = [_pick(found, place) for place in places or ()] or [
         one for one in found if one.kept.reason == reason and one.is_open
     ]
-    count = _or_sentence(lambda: asyncio.run(letters.redrive(settings, chosen, per_second, said)))
+    count, proposals = _or_sentence(lambda: asyncio.run(letters.redrive(settings, chosen, per_second, said)))
     if as_json:
-        print_json({"redriven": count})
+        print_json({"redriven": count, "proposed": len(proposals), "proposal": proposals[0] if proposals else ""})
         return
-    for one in chosen if places else ():
+    if proposals:
+        waits = f"{proposals[0]}. {len(proposals)} wait: another operator must give it too."
+        out.print(shown(waits), soft_wrap=True)
+        if not count:
+            return
+    for one in chosen if places and not proposals else ():
         source = one.kept.source
         says = f"{one.place} was {source.topic}:{source.partition}:{source.offset}, {one.kept.reason}"
         out.print(shown(says))

@@ -16,6 +16,8 @@ from console.settings import DlqSettings
 from orders import dead_letter, four_eyes
 from orders.dead_letter import Ending, KeptLetter, Source
 from orders.errors import TopUpError
+from orders.four_eyes import Confirmed
+from orders.record_mac import verify
 from runtime.clock import SystemClock
 
 
@@ -124,8 +126,15 @@ def _wholes(settings: DlqSettings, chosen: Sequence[Found]) -> Iterator[DeadLett
         yield letter
 
 
-async def redrive(settings: DlqSettings, chosen: Sequence[Found], per_second: float, said: Mapping[str, str]) -> int:
-    """Send them again, of those that hold the same record one, and note each as ended once Kafka has it; how many.
+async def redrive(
+    settings: DlqSettings, chosen: Sequence[Found], per_second: float, said: Mapping[str, str]
+) -> tuple[int, list[str]]:
+    """Send them again, of those that hold the same record one, and note each as ended once Kafka has it.
+
+    Where two persons are demanded, one alone sends what a key of ours proves; the rest is proposed first.
+
+    Returns:
+        How many were sent, and the proposals that wait.
 
     Raises:
         TopUpError: Kafka or the book doesn't answer, or has the record no more; what was sent is noted.
@@ -136,19 +145,72 @@ async def redrive(settings: DlqSettings, chosen: Sequence[Found], per_second: fl
             raise TopUpError(f"Kafka has {one.place} no more: end it with `topup dlq settle` or `topup dlq discard`.")
         by_record.setdefault(one.head.digest, []).append(one)
     if not by_record:
-        return 0
+        return 0, []
     loop = asyncio.get_running_loop()
     async with _book(settings) as book:
+        words, waiting = await _words(settings, book, by_record, said)
 
         async def note(digest: bytes) -> None:
             for one in by_record[digest]:
-                await book.letters.end(one.kept, "redriven", said["operator"], said["note"])
+                await book.letters.end(one.kept, "redriven", *words[digest])
 
         def sent(letter: DeadLetter) -> None:  # on the sending thread
             asyncio.run_coroutine_threadsafe(note(digest_of(letter)), loop).result()
 
-        wholes = _wholes(settings, [same[-1] for same in by_record.values()])
-        return await asyncio.to_thread(lambda: send_again(settings, wholes, per_second=per_second, sent=sent))
+        if not words:
+            return 0, waiting
+        wholes = _wholes(settings, [by_record[digest][-1] for digest in words])
+        count = await asyncio.to_thread(lambda: send_again(settings, wholes, per_second=per_second, sent=sent))
+    return count, waiting
+
+
+async def _words(
+    settings: DlqSettings, book: OrderBook, by_record: Mapping[bytes, Sequence[Found]], said: Mapping[str, str]
+) -> tuple[dict[bytes, tuple[str, str]], list[str]]:
+    """Of each record that may be sent now, who sends it and why; and the proposals that wait."""
+    words = dict.fromkeys(by_record, (said["operator"], said["note"]))
+    waiting = list[str]()
+    if not settings.two_persons:
+        return words, waiting
+    proven = await asyncio.to_thread(_proven, settings, [same[-1] for same in by_record.values()])
+    for digest, same in by_record.items():
+        if digest in proven:
+            continue
+        word, proposals = await _two_persons(book, same, said)
+        if word is None:
+            del words[digest]
+            waiting += proposals
+        else:
+            words[digest] = word
+    return words, waiting
+
+
+def _proven(settings: DlqSettings, chosen: Sequence[Found]) -> set[bytes]:
+    """The digests of the records that a key of ours has signed: what they say is the gateway's word. Blocks."""
+    if not settings.record_keys:
+        return set()
+    return {digest_of(letter) for letter in _wholes(settings, chosen) if verify(settings.record_keys, *letter.record)}
+
+
+async def _two_persons(
+    book: OrderBook, same: Sequence[Found], said: Mapping[str, str]
+) -> tuple[tuple[str, str] | None, list[str]]:
+    """Who sends one record again, and why, once two wish it of a letter that holds it; else the proposals that wait.
+
+    Only proposed and confirmed here: a letter is ended when Kafka has its record. The second one's same word, given
+    again after a lost answer, sends it again, and the bridge takes it once.
+    """
+    word, waiting = None, list[str]()
+    for one in same:
+        now = datetime.now(UTC)
+        after, answer = await book.letters.decide(
+            one.kept, lambda letter, at: four_eyes.propose(letter, at, "redriven", said["operator"], said["note"])
+        )
+        if isinstance(answer, Confirmed):
+            word = word or (f"{answer.proposed_by} and {said['operator']}", answer.note)
+        else:
+            waiting.append(four_eyes.open_proposal(after, now))
+    return word, waiting
 
 
 async def end(settings: DlqSettings, one: Found, ending: Ending, said: Mapping[str, str]) -> tuple[str, str]:

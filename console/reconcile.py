@@ -67,7 +67,10 @@ def resolve(
     operator: Operator = "",
     as_json: Json = False,
 ) -> None:
-    """Close a difference with a note. It opens again only if its amount or kind changes."""
+    """Close a difference with a note. It opens again only if its amount or kind changes.
+
+    With TOPUP_TWO_PERSONS a second operator must give the same command within 1 h, of the same kind and amounts.
+    """
     from console import reconciling  # noqa: PLC0415 - heavy
     from console.settings import DifferencesSettings, settings_for  # noqa: PLC0415 - heavy
 

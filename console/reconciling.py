@@ -16,6 +16,7 @@ from adapters.order_book.reconciling import ReconciliationBook
 from configuration.processes import DifferencesSettings, ReconcileSettings
 from console.display import out, print_json, shown
 from console.exits import CommandFailed, Exit, say
+from orders import four_eyes
 from orders.errors import TopUpError
 from orders.shown_text import one_line
 from reconciliation.days import is_over
@@ -73,12 +74,14 @@ async def show(settings: DifferencesSettings, day: str, *, open_only: bool, shap
 
 
 async def resolve(settings: DifferencesSettings, difference: str, *, operator: str, note: str, as_json: bool) -> None:
-    """Close one."""
+    """Close one; where two persons are demanded, once another operator gives the same word within the hour."""
     async with _books(settings) as books:
         with _sentences():
-            closed = await books.resolve(difference, operator=operator, note=note)
+            closed = await books.resolve(difference, operator=operator, note=note, two_persons=settings.two_persons)
     if as_json:
         print_json(as_shown(closed))
+    elif proposal := _proposal(closed):
+        out.print(shown(f"{proposal}. Nothing follows yet: another operator must give it too."), soft_wrap=True)
     else:
         out.print(f"{closed.id} ({closed.kind}) is resolved by {closed.operator}.", markup=False, soft_wrap=True)
 
@@ -158,13 +161,18 @@ _COLUMNS: Final = (
     "operator",
     "note",
     "why",
+    "proposal",
 )
 
 
 def as_shown(one: Difference) -> dict[str, Any]:
     """A difference as JSON and CSV have it."""
-    values = asdict(one) | {"age_days": one.age_days(datetime.now(UTC))}
+    values = asdict(one) | {"age_days": one.age_days(datetime.now(UTC)), "proposal": _proposal(one)}
     return {name: value.isoformat() if isinstance(value := values[name], datetime) else value for name in _COLUMNS}
+
+
+def _proposal(one: Difference) -> str:
+    return four_eyes.open_proposal(one, datetime.now(UTC)) if one.state == "open" else ""
 
 
 def _table(differences: Sequence[Difference]) -> Table:
@@ -174,6 +182,7 @@ def _table(differences: Sequence[Difference]) -> Table:
     now = datetime.now(UTC)
     for one in differences:
         why = f"{one.operator}: {one.note}" if one.state == "resolved" else one.why
+        why = f"{proposal}. {why}" if (proposal := _proposal(one)) else why
         amounts = ["" if fen is None else str(fen) for fen in (one.book_fen, one.outside_fen)]
         cells = [one.id, one.kind, one.state, one.day, str(one.age_days(now)), *amounts, why]
         table.add_row(*(shown(cell) for cell in cells))

@@ -1,8 +1,20 @@
-"""Whether the run that stands under an order's ID is that order's: whoever may start runs chooses their IDs."""
+"""Whether the run that stands under an order's ID is that order's: whoever may start runs chooses their IDs.
 
-from typing import Protocol
+An order behind another's run is not worked on and not begun: it calls a person, and takes no place of the intake. That
+decides nothing else: `orders.next_step` knows nothing of it. Rules are pure, as in `orders.carrier_rules`.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
 
 from orders.identities import GOODWILL_WORKFLOW_TYPE, WORKFLOW_TYPE, workflow_id
+from orders.state import OrderState
+
+BEHIND: Final = "A run that is not its own stands under its ID: once that is terminated, the sweep starts its own."
+
+CALLS: Final = {"calls_for": "foreign_run"}
+"""What the audit trail says of an order for which a person was called."""
 
 
 class DescribedRun(Protocol):
@@ -22,6 +34,24 @@ class DescribedRun(Protocol):
 def is_foreign(run: DescribedRun, task_queue: str) -> bool:
     """Whether it is of another type or on another queue: no worker of ours will ever bring the order on in it."""
     return run.workflow_type not in (WORKFLOW_TYPE, GOODWILL_WORKFLOW_TYPE) or run.task_queue != task_queue
+
+
+def note_foreign_run(state: OrderState, seen_at: datetime) -> tuple[OrderState, bool]:
+    """Call a person for an order behind a foreign run that was seen at `seen_at`.
+
+    False: it has an end, a person is called for something else, or it was taken up again since that look.
+    """
+    taken_up_since = state.reopened_at is not None and state.reopened_at >= seen_at
+    if state.outcome is not None or state.attention or taken_up_since:
+        return state, False
+    return replace(state, attention="foreign_run", reason=BEHIND), True
+
+
+def note_own_run(state: OrderState) -> tuple[OrderState, bool]:
+    """Take that back: its own run is there, or is about to be started. False: nobody was called for that."""
+    if state.attention != "foreign_run":
+        return state, False
+    return replace(state, attention="", reason=""), True
 
 
 def foreign_run_sentence(order_id: str, *, so: str = "Its run can't start") -> str:

@@ -23,7 +23,7 @@ REFUND_NOW: Final = "refund_now"
 
 
 class Proposable(Protocol):
-    """What a proposal stands in: an order's state, that of an unmatched payment, or a dead letter."""
+    """What a proposal stands in: an order's state, that of an unmatched payment, a dead letter, a difference."""
 
     __dataclass_fields__: ClassVar[dict[str, "Field[Any]"]]
 

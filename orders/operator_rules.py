@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from orders.foreign_runs import note_own_run
 from orders.next_step import not_delivered_counts_from
 from orders.state import CANCELLED, RESOLVED_BY_OPERATOR, Attention, CarrierTimes, OrderState
 
@@ -79,7 +80,7 @@ def request_retry(state: OrderState, now: datetime) -> tuple[OrderState, None]:
 
 def reopen(state: OrderState, now: datetime) -> tuple[OrderState, None]:
     """Another run takes the order up: it asks the carrier before it sends anything to it (contracts §3)."""
-    return (state if state.outcome is not None else replace(state, reopened_at=now)), None
+    return (state if state.outcome is not None else replace(note_own_run(state)[0], reopened_at=now)), None
 
 
 def call_person(state: OrderState, attention: Attention, why: str) -> tuple[OrderState, bool]:

@@ -23,6 +23,7 @@ Attention = Literal[
     "refund_denied",  # the provider has definitely refused it
     "provider_refuses_us",  # our key or account
     "refund_silent",  # it is not confirmed for an hour
+    "foreign_run",  # a run that is not its own stands under its ID, so that its own can't start
 ]
 """What a person is called for; everything goes on meanwhile. `""`: nobody is needed."""
 
@@ -170,8 +171,11 @@ class OrderState:
 
     @property
     def first_pass(self) -> bool:
-        """Claimed, and neither settled, parked, in doubt nor refunding: what the bridge's admission limit counts."""
-        return self.status == "placing"
+        """Claimed, and neither settled, parked, in doubt, refunding nor behind a foreign run.
+
+        It is what the bridge's admission limit counts.
+        """
+        return self.status == "placing" and self.attention != "foreign_run"
 
     @property
     def needs_operator(self) -> bool:

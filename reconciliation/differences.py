@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
+from orders import four_eyes
+
 Kind = Literal[
     "duplicate_payment",
     "payment_without_order",
@@ -86,6 +88,19 @@ class Difference:
     operator: str
     note: str
 
+    proposal: str = ""
+    """As in `OrderState`: what the first of two persons wishes (`orders.four_eyes`)."""
+    proposed_by: str = ""
+    proposed_at: datetime | None = None
+    proposed_note: str = ""
+    confirmed_by: str = ""
+    confirmed_note: str = ""
+
+    @property
+    def closing(self) -> str:
+        """What a person closes: with kind and amounts, so that a proposal is none for what it has become since."""
+        return f"resolved {self.kind} {_fen(self.book_fen)} against {_fen(self.outside_fen)}"
+
     def age_days(self, now: datetime) -> int:
         """Whole days since it was first seen."""
         return (now - self.first_seen).days
@@ -132,6 +147,20 @@ def compared(stored: Difference | None, found: Found | None, now: datetime) -> D
     return replace(stored, **_facts(found), state="open", opened_at=opened_at, closed_at=None)
 
 
+def resolve(one: Difference, now: datetime, operator: str, note: str) -> tuple[Difference, str]:
+    """Close one by a person's word. Returns why not, or ""."""
+    if one.state != "open":
+        return one, f"The difference {one.id} is {one.state} already; nothing was changed."
+    closed = replace(one, state="resolved", operator=operator, note=note, closed_at=now)
+    return four_eyes.withdraw(closed), ""
+
+
+def resolve_by_two(one: Difference, now: datetime, operator: str, note: str) -> tuple[Difference, str]:
+    """Likewise, once a second operator says so of the same difference, unchanged; until then it is proposed."""
+    after, refusal, _ = four_eyes.agree(one, now, resolve, wish=one.closing, operator=operator, note=note)
+    return after, refusal
+
+
 def changes(
     stored: Mapping[str, Difference], found: Iterable[Found], now: datetime
 ) -> list[tuple[Difference, Difference | None]]:
@@ -146,6 +175,10 @@ def is_news(new: Difference, old: Difference | None) -> bool:
     if new.state != "open" or new.kind not in ALERTED:
         return False
     return old is None or old.state != "open" or old.kind != new.kind
+
+
+def _fen(fen: int | None) -> str:
+    return "nothing" if fen is None else str(fen)
 
 
 def _judged(one: Difference | Found) -> tuple[object, ...]:

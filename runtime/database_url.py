@@ -93,6 +93,7 @@ def parse(url: str) -> SqliteFile | PostgresServers:
 def _sqlite(rest: str) -> SqliteFile:
     if not rest.startswith("/") or rest == "/" or ":memory:" in rest:
         raise ValueError("must name a file that all processes share, after sqlite:///")
+    _without_nul(rest)
     if "?" in rest:
         raise ValueError("must be sqlite:/// and the file's name alone, without a ?")
     return SqliteFile(rest[1:])
@@ -104,11 +105,11 @@ def _postgres(rest: str) -> PostgresServers:
     login, _, hosts = authority.rpartition("@")
     user, _, password = login.partition(":")
     words = _words(query)
-    found = _hosts(words.pop("host", "") or unquote(hosts), words.pop("port", ""))
-    name = unquote(database)
+    found = _hosts(words.pop("host", "") or _decoded(hosts), words.pop("port", ""))
+    name = _decoded(database)
     if not found or not name:
         raise ValueError("must name the host and the database, postgresql://user:password@host/name")
-    user, password = words.pop("user", "") or unquote(user), words.pop("password", "") or unquote(password)
+    user, password = words.pop("user", "") or _decoded(user), words.pop("password", "") or _decoded(password)
     application_name = words.pop("application_name", APPLICATION_NAME)
     timeout = words.pop("connect_timeout", "")
     if len(found) > 1 and "target_session_attrs" not in words:
@@ -126,20 +127,39 @@ def _postgres(rest: str) -> PostgresServers:
 
 
 def _words(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    try:  # to libpq a `+` is one, and no blank
+        plain = query.replace("+", "%2B")
+        pairs = parse_qsl(plain, keep_blank_values=True, strict_parsing=True, errors="strict") if query else []
     except ValueError:
         raise ValueError("must have word=value&word=value after the ?") from None
     words = dict(pairs)
     if unknown := sorted(words.keys() - set(WORDS)):
-        # The name is not quoted where it may be a part of a password with an unescaped "?".
-        shown = ", ".join(name if re.fullmatch(r"[a-z_]{1,40}", name) else "…" for name in unknown)
+        # The name is not quoted where it may be a part of a password with an unescaped "?": the host follows then.
+        whole = "@" not in query
+        shown = ", ".join(name if whole and re.fullmatch(r"[a-z_]{1,40}", name) else "…" for name in unknown)
         raise ValueError(f"has words after the ? that it does not know ({shown}): it takes {', '.join(WORDS)}")
     if len(words) < len(pairs):
         raise ValueError("must have each word after the ? once (several hosts: host=a,b)")
-    if "\x00" in "".join(words.values()):
+    return {name: _without_nul(value) for name, value in words.items()}
+
+
+def _decoded(text: str) -> str:
+    """Without percent escapes.
+
+    Raises:
+        ValueError: they are no text; whatever stood in their place would be another name or password.
+    """
+    try:
+        return _without_nul(unquote(text, errors="strict"))
+    except UnicodeDecodeError:
+        raise ValueError("must have percent escapes that are UTF-8") from None
+
+
+def _without_nul(text: str) -> str:
+    """A NUL ends a text of PostgreSQL's protocol: what follows it would be read as another setting."""
+    if "\x00" in text:
         raise ValueError("must not hold a NUL character")
-    return words
+    return text
 
 
 def _hosts(hosts: str, ports: str) -> tuple[tuple[str, int], ...]:
@@ -185,7 +205,7 @@ def _check_file(word: str, name: str) -> None:
 
 def _seconds(text: str, *, several: bool) -> float:
     """As libpq: whole seconds; 0 or nothing is the default. Never longer than a transaction may take."""
-    if text and not re.fullmatch(r"\d{1,6}", text):
+    if text and not re.fullmatch(r"[0-9]{1,6}", text):
         raise ValueError("must have whole seconds as connect_timeout")
     default = CONNECT_ONE_OF_SECONDS if several else CONNECT_SECONDS
     return min(float(text or 0) or default, CONNECT_SECONDS)

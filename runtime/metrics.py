@@ -27,7 +27,12 @@ METRICS: Final = (
     ),
     Metric("topup_bridge_in_flight", "gauge", (), "records taken from Kafka whose offset is not yet complete"),
     Metric("topup_bridge_lag_records", "gauge", ("partition",), "records between the committed offset and the end"),
-    Metric("topup_bridge_first_pass_orders", "gauge", (), "orders in their first pass, as the gate counts them"),
+    Metric(
+        "topup_bridge_first_pass_orders",
+        "gauge",
+        (),
+        "orders in their first pass, as the gate counts them; one behind another's run (`foreign_run`) is none",
+    ),
     Metric("topup_bridge_paused", "gauge", ("reason",), "1 while the intake is paused for this reason"),
     Metric(
         "topup_orders_settled_total", "counter", ("outcome",), "orders brought to an end", ("delivered", "refunded")

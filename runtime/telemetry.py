@@ -4,9 +4,11 @@ Everything goes through one handler: our `structlog` events and what libraries s
 `event`, `level` and `at` (RFC 3339, UTC), and passes `runtime.redaction` last.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import structlog
@@ -31,6 +33,9 @@ QUIET_LIBRARIES: Final = (
 
 MOST_CHARACTERS: Final = 20_000
 """Of one text of a log line; a traceback fits."""
+_FAILED: Final = (
+    '{"event": "a log line could not be made", "level": "error", "at": "%s", "logger": %s, "where": %s, "reason": %s}'
+)
 _FIRST: Final = ("event", "level", "at")
 _IN_LINES: Final = ("exception", "stack")
 
@@ -43,7 +48,7 @@ def configure_logging(
     `trace_id_of`: the trace ID of an order, which each line with an `order_id` then has as `trace_id`.
     """
     out = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(_formatter(readable=out.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -62,6 +67,22 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # modules get their logger at import, before this was called
     )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Python's own prints what it can't format as it stands, past the redaction, or raises it at whoever logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or one that says which could not be made."""
+        try:
+            return super().format(record)
+        except Exception as error:  # noqa: BLE001 - arguments that don't fit, a text that raises, endless nesting
+            at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            where = f"{record.module}:{record.lineno}"
+            return _FAILED % (at, json.dumps(record.name), json.dumps(where), json.dumps(type(error).__name__))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """A stream that takes no line takes no word about it either, least of all the record as it stands."""
 
 
 def get_logger(name: str) -> BoundLogger:

@@ -157,7 +157,7 @@ class OrderBook:
         return await self._claims.claim(orders, arrivals)
 
     async def first_pass_count(self) -> int:
-        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding.
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt, refunding or behind a foreign run.
 
         None while the carrier is held.
         """

@@ -123,7 +123,7 @@ class Claims:
             return await self._claim_apart(orders, arrivals, ends_at)
 
     async def first_pass_count(self) -> int:
-        """Orders in their first pass: claimed and not yet settled, parked, in doubt or refunding.
+        """Orders in their first pass: claimed and not yet settled, parked, in doubt, refunding or behind a foreign run.
 
         Zero while the carrier is held: they wait for an operator, and others are claimed to wait with them (ADR 8).
         """

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import Executable, Row, and_, bindparam, func, or_, select, update
 
@@ -15,7 +15,7 @@ from adapters.order_book.transactions import Transactions
 from orders.clock import Clock
 from orders.errors import TopUpError
 from reconciliation.days import CARRIER, after, from_to
-from reconciliation.differences import Difference, Kind
+from reconciliation.differences import Difference, Kind, resolve, resolve_by_two
 from reconciliation.evidence import FINAL_ENDS, BilledRefund, OrderEvidence, PaymentEvidence, RefundEnd
 from reconciliation.ports import Known
 
@@ -23,6 +23,8 @@ DIFFERENCES: Final = tables.SQLModel.metadata.tables["differences"]
 LONGEST_DAYS: Final = 90
 """WeChat Pay keeps its bills for three months."""
 _COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Difference))
+_PROPOSED: Final = ("proposal", "proposed_by", "proposed_at", "proposed_note", "confirmed_by", "confirmed_note")
+_BY_A_PERSON: Final = ("state", "operator", "note", "closed_at", *_PROPOSED)
 
 
 class UnknownDifference(TopUpError):
@@ -119,6 +121,8 @@ class ReconciliationBook(TakingIn):
     async def write(self, differences: Sequence[Difference]) -> None:
         """Insert or replace, but for what others wrote meanwhile: a person's word that still fits, and `note_put`'s.
 
+        What a person proposes stays too: it says of what.
+
         The writer may have been frozen since it read: what it makes of that is worth less than either.
         """
         rows = [dataclasses.asdict(one) for one in differences]
@@ -126,7 +130,7 @@ class ReconciliationBook(TakingIn):
             check_texts(row)
         async with self._transaction(write=True) as connection:
             statement = self._insert(DIFFERENCES)
-            new, kept = statement.excluded, ("id", "first_seen", "put_as")
+            new, kept = statement.excluded, ("id", "first_seen", "put_as", *_PROPOSED)
             judged = [DIFFERENCES.c[name].is_distinct_from(new[name]) for name in ("kind", "book_fen", "outside_fen")]
             opens_again = and_(new.state == "open", or_(*judged))
             replacing = statement.on_conflict_do_update(
@@ -156,25 +160,26 @@ class ReconciliationBook(TakingIn):
         query = select(DIFFERENCES.c.kind, func.count().label("open")).where(DIFFERENCES.c.state == "open")
         return {row.kind: int(row.open) for row in await self._rows(query.group_by(DIFFERENCES.c.kind))}
 
-    async def resolve(self, difference_id: str, *, operator: str, note: str) -> Difference:
-        """Close one by a person's word.
+    async def resolve(self, difference_id: str, *, operator: str, note: str, two_persons: bool = False) -> Difference:
+        """Close one by a person's word; with `two_persons`, it stays open and proposed until another gives it too.
 
         Raises:
             UnknownDifference: there is none, or it is not open.
+            Unstorable: the word holds what no database keeps.
         """
-        found = await self._rows(select(DIFFERENCES).where(DIFFERENCES.c.id == difference_id))
-        if not found:
-            raise UnknownDifference(f"There is no difference {difference_id}: `topup reconcile show` lists them.")
-        if found[0].state != "open":
-            raise UnknownDifference(f"The difference {difference_id} is {found[0].state} already; nothing was changed.")
-        values = {"state": "resolved", "operator": operator, "note": note, "closed_at": self._clock.now()}
-        check_texts(values)
-        mine = (DIFFERENCES.c.id == difference_id, DIFFERENCES.c.state == "open")
+        rule = resolve_by_two if two_persons else resolve
+        mine = DIFFERENCES.c.id == difference_id
         async with self._transaction(write=True) as connection:
-            changed = await connection.execute(update(DIFFERENCES).where(*mine).values(values))
-        if not changed.rowcount:
-            raise UnknownDifference(f"The difference {difference_id} was closed in this moment: look at it again.")
-        return dataclasses.replace(_difference(found[0]), **cast("Any", values))
+            row = (await connection.execute(select(DIFFERENCES).where(mine).with_for_update())).one_or_none()
+            if row is None:
+                raise UnknownDifference(f"There is no difference {difference_id}: `topup reconcile show` lists them.")
+            after, refusal = rule(_difference(row), self._clock.now(), operator, note)
+            if refusal:
+                raise UnknownDifference(refusal)
+            values = {name: getattr(after, name) for name in _BY_A_PERSON}
+            check_texts(values)
+            await connection.execute(update(DIFFERENCES).where(mine).values(values))
+        return after
 
     async def providers(self) -> list[str]:
         """Those of which the book has orders, or bills."""

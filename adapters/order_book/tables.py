@@ -251,6 +251,12 @@ class DifferenceRow(SQLModel, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     operator: str
     note: str
+    proposal: str = Field(default="", max_length=128)
+    proposed_by: str = ""
+    proposed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposed_note: str = ""
+    confirmed_by: str = ""
+    confirmed_note: str = ""
 
 
 _OPEN: Final = text("ending = ''")

@@ -45,6 +45,19 @@ async def test_the_line_in_the_trail_says_for_what_a_person_was_called(steps: St
     assert lines == [None, "partial", None]
 
 
+async def test_a_step_of_the_orders_own_run_takes_back_that_anothers_stood_in_its_way(steps: Steps):
+    """And a person who is to be called for something else is called for that."""
+    await steps.put(attention="foreign_run", reason="behind another's run")
+    await decide(steps)
+    assert ((await steps.state()).attention, (await steps.state()).reason) == ("", "")
+
+    await steps.put(attention="foreign_run", reason="behind another's run")
+    now = steps.clock.now()
+    await decide(steps, contradicted=True, carrier_outcome="rejected", carrier_code="CODE", carrier_outcome_at=now)
+    assert (await steps.state()).attention == "contradicted"
+    assert steps.alerts == ["order_needs_operator"]
+
+
 async def test_whoever_must_be_called_for_what_a_rule_leads_to_is_called_with_it(steps: Steps):
     """A refusal that the carrier takes back before the refund: nobody has to ask for it."""
     now = steps.clock.now()

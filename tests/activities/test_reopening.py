@@ -19,6 +19,7 @@ from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.worked_on import WorkedOn
 from orders import carrier_rules, goodwill, refund_rules
+from orders.foreign_runs import note_foreign_run
 from orders.identities import workflow_id
 from orders.next_step import next_step
 from orders.outcomes import Completed
@@ -120,10 +121,31 @@ async def test_a_foreign_run_under_an_orders_id_calls_a_person_and_its_own_start
         assert (swept.reopened, server.started, alerts) == (0, [], ["order_not_started"])
         assert await reopening.reopen(ORDER.order_id) is Reopened.FOREIGN
         assert (await book.read(ORDER.order_id)).state.reopened_at is None
+        assert (await book.read(ORDER.order_id)).state.attention == "foreign_run"
+        assert await book.first_pass_count() == 0
+        lines = [event.detail for event in await book.events(ORDER.order_id) if event.kind == "status"]
+        assert lines == [{"calls_for": "foreign_run"}], "once, however often it is seen"
 
         server.status = WorkflowExecutionStatus.TERMINATED
         swept = await ActivityEnvironment().run(reopening.reopen_unsettled_orders)
+        assert (await book.read(ORDER.order_id)).state.attention == ""
+        assert await book.first_pass_count() == 1
     assert (swept.reopened, server.started) == (1, [workflow_id(ORDER.order_id)])
+
+
+async def test_an_order_whose_own_run_is_there_stands_behind_no_other(tmp_path: Path):
+    """Written late: by a bridge that saw another's run before that was terminated and the order's own was started."""
+    async with _one_order(tmp_path) as book:
+        await book.decide(
+            ORDER.order_id,
+            lambda stored: note_foreign_run(stored.state, CLOCK.now()),
+            kind="status",
+            detail=lambda _: {},
+        )
+        server, alerts = Occupied("TopUpOrder", "q"), list[str]()
+        await ActivityEnvironment().run(_reopening(book, server, alerts).reopen_unsettled_orders)
+        assert (await book.read(ORDER.order_id)).state.attention == ""
+    assert (server.started, alerts) == ([], [])
 
 
 async def test_an_open_run_of_the_orders_own_is_left_alone(tmp_path: Path):
@@ -159,6 +181,7 @@ async def test_a_foreign_run_that_comes_between_look_and_start_calls_a_person(tm
     async with _one_order(tmp_path) as book:
         server, alerts = Occupied("Other", "q", comes_at_start=True), list[str]()
         assert await _reopening(book, server, alerts).reopen(ORDER.order_id) is Reopened.FOREIGN
+        assert (await book.read(ORDER.order_id)).state.attention == "foreign_run"
     assert alerts == ["order_had_no_run", "order_not_started"]
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.order_book.book import OrderBook
+from adapters.order_book.reconciling import UnknownDifference
+from orders import four_eyes
 from reconciliation.differences import Difference
 
 AT = datetime(2026, 11, 28, 9, tzinfo=UTC)
@@ -50,3 +52,29 @@ async def test_a_run_that_was_frozen_does_not_forget_that_a_payment_was_put_to_k
     await differences.write([replace(OPEN, why="seen again")])
 
     assert ((await stands(book)).put_as, (await stands(book)).why) == ("order", "seen again")
+
+
+async def test_a_difference_is_closed_by_two_persons_who_say_it_of_the_same_amounts(book: OrderBook):
+    """One person alone, with a note, took what is missing out of sight."""
+    differences = book.reconciliation()
+    await differences.write([OPEN])
+
+    async def say(operator: str) -> Difference:
+        return await differences.resolve(OPEN.id, operator=operator, note=f"{operator}'s", two_persons=True)
+
+    for operator in ("li", "ＬＩ"):
+        proposed = await say(operator)
+        assert (proposed.state, proposed.operator) == ("open", "")
+        assert proposed.proposal == "resolved payment_without_order nothing against 9900"
+    await differences.write([OPEN])
+    assert (await stands(book)).proposed_by == "ＬＩ", "a run takes no proposal away"
+
+    await differences.write([replace(OPEN, outside_fen=990000)])
+    assert (await say("wang")).state == "open", "what was proposed of 99 yuan is no word about 9 900"
+    assert (await say("li")).operator == "wang and li"
+
+    resolved = await stands(book)
+    assert (resolved.state, resolved.note) == ("resolved", "wang's; li's")
+    assert four_eyes.open_proposal(resolved, AT) == ""
+    with pytest.raises(UnknownDifference, match="is resolved already"):
+        await say("chen")

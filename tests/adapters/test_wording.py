@@ -17,6 +17,8 @@ PERSONAL = {
     "full-width digits": "\uff11\uff14\uff14\uff10\uff10\uff10\uff10\uff10\uff10\uff10\uff11",
     "VIN": "LSGBC5342AG000001",
     "VIN in lower case": "vin lsgbc5342ag000001!",
+    "VIN in wide letters": "".join(chr(ord(letter) + 0xFEE0) for letter in "LSGBC5342AG000001"),
+    "VIN with a hidden character": "LSGBC5342\u200bAG000001",
     "VIN among letters": "VINLSGBC5342AG000001",
     "identity card": "11010519491231002X",
 }

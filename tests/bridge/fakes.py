@@ -1,7 +1,10 @@
 """Fakes with honest state: a book that remembers, a Temporal that knows its runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 from adapters.kafka.assignments import Record
 from adapters.kafka.watermark import PartitionAssignment
@@ -11,6 +14,9 @@ from bridge.starter import ForeignRun
 from orders.arrival import Arrival
 from orders.errors import Unavailable
 from orders.paid_order import PaidOrder
+from orders.state import OrderState
+
+T = TypeVar("T")
 
 
 class FakeBook:
@@ -25,6 +31,10 @@ class FakeBook:
         """Orders that another process is just claiming."""
         self.calls = 0
         self.counted = 0
+        self.decides = True
+        """Whether rules are run; else it is away for them alone."""
+        self.states: dict[str, OrderState] = {}
+        """What rules have made of the orders."""
 
     def _here(self) -> None:
         if self.away:
@@ -55,7 +65,26 @@ class FakeBook:
     async def first_pass_count(self) -> int:
         self.counted += 1
         self._here()
-        return len(self.content) - len(self.settled)
+        behind = {order_id for order_id, state in self.states.items() if not state.first_pass}
+        return len(self.content) - len(self.settled | behind)
+
+    async def decide(
+        self,
+        order_id: str,
+        rule: Callable[[Any], tuple[OrderState, T]],
+        *,
+        kind: str,
+        detail: Callable[[T], Mapping[str, Any]],
+    ) -> T:
+        await asyncio.sleep(0)
+        self._here()
+        if not self.decides:
+            raise Unavailable("The order book's database doesn't answer.")
+        before = self.states.get(order_id, OrderState(order_id, datetime(2023, 8, 21, tzinfo=UTC)))
+        self.states[order_id], answer = rule(SimpleNamespace(state=before))
+        assert kind
+        detail(answer)
+        return answer
 
     async def known(self, order_ids: Sequence[str]) -> set[str]:
         self._here()
@@ -86,7 +115,7 @@ class FakeTemporal:
         if self.away or order.order_id in self.refused:
             raise Unavailable("Temporal doesn't start runs.")
         if order.order_id in self.foreign:
-            raise ForeignRun(f"another run stands under {order.order_id}")
+            raise ForeignRun(f"another run stands under {order.order_id}", datetime.now(UTC))
         if order.order_id in self.runs:
             return False
         self.runs.append(order.order_id)

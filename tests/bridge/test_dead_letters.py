@@ -15,11 +15,15 @@ from adapters.kafka.dead_letters import DeadLetter, digest_of, head_of, kept_let
 from adapters.kafka.producer import AcknowledgedProducer
 from adapters.kafka.watermark import PartitionAssignment
 from bridge.dead_letters import DeadLetters, letter_headers
+from console import letters
 from console.letters import grouped
+from console.settings import DlqSettings
 from orders.dead_letter import Source
 from orders.errors import Unavailable
+from runtime.settings import load
 from tests.adapters.kafka.fakes import FakeProducer
 from tests.bridge.conftest import Sent
+from tests.bridge.test_bridge_delivery import NotUtf8
 
 AT = datetime(2023, 8, 21, 18, 33, 55, 120000, tzinfo=timezone(timedelta(hours=8)))
 SETTINGS: Any = SimpleNamespace(kafka_dlq_topic="orders.dlq", kafka_group="topup-bridge")
@@ -176,6 +180,27 @@ async def test_a_missing_dead_letter_topic_is_named(make_lane: Any, settings_of:
     settings = settings_of(lane.environment())
     with pytest.raises(Unavailable, match=r"no topic .*\.dlq: run `topup setup`"):
         await asyncio.to_thread(lambda: list(read_dead_letters(settings)))
+
+
+@pytest.mark.real
+async def test_a_batch_that_nobody_can_decode_is_named_and_the_other_partitions_are_listed(
+    make_lane: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`topup dlq list`, of a broker that took the batch in: what lies before it is listed, and what is elsewhere."""
+    lane = await make_lane()
+    settings = load(lane.environment(), DlqSettings)
+    lane.topic = lane.dlq  # whoever may write the dead letters
+    for sent in (
+        Sent(b"before", b"{}", partition=0),
+        Sent(b"broken", b"{}", [(NotUtf8("bad"), b"1")], partition=0),
+        Sent(b"behind", b"{}", partition=0),
+        Sent(b"elsewhere", b"{}", partition=1),
+    ):
+        await asyncio.to_thread(lane.send, [sent])  # each a batch of its own
+    found = await letters.found(settings)
+    assert [one.place for one in found] == ["0:0", "1:0"]
+    assert f"{lane.dlq}:0 can't be read from offset 1 on" in capsys.readouterr().err
+    assert (await asyncio.to_thread(letters.whole, settings, found[1])).key == b"elsewhere"
 
 
 @pytest.mark.slow

@@ -200,6 +200,32 @@ async def test_a_foreign_run_under_an_orders_id_calls_a_person_and_holds_no_reco
         assert bench.counts() == Counter(started=2, duplicate=1)
 
 
+async def test_foreign_runs_take_no_place_of_the_intake() -> None:
+    """As many as the gate lets in paused it for ever."""
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench(limit=2)) as bench:
+        bench.temporal.foreign.update(f"T{n:08}" for n in range(5))
+        await settled(bench, assignment, records(assignment, [value(n) for n in range(7)]))
+        assert bench.temporal.runs == ["T00000005", "T00000006"]
+        assert {state.attention for state in bench.book.states.values()} == {"foreign_run"}
+        assert len(bench.book.states) == 5
+
+
+async def test_a_record_behind_a_foreign_run_is_not_complete_before_the_book_knows_of_it() -> None:
+    """A bridge that dies between reads it again, and says it then."""
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.temporal.foreign.add("T00000000")
+        bench.book.decides = False
+        bench.pipeline.offer(records(assignment, [value(0)]))
+        await bench.until(lambda: bench.outages.sentence("database"))
+        assert assignment.in_flight
+        bench.book.decides = True
+        await bench.until(lambda: not assignment.in_flight)
+        assert bench.book.states["T00000000"].attention == "foreign_run"
+        assert bench.counts() == {"duplicate": 1}
+
+
 async def test_one_payment_under_two_order_ids_is_a_conflict() -> None:
     assignment = PartitionAssignment("orders", 0)
     payment = paid_order("T00000001")["payment"]

@@ -84,6 +84,8 @@ def test_a_process_reads_nothing_that_it_does_not_use():
     assert {name for name in names_read_by(DlqSettings) if "KAFKA" not in name} == {
         "TOPUP_ALLOW_CLEARTEXT",
         "TOPUP_DATABASE_URL",
+        "TOPUP_RECORD_KEY",
+        "TOPUP_RECORD_OLD_KEYS",
         "TOPUP_TIME_SCALE",
         "TOPUP_TWO_PERSONS",
     }

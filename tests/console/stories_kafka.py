@@ -147,7 +147,10 @@ async def redriven(shell: OperatorShell, deployed: Deployment, name: str, order:
     await until(delivered, f"{order.order_id} is delivered", WAIT_SECONDS)
     sent = await asyncio.to_thread(last_record, deployed)
     assert (sent.key, sent.value, sent.headers) == (order.order_id.encode(), value, originals)
-    [ended] = json.loads((await shell.run("topup dlq list --json", deployed)).out)
+    listed = json.loads((await shell.run("topup dlq list --json", deployed)).out)
+    [ended] = [
+        one for one in listed if one["order_id"] == order.order_id
+    ]  # the other commands' letters stand there too
     assert (ended["ending"], ended["ended_note"]) == ("redriven", "the bridge was too old")
 
 

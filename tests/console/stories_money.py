@@ -16,7 +16,7 @@ DAY = "2026-11-02"
 @story("Money differs")
 async def money_differs(shell: OperatorShell, command: str) -> None:
     """A sale after a refusal, that somebody closes; each command in a book of its own."""
-    deployed = await shell.deployed("money", workers=0)
+    deployed = await shell.deployed(f"money: {command}", workers=0)  # `run` closes what the others write
     order = await shell.order(deployed)
     at = datetime.now(UTC)
     difference = Difference(

@@ -18,6 +18,7 @@ from adapters.order_book.field_cipher import FieldCipher
 from console import letters
 from console.settings import DlqSettings
 from orders.errors import TopUpError, Unavailable
+from orders.record_mac import sign
 from runtime.clock import SystemClock
 
 TOPIC = "orders.dlq"
@@ -101,6 +102,7 @@ async def settings(tmp_path: Path) -> DlqSettings:
         kafka_topic="orders",
         kafka_unmatched_topic="unmatched",
         kafka_bootstrap_servers="",
+        record_keys=(),
     )
     return cast("DlqSettings", made)
 
@@ -145,7 +147,7 @@ async def test_listing_showing_and_redriving_hold_some_records_at_once_and_not_t
         found = await letters.found(settings)
         listed = tracemalloc.get_traced_memory()[0]
         assert letters.whole(settings, found[0]).value is not None
-        assert await letters.redrive(settings, found, 1000.0, SAID) == LETTERS
+        assert await letters.redrive(settings, found, 1000.0, SAID) == (LETTERS, [])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -198,3 +200,75 @@ def test_one_poll_is_bounded_in_records_and_bytes_and_hands_over_what_came_befor
     assert len(polling.some(0)[Partition(TOPIC, 0)]) == 3
     with pytest.raises(Undecodable):
         polling.some(0)
+
+
+async def test_a_record_that_no_key_proves_is_sent_again_by_two_persons(
+    settings: DlqSettings, monkeypatch: pytest.MonkeyPatch
+):
+    """One person alone had sold what a forged dead letter says."""
+    sent, topic = list[int](), Topic({0: 2}, 10)
+    _with(monkeypatch, topic, sent)
+    monkeypatch.setattr(settings, "two_persons", True)
+
+    async def redrive(operator: str) -> tuple[int, list[str], list[str]]:
+        found = await letters.found(settings)
+        count, proposals = await letters.redrive(settings, found, 1000.0, {"operator": operator, "note": operator})
+        return count, proposals, [one.kept.ended_by for one in await letters.found(settings)]
+
+    for operator in ("li", " LI "):
+        count, proposals, ended = await redrive(operator)
+        assert (count, len(sent), ended) == (0, 0, ["", ""])
+        assert len(proposals) == 2
+        assert "proposes redriven until" in proposals[0]
+    topic.counts = {0: 3}
+    count, proposals, ended = await redrive("wang")
+    assert (count, len(sent), ended) == (2, 2, ["LI and wang", "LI and wang", ""])
+    assert len(proposals) == 1, "one that came since is proposed"
+
+
+async def test_a_record_that_a_key_proves_is_sent_again_by_one_person(
+    settings: DlqSettings, monkeypatch: pytest.MonkeyPatch
+):
+    """And one beside it that says it is signed, and isn't, by two."""
+    sent, key = list[int](), bytes(range(32))
+    topic = Topic({0: 1, 1: 1}, 10)
+    whole = topic._record
+
+    def signed(partition: int, offset: int) -> Message:
+        record = whole(partition, offset)
+        mac = sign(key if partition else bytes(32), record.key, record.value)
+        return cast("Message", SimpleNamespace(**{**vars(record), "headers": [*record.headers, ("topup-mac", mac)]}))
+
+    monkeypatch.setattr(topic, "_record", signed)
+    _with(monkeypatch, topic, sent)
+    monkeypatch.setattr(settings, "two_persons", True)
+    monkeypatch.setattr(settings, "record_keys", (key,))
+    found = await letters.found(settings)
+    count, proposals = await letters.redrive(settings, found, 1000.0, SAID)
+    assert (count, len(sent), len(proposals)) == (1, 1, 1)
+    assert {one.place: one.kept.ended_by for one in await letters.found(settings)} == {"0:0": "", "1:0": "li"}
+
+
+async def test_what_two_persons_wish_is_ended_once_kafka_has_it_and_not_before(
+    settings: DlqSettings, monkeypatch: pytest.MonkeyPatch
+):
+    """A shell that dies between their words and the sending leaves it open; the same word again sends it."""
+    sent = list[int]()
+    _with(monkeypatch, Topic({0: 1}, 10), sent)
+    monkeypatch.setattr(settings, "two_persons", True)
+    found = await letters.found(settings)
+    await letters.redrive(settings, found, 1000.0, SAID)
+
+    def away(*_arguments: object, **_named: object) -> int:
+        raise Unavailable("Kafka is away")
+
+    sends = letters.send_again
+    monkeypatch.setattr(letters, "send_again", away)
+    other = {"operator": "wang", "note": "why"}
+    with pytest.raises(Unavailable):
+        await letters.redrive(settings, found, 1000.0, other)
+    [one] = await letters.found(settings)
+    assert one.is_open
+    monkeypatch.setattr(letters, "send_again", sends)
+    assert await letters.redrive(settings, [one], 1000.0, other) == (1, [])
+    assert (await letters.found(settings))[0].kept.ended_by == "li and wang"

@@ -13,12 +13,13 @@ import pytest
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.unmatched import UnmatchedRecord
-from console import letters, unmatched
+from console import letters, reconciling, unmatched
 from console.exits import CommandFailed
 from console.settings import DlqSettings, PaymentsSettings
 from orders.dead_letter import Ending, KeptLetter, Names, Source
 from orders.unmatched import parse_unmatched
 from runtime.clock import SystemClock
+from tests.adapters.test_reconciling_book import OPEN as DIFFERENCE
 
 KEY = bytes(range(32))
 NAMED = ("wechat", "4200001923202308213518640001")
@@ -199,3 +200,19 @@ async def test_a_letter_whose_place_in_the_book_another_has_taken_is_ended_itsel
         await book.letters.end(genuine, "settled", "li", "refunded by hand")
         by_order = {one.names.order_id: one.ending for one in await book.letters.listed()}
     assert by_order == {"GENUINE1": "settled", "FORGED01": ""}
+
+
+async def test_a_difference_waits_for_a_second_person_and_the_list_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    async with _desk(tmp_path, monkeypatch, two=True) as (book, settings):
+        await book.reconciliation().write([DIFFERENCE])
+        one, answers = DIFFERENCE.id, list[str]()
+        for operator in ("li", "wang"):
+            await reconciling.resolve(settings, one, operator=operator, note="why", as_json=False)
+            answers.append(_said(capsys))
+            await reconciling.show(settings, "", open_only=False, shape="json")
+            answers.append(json.loads(capsys.readouterr().out)[0]["proposal"])
+    assert re.fullmatch(r"li proposes resolved .* until .* another operator must give it too\.", answers[0])
+    assert answers[1].startswith("li proposes resolved ")
+    assert answers[2:] == [f"{one} ({DIFFERENCE.kind}) is resolved by li and wang.", ""]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orders import carrier_rules, operator_rules, refund_rules
 from orders.carrier_rules import PostAuthorized
+from orders.foreign_runs import note_foreign_run, note_own_run
 from orders.lifecycle import TRANSITIONS
 from orders.next_step import Done, next_step, not_delivered_counts_from
 from orders.outcomes import (
@@ -72,6 +73,8 @@ CALLS = [
     "listening",
     "retry",
     "reopen",
+    "foreign run",
+    "own run",
 ]
 calls = st.tuples(
     st.sampled_from(CALLS),
@@ -203,6 +206,16 @@ class Caller:
 
     def _reopen(self, _choice: int) -> None:
         self._run(operator_rules.reopen, self.now)
+
+    def _foreign_run(self, choice: int) -> None:
+        before = next_step(self.state, self.now, self.times)
+        self._run(note_foreign_run, at(self.seconds - choice))
+        assert next_step(self.state, self.now, self.times) == before
+
+    def _own_run(self, _choice: int) -> None:
+        before = next_step(self.state, self.now, self.times)
+        self._run(note_own_run)
+        assert next_step(self.state, self.now, self.times) == before
 
     def _must_hold(self, before: OrderState, what: str) -> None:
         after = self.state

@@ -61,13 +61,21 @@ def packed(bill: bytes) -> tuple[bytes, str]:
     return gzip.compress(bill), hashlib.sha1(bill, usedforsecurity=False).hexdigest()
 
 
-def alipay_line(line: BillLine, *, name: str = "车载流量包", received_fen: int | None = None) -> str:
+def alipay_line(
+    line: BillLine,
+    *,
+    name: str = "车载流量包",
+    received_fen: int | None = None,
+    buyer: str = "*三(159****5620)",
+    coupon: str = "",
+    remark: str = "",
+) -> str:
     sign = 1 if line.kind == "payment" else -1
     received = line.amount_fen if received_fen is None else received_fen
     values = [
         f"{line.transaction_id}\t", f"{line.out_trade_no}\t", "交易" if sign == 1 else "退款", name, line.at, line.at,
-        "", "", "", "", "*三(159****5620)", yuan(sign * line.amount_fen), yuan(sign * received), "0.00", "0.00", "0.00",
-        "0.00", "0.00", "", "0.00", "0.00", f"{line.refund_number}\t", yuan(-sign * 54), "0.00", "",
+        "", "", "", "", buyer, yuan(sign * line.amount_fen), yuan(sign * received), "0.00", "0.00", "0.00",
+        "0.00", "0.00", coupon, "0.00", "0.00", f"{line.refund_number}\t", yuan(-sign * 54), "0.00", remark,
     ]  # fmt: skip
     return ",".join(values)
 

@@ -136,6 +136,28 @@ def test_an_alipay_name_may_hold_commas(name: str):
     assert read_alipay(alipay_details(LINES, DAY, [alipay_line(line, name=name) for line in LINES])) == LINES
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"buyer": "Sim Co., Ltd.(sal***@sim.example)"},
+        {"buyer": "0.01,0.01,0.01,0.01,0.01,0.01,0.01,0.01"},
+        {"buyer": ",".join(["-0.01"] * 30)},
+        {"buyer": f"{DAY} 00:00:00,x,{DAY} 00:00:00"},
+        {"coupon": "满100,减10"},
+        {"remark": "a,b,0.00,c"},
+        {"name": "a,b", "buyer": "Sim Co., Ltd.", "coupon": "x,y", "remark": "0.00,0.00,,"},
+    ],
+)
+def test_an_alipay_buyer_coupon_or_remark_may_hold_commas(texts: dict[str, str]):
+    """Its amounts, or a refund's number, were read a column off: one buyer's name made the day's bill none."""
+    assert read_alipay(alipay_details(LINES, DAY, [alipay_line(line, **texts) for line in LINES])) == LINES
+
+
+def test_an_alipay_line_of_countless_columns_is_refused():
+    with pytest.raises(NotWhole, match="too many columns"):
+        read_alipay(alipay_details(LINES, DAY, [alipay_line(line, buyer="," * 2_000) for line in LINES]))
+
+
 def test_alipay_brackets_of_both_widths_are_read():
     details = alipay_details(LINES, DAY).decode("gbk").replace("（元）", "(元)")
 

@@ -1,12 +1,16 @@
 """A process that dies in the middle of a day's run: the run after it ends as if nothing had happened."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from reconciliation.days import after, day_of
 from reconciliation.differences import ALERTED
+from reconciliation.evidence import BillLine
+from reconciliation.ports import OpenBill
 from tests.reconciliation import stories
 from tests.reconciliation.world import HandClock, World, opened
 
@@ -83,3 +87,24 @@ async def test_a_run_that_dies_is_taken_up_and_finds_calls_and_puts_the_same(tmp
     called_for = {one["difference"]: one["differs"] for one in world.alerts}
     assert called_for == {name: kind for name, kind in world.expected.items() if kind in ALERTED}
     assert len(set(world.put)) == len({transaction for transaction, _ in world.put}) == 2, "the same, however often"
+
+
+async def test_a_bill_that_comes_to_more_than_a_day_can_is_refused_and_ends_no_run(tmp_path: Path):
+    """No line of it is too much, and no total speaks of the prices: their sum was one that no database holds."""
+    clock = HandClock()
+    day = after(day_of(clock.now()), -2)
+    lines = [BillLine("payment", f"2023{number}", "", 10**14 - 1, f"{day} 12:00:00") for number in range(11)]
+
+    class Hostile:
+        merchant_id = "2088102146225135"
+
+        @asynccontextmanager
+        async def open(self, _day: str) -> AsyncGenerator[OpenBill, None]:
+            yield OpenBill(iter([lines]), "", 1)
+
+    async with opened(f"sqlite:///{tmp_path}/book.db", clock) as book:
+        reconciliation = World(book, clock, seed=1).reconciliation()
+        reconciliation._bills = {"alipay": cast("Any", Hostile())}
+        report = await reconciliation.run(day, "alipay")
+        assert "more than a day's payments" in report.not_whole["alipay"]
+        assert not (await book.reconciliation().horizon()).has("alipay", day)

@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -68,6 +69,46 @@ def test_hosts_and_login_may_stand_among_the_words():
 def test_a_password_is_taken_as_it_was_meant():
     assert servers("postgresql://ann:a%40b%2F%3Fc@db/book").password == "a@b/?c"
     assert "a%40b%2F%3Fc" in servers("postgresql://ann:a%40b%2F%3Fc@db/book").dsn
+
+
+@pytest.mark.parametrize("letter", [chr(code) for code in (*range(1, 128), 0x7F, 0xE9, 0x4E2D, 0x1F600)])
+def test_a_password_may_hold_every_character_escaped(letter: str):
+    password = f"a{letter}b{letter}"
+    for url in (
+        f"postgresql://ann:{quote(password, safe='')}@db/book",
+        f"postgresql://db/book?user=ann&password={quote(password, safe='')}",
+    ):
+        parsed = servers(url)
+        assert parsed.password == password
+        assert unquote(parsed.dsn.removeprefix("postgresql://ann:").partition("@")[0]) == password
+
+
+def test_a_plus_is_a_plus():
+    """As libpq reads it; it was a blank, so that the file was not found and the password another one."""
+    parsed = servers("postgresql://db/book?user=ann&password=a+b&application_name=top+up")
+    assert (parsed.password, parsed.application_name) == ("a+b", "top+up")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann%00:hunter@db/book",
+        "postgresql://ann:hunter%00database%00other@db/book",
+        "postgresql://ann:hunter@db/book%00",
+        "postgresql://ann:hunter@%00db/book",
+        "postgresql://ann:hunter@db/book?application_name=a%00b",
+        "postgresql://ann:hunter%ff@db/book",
+        "postgresql://ann:x@db/book?password=hunter%ff",
+        "postgresql://ann:p?hunter=2@db/book",
+        "postgresql://ann:x@db/book?connect_timeout=\uff11\uff12",
+        "sqlite:///hunter\x00.db",
+    ],
+)
+def test_what_no_server_reads_as_it_stands_is_refused_without_its_words(url: str):
+    """A NUL began another setting of the startup message; a password's part stood in the sentence."""
+    with pytest.raises(ValueError, match=r"^(must|has)") as refused:
+        parse(url)
+    assert "hunter" not in str(refused.value)
 
 
 def test_words_are_for_the_driver_or_for_us(tmp_path: Path):

@@ -41,6 +41,44 @@ def test_each_record_is_one_json_line_that_starts_with_event_level_and_at():
     assert datetime.fromisoformat(str(line["at"])).utcoffset() == timedelta(0)
 
 
+class Raises:
+    def __str__(self) -> str:
+        raise ValueError("14400000001")
+
+    __repr__ = __str__
+
+
+def test_what_can_not_be_made_a_line_is_one_all_the_same_and_shows_nothing(capsys: pytest.CaptureFixture[str]):
+    """Python printed message and arguments as they stood, past the redaction, or raised at whoever logged."""
+    stream, deep, cycle = io.StringIO(), dict[str, object](), dict[str, object]()
+    configure_logging(stream=stream)
+    cycle["LSGBC5342AG000001"] = cycle
+    for _ in range(5_000):
+        deep = {"LSGBC5342AG000001": deep}
+    for said in (("phone %d of %d", "14400000001"), ("phone", "14400000001")):
+        logging.getLogger("some.library").warning(*said)
+    for value in (deep, cycle, Raises()):
+        get_logger("test").warning("said", value=value)
+    logging.getLogger("some.library").warning("well")
+
+    written = stream.getvalue() + capsys.readouterr().err
+    assert "14400000001" not in written
+    assert "LSGBC5342AG000001" not in written
+    assert [line["event"] for line in lines(stream)] == ["a log line could not be made"] * 5 + ["well"]
+    assert lines(stream)[0]["reason"] == "TypeError"
+    assert str(lines(stream)[0]["where"]).startswith("test_telemetry:")
+
+
+def test_a_stream_that_takes_no_line_is_told_nothing_of_it(capsys: pytest.CaptureFixture[str]):
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError("no space left")
+
+    configure_logging(stream=Full())
+    logging.getLogger("some.library").warning("phone %s", "14400000001")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_logger_made_before_the_configuration_follows_it():
     log = get_logger("early")
     stream = io.StringIO()

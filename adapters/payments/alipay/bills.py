@@ -7,6 +7,7 @@ pinned, and the totals must agree (docs/facts/payments.md).
 
 import asyncio
 import io
+import itertools
 import re
 import tempfile
 import zipfile
@@ -57,6 +58,9 @@ _PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MOST_READ_BYTES: Final = 1024 * 1024
 """Of an archive's directory, which has two files; a longer one is refused before it is read whole."""
 _SUMS: Final = "汇总"
+_YUAN: Final = "(元)"
+_MOST_COMMAS: Final = 1_000
+"""In the names of a line."""
 _PAYMENT, _REFUND = "交易", "退款"
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _TOTALS: Final = re.compile(r"#(交易|退款)合计[:：]([0-9]+)笔.*?商家实收(?:退款)?共(-?[0-9]+(?:\.[0-9]+)?)元")
@@ -210,11 +214,17 @@ class _Reader:
         self._price = columns.place("订单金额(元)")
         self._received = columns.place("商家实收(元)")
         self._number = columns.place("退款批次号/请求号", "退款批次号")
+        named = [name for name in headings if name]
+        self._sold_for = _amounts_from(named, self._price)
+        self._beside_number = [at for at in range(max(self._sold_for) + 1, len(named)) if named[at].endswith(_YUAN)]
         self._sums = {_PAYMENT: [0, 0], _REFUND: [0, 0]}
         """By kind: how many, and what the seller received for them."""
 
     def line(self, text: str) -> BillLine:
-        """One line; a name may hold commas, so what follows it is found by the time that stands behind it."""
+        """One line; names may hold commas, so what follows one is found by the times or amounts that stand behind it.
+
+        The buyer writes the one before the amounts: of several places that fit, the last one is meant.
+        """
         values = [value.strip().strip('"').strip() for value in text.split(",")]
         shift = 0
         while self._made + shift < len(values) and _MOMENT.fullmatch(values[self._made + shift]) is None:
@@ -224,7 +234,12 @@ class _Reader:
         kind = values[self._kind]
         if kind not in self._sums:
             raise NotWhole("Alipay's bill has a kind of business that isn't known; its format has changed.")
-        price, received = fen_of(values[self._price + shift]), fen_of(values[self._received + shift])
+        most = len(values) - self._count
+        if most > _MOST_COMMAS:
+            raise NotWhole("Alipay's bill has a line with too many columns; its format has changed.")
+        sold = next((at for at in range(most, shift, -1) if _are_amounts(values, self._sold_for, at)), shift)
+        last = next((at for at in range(sold, most + 1) if _are_amounts(values, self._beside_number, at)), sold)
+        price, received = fen_of(values[self._price + sold]), fen_of(values[self._received + sold])
         is_payment = kind == _PAYMENT
         if received is None:
             raise NotWhole("Alipay's bill has an amount of another form; its format has changed.")
@@ -236,7 +251,7 @@ class _Reader:
             price if is_payment or price is None else -price,
             done,
             # A refund made at the merchant's platform may have no number: it is known by payment and moment.
-            number=values[self._number + shift] or f"{_NO_NUMBER}{done.replace(' ', 'T')}",
+            number=values[self._number + last] or f"{_NO_NUMBER}{done.replace(' ', 'T')}",
             whom=_WHOM,
         )
         self._sums[kind][0] += 1
@@ -254,6 +269,15 @@ class _Reader:
                     f"sum_of_{kind}_in_fen": (received, fen_of(received_yuan)),
                 },
             )
+
+
+def _amounts_from(headings: list[str], first: int) -> list[int]:
+    """The places of the amounts that stand side by side from this one on."""
+    return list(itertools.takewhile(lambda at: headings[at].endswith(_YUAN), range(first, len(headings))))
+
+
+def _are_amounts(values: list[str], places: list[int], shift: int) -> bool:
+    return all(at + shift < len(values) and fen_of(values[at + shift]) is not None for at in places)
 
 
 def _check_head(line: str, seller_id: str, day: str) -> None:

@@ -191,6 +191,12 @@ def _reconciliation() -> None:
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.Column("operator", sa.String(), nullable=False),
         sa.Column("note", sa.String(), nullable=False),
+        sa.Column("proposal", sa.String(length=128), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=True),
+        sa.Column("proposed_note", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=False),
+        sa.Column("confirmed_note", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("differences_day", "differences", ["day", "source"], unique=False)
