@@ -162,6 +162,8 @@ async def test_one_trace_goes_from_the_callback_to_the_refund_and_a_forged_one_h
         ("settled", {"outcome": "delivered", "paid_to_settled_seconds": 60.5}, True),
         ("settled", {"outcome": "delivered", "doubted": True}, True),
         ("settled", {"outcome": "refunded"}, True),
+        ("settled_before", {"outcome": "refunded"}, True),
+        ("settled_before", {"outcome": "delivered", "paid_to_settled_seconds": 3.0}, False),
         ("needs_person", {"attention": "partial"}, True),
         ("freed", {}, False),
         ("sent", {"post": 1}, False),
