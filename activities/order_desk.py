@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from activities.call_gate import Gate, OpenGate
 from activities.context import Alert, Journal, is_local, quiet, raise_retryable
@@ -12,7 +12,7 @@ from orders import carrier_rules, four_eyes
 from orders.clock import Clock
 from orders.foreign_runs import note_own_run
 from orders.identities import goodwill_of
-from orders.milestones import milestones
+from orders.milestones import ending, milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
 from orders.paid_order import unix_seconds
 from orders.state import CarrierTimes, OrderState
@@ -21,6 +21,8 @@ from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pa
 from workflows.steps import OrderRequest, Progress
 
 T = TypeVar("T")
+ENDS: Final = "settle"
+"""The trail's line of an order's end."""
 
 Rule = Callable[[StoredOrder, datetime], tuple[OrderState, T]]
 """A rule of `orders` on the row as it is in the transaction, and its moment."""
@@ -90,19 +92,23 @@ class OrderDesk:
 
         answer, after, called = await self.book.decide(order_id, run, kind=kind, detail=shown)
         if found is not None:
-            self._say(found, after)
+            self._say(found, after, ends=kind == ENDS)
         if called:
             self.alert("order_needs_operator", order_id=order_id, why=after.reason)
         progress = self.progress(after, wait_at_least_seconds=wait_at_least_seconds)
         return Decided(answer, after, progress)
 
-    def _say(self, stored: StoredOrder, after: OrderState) -> None:
+    def _say(self, stored: StoredOrder, after: OrderState, *, ends: bool) -> None:
         goodwill = goodwill_of(stored.order_id)
-        for event, fields in milestones(stored.state, after):
+        said = list(milestones(stored.state, after))
+        if ends and stored.state.outcome is not None:
+            # Whoever wrote the end may have been cut off before it was said: after a lost answer, this is the word.
+            said.append(("settled_before", ending(after)))
+        for event, fields in said:
             if goodwill is not None:  # the order's own end was told before, and stays what it is
                 self.journal(f"goodwill_{event}", goodwill[0], goodwill=goodwill[1], **fields)
                 continue
-            if event == "settled" and after.settled_at is not None and stored.unreadable is None:
+            if event.startswith("settled") and after.settled_at is not None and stored.unreadable is None:
                 paid_at_seconds = unix_seconds(stored.order.payment.paid_at)
                 fields["paid_to_settled_seconds"] = round(after.settled_at.timestamp() - paid_at_seconds, 3)
             self.journal(event, after.order_id, **fields)

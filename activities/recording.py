@@ -5,7 +5,7 @@ from datetime import datetime
 
 from temporalio import activity
 
-from activities.order_desk import OrderDesk
+from activities.order_desk import ENDS, OrderDesk
 from orders import four_eyes, operator_rules, refund_rules
 from orders.four_eyes import Proposed
 from orders.state import OrderState
@@ -35,7 +35,7 @@ class RecordingActivities:
         settled = await self._desk.decide(
             request.order_id,
             lambda stored, now: refund_rules.settle(stored.state, now, self._desk.times),
-            kind="settle",
+            kind=ENDS,
             detail=lambda outcome: {"outcome": outcome},
         )
         return settled.progress

@@ -142,12 +142,16 @@ def always() -> bool:
 
 
 @asynccontextmanager
-async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
-    """The client of one adapter: nothing from the environment, no redirects, no retries."""
+async def client(*, cafile: str | None = None) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """The client of one adapter: nothing from the environment, no redirects, no retries.
+
+    Args:
+        cafile: whom it trusts, in place of the public authorities.
+    """
     _sniffio_is_not_there()
     each = _CONNECTIONS // _POOLS
     limits = httpx.Limits(max_connections=each, max_keepalive_connections=each, keepalive_expiry=_KEEPALIVE_SECONDS)
-    pools = [httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False, limits=limits) for _ in range(_POOLS)]
+    pools = [httpx.AsyncHTTPTransport(verify=_trust(cafile), trust_env=False, limits=limits) for _ in range(_POOLS)]
     async with httpx.AsyncClient(transport=SpreadTransport(pools), trust_env=False, follow_redirects=False) as opened:
         yield opened
 
@@ -164,8 +168,10 @@ def _sniffio_is_not_there() -> None:
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
-    """Whom all clients of this process trust (certifi's list), read once: 60 ms each (measured)."""
+def _trust(cafile: str | None) -> ssl.SSLContext:
+    """Whom all clients of this process trust (certifi's list, unless told), read once: 60 ms each (measured)."""
+    if cafile is not None:
+        return ssl.create_default_context(cafile=cafile)
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -276,10 +282,19 @@ def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float)
         return NoResponse("unanswered", _LATE_WITHIN) if trace.sending else NoResponse("not_sent", _LATE)
     # The trace is silent on transports other than httpcore's (tests): there only the error's type can prove it.
     if not trace.sending and (trace.connecting or isinstance(error, _NEVER_CONNECTED)):
+        if (untrusted := _untrusted(error)) is not None:
+            why = f"its certificate is not trusted ({untrusted.verify_message})"
+            return NoResponse("not_sent", f"No connection to {whom}: {why}.")
         return NoResponse("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return NoResponse("unanswered", f"{whom} did not answer within {timeout_seconds:g} s.")
     return NoResponse("unanswered", f"The connection to {whom} broke before its answer was whole ({kind}).")
+
+
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def retry_after_seconds(value: str, now: datetime) -> float | None:

@@ -28,5 +28,9 @@ def milestones(before: OrderState, after: OrderState) -> Iterator[Milestone]:
     if after.attention != before.attention:
         yield ("needs_person", {"attention": after.attention}) if after.attention else ("freed", {})
     if after.outcome is not None and before.outcome is None:
-        doubted = {"doubted": True} if after.in_doubt_since is not None else {}
-        yield "settled", {"outcome": after.outcome, **doubted}
+        yield "settled", ending(after)
+
+
+def ending(state: OrderState) -> dict[str, Any]:
+    """What a line about an order's end says of it."""
+    return {"outcome": state.outcome, **({"doubted": True} if state.in_doubt_since is not None else {})}

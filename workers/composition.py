@@ -201,7 +201,8 @@ async def _pushing(stack: AsyncExitStack, settings: WorkerSettings, clock: Clock
 async def _tracer(stack: AsyncExitStack, settings: WorkerSettings, book: OrderBook) -> Tracer | None:
     if settings.otlp_endpoint is None:
         return None
-    collector = OtlpClient(await stack.enter_async_context(http.client()), settings)
+    opening = http.client(cafile=settings.otlp_cafile)
+    collector = OtlpClient(await stack.enter_async_context(opening), settings)
     return Tracer(book.events_of, collector, ratio=settings.trace_ratio, slow_seconds=settings.trace_slow_seconds)
 
 

@@ -30,6 +30,8 @@ MOST_WAITING: Final = 5000
 LONGEST_PAUSE_SECONDS: Final = 60.0
 LAST_SECONDS: Final = 2.0
 """What a stopping worker gives to traces that wait."""
+ENDED: Final = frozenset({"settled", "settled_before"})
+"""The second where the end stood there already: the first word of it may have been lost with a cut-off attempt."""
 _log = get_logger(__name__)
 
 
@@ -72,7 +74,7 @@ class Tracer:
 
     def hear(self, event: str, order_id: str, **fields: object) -> None:
         """A step was taken (`activities.context.Journal`). Remembers the order where its trace is to be kept."""
-        if event == "needs_person" or (event == "settled" and self._is_kept(order_id, fields)):
+        if event == "needs_person" or (event in ENDED and self._is_kept(order_id, fields)):
             self._waiting[order_id] = self._now() + AFTER_SECONDS
             self._waiting.move_to_end(order_id)
             if len(self._waiting) > MOST_WAITING:

@@ -19,9 +19,10 @@ from orders.trace import Kind, Span, Value
 from runtime.redaction import redacted
 
 SEND_SECONDS: Final = 10.0
-WHOM: Final = "The collector of TOPUP_OTLP_ENDPOINT"
+WHOM: Final = "the collector of TOPUP_OTLP_ENDPOINT"
 AGAIN: Final = frozenset({429, 502, 503, 504})
 """What OTLP says to try again; all else is final."""
+NOT_LET_IN: Final = frozenset({401, 403})
 KINDS: Final[Mapping[Kind, int]] = {"internal": 1, "server": 2, "client": 3, "consumer": 5}
 OURS: Final = frozenset(
     {
@@ -62,12 +63,17 @@ class OtlpClient:
         post = httpx.Request("POST", self._url, headers=self._headers, content=encoded(spans))
         reply = await http.send(self._http, post, whom=WHOM, timeout_seconds=self._send_seconds, health=self._health)
         if isinstance(reply, http.NoResponse):
-            return Sent(reply.why, again=True)
+            return Sent(_sentence(reply.why), again=True)
         if not reply.is_success:
-            return Sent(f"{WHOM} answered HTTP {reply.status}.", again=reply.status in AGAIN)
+            hint = " See TOPUP_OTLP_HEADERS." if reply.status in NOT_LET_IN else ""
+            return Sent(_sentence(f"{WHOM} answered HTTP {reply.status}.{hint}"), again=reply.status in AGAIN)
         partial = http.as_object((http.json_object(reply.body) or {}).get("partialSuccess")) or {}
         refused = str(partial.get("rejectedSpans") or "0")
-        return Sent() if refused == "0" else Sent(f"{WHOM} refused some of the spans.")
+        return Sent() if refused == "0" else Sent(_sentence(f"{WHOM} refused some of the spans."))
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def encoded(spans: Sequence[Span]) -> bytes:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import unquote
 
+from pydantic import field_validator
+
 from runtime import values
 from runtime.settings import Group, parsed, setting
 
@@ -56,9 +58,21 @@ class Tracing(TraceLines):
         example="'authorization=Bearer%20a-token'",
         secret=True,
     )
+    otlp_cafile: str | None = setting(
+        None,
+        meaning="file with the CA of the collector (PEM), in place of the public ones",
+        example="/run/secrets/collector-ca.pem",
+    )
     trace_ratio: Annotated[float, parsed(ratio)] = setting(
         0.0, meaning="share of the orders that are traced though nothing was wrong, 0 to 1", example="0.01"
     )
     trace_slow_seconds: Annotated[float, parsed(values.seconds(1, 7 * 86400))] = setting(
         120.0, meaning="seconds from payment to end above which an order is traced as slow", example="120"
     )
+
+    @field_validator("otlp_cafile", mode="after")
+    @classmethod
+    def _usable(cls, cafile: str | None) -> str | None:
+        if cafile is not None and (wrong := values.unusable(cafile, None, None)):
+            raise ValueError(f"names a file that {wrong[1]}")
+        return cafile

@@ -39,6 +39,7 @@ class Paid:
         reason: what the notice `failed` must give as its reason; None = not judged.
         carrier_orders: how many orders the carrier must have taken in; None = at most one.
         posts: how many POSTs the carrier must have seen; None = not judged.
+        goodwill_fen: how much must have been given back after the delivery; None = not judged.
         zombies: a process was frozen and thawed: it may send the same bytes late (contracts §4).
         restored: the order book was rolled back under it: what that has lost is found out again, so that a POST after
             an empty `GET` may bear another date, a notice another moment.
@@ -60,6 +61,7 @@ class Paid:
     reason: str | None = None
     carrier_orders: int | None = None
     posts: int | None = None
+    goodwill_fen: int | None = None
     zombies: bool = False
     restored: bool = False
     given_up: bool = False
@@ -87,11 +89,11 @@ class Seen:
 
     def at_provider(self, *kinds: str) -> list[Entry]:
         """Entries of these kinds in the providers' books; those of goodwill stand apart, they are no end."""
-        return [entry for entry in self.money if entry.kind in kinds and not _is_goodwill(entry)]
+        return [entry for entry in self.money if entry.kind in kinds and not is_goodwill(entry)]
 
     def given_back(self, *kinds: str) -> list[Entry]:
         """Entries of these kinds about goodwill refunds."""
-        return [entry for entry in self.money if entry.kind in kinds and _is_goodwill(entry)]
+        return [entry for entry in self.money if entry.kind in kinds and is_goodwill(entry)]
 
     @property
     def refused_at(self) -> datetime | None:
@@ -126,8 +128,8 @@ class Seen:
         return max((entry.at for entry in effects), default=None)
 
 
-def _is_goodwill(entry: Entry) -> bool:
-    """By its number (contracts §5)."""
+def is_goodwill(entry: Entry) -> bool:
+    """Whether a provider's entry is about a goodwill refund, by its number (contracts §5)."""
     return re.match(r"G[0-9]+-[0-9]+-", str(entry.data.get("refund_no", ""))) is not None
 
 

@@ -86,6 +86,13 @@ def goodwill_after_delivery(seen: Seen) -> Iterator[str]:
         yield f"{fen} fen were given back of {seen.paid.amount_fen}"
 
 
+def goodwill_is_exact(seen: Seen) -> Iterator[str]:
+    """So much was given back as two persons have decided, where that is known."""
+    given, wanted = sum(entry.data["amount_fen"] for entry in seen.given_back("refunded")), seen.paid.goodwill_fen
+    if wanted is not None and given != wanted:
+        yield f"{given} fen were given back after the delivery instead of {wanted}"
+
+
 def one_body(seen: Seen) -> Iterator[str]:
     """The same bytes under one serial, always."""
     bodies = {entry.data["body_sha256"] for entry in seen.at_carrier("post")}
@@ -202,6 +209,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "exactly one end": exactly_one_end,
     "refund only after refusal or burn": refund_after_refusal,
     "goodwill only after delivery": goodwill_after_delivery,
+    "goodwill is exact": goodwill_is_exact,
     "one body per serial": one_body,
     "asked between two POSTs": asked_between_posts,
     "burnt late enough": burnt_late_enough,

@@ -23,10 +23,12 @@ UP_AGAIN_SECONDS: Final = 30.0
 """A part that ends twice within this is broken; starting it again would only hide it."""
 LETTERS_SECONDS: Final = 5.0
 LAST_WORDS_SECONDS: Final = 1.0
+UNATTENDED: Final = frozenset({"balance", "goodwill"})
+"""What no command beside the stack could do, as only a fault's end helps, or what is nothing without an operator."""
 FOR_SAMPLES: Final = tuple(
     scenario
     for scenario in LOAD
-    if not scenario.conflicts and not scenario.stolen and scenario.operator != "balance"  # only a fault's end helps
+    if not scenario.conflicts and not scenario.stolen and scenario.operator not in UNATTENDED
 )
 
 

@@ -12,7 +12,7 @@ from configuration.processes import ReconcileSettings
 from console.exits import CommandFailed
 from console.reconciling import NO_KEY_NEEDED, page_of
 from devkit.audit.auditor import Violation
-from devkit.audit.books import Books
+from devkit.audit.books import Books, is_goodwill
 from orders.errors import TopUpError
 from reconciliation.days import DAYS_FOR_A_PAYMENT, after, day_of, from_to
 from reconciliation.differences import Difference
@@ -138,11 +138,13 @@ class MoneysDay:
                 one = await page_of(book.reconciliation(), day)
                 page.paid.count += one.paid.count
                 page.paid.fen += one.paid.fen
+                page.goodwill.count += one.goodwill.count
+                page.goodwill.fen += one.goodwill.fen
                 for place, amount in one.places.items():
                     page.places[place].count += amount.count
                     page.places[place].fen += amount.fen
         lacking = (*self._sums.lacking, *unanswered)
-        return Money(_lines(page, outside), self._sums.put, self._sums.closed, tuple(open_ones), lacking)
+        return Money(lines_of(page, outside), self._sums.put, self._sums.closed, tuple(open_ones), lacking)
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncGenerator[tuple[OrderBook, Reconciliation]]:
@@ -159,15 +161,20 @@ class MoneysDay:
         self._say(f"ALERT {kind}: {fields.get('differs')}, {fields.get('difference')}. {fields.get('sentence')}")
 
 
-def _lines(page: Summary, outside: Books) -> tuple[Line, ...]:
+def lines_of(page: Summary, outside: Books) -> tuple[Line, ...]:
+    """The page's lines, each beside the books outside; what was given back of deliveries comes last, and apart."""
     paid = {entry.data["out_trade_no"]: entry.data["amount_fen"] for entry in outside.money if entry.kind == "paid"}
     sold = [entry.data["external_id"] for entry in outside.carrier if entry.kind == "sold"]
+    went_back = [entry for entry in outside.money if entry.kind == "refunded"]
+    given = sum(entry.data["amount_fen"] for entry in went_back if is_goodwill(entry))
     known = {
         "paid": sum(paid.values()),
         "delivered": sum(paid.get(order_id, 0) for order_id in sold),
-        "refunded": sum(entry.data["amount_fen"] for entry in outside.money if entry.kind == "refunded"),
+        "refunded": sum(entry.data["amount_fen"] for entry in went_back) - given,
+        "goodwill": given,
     }
     lines = [("paid", page.paid.count, page.paid.fen)]
     lines += [(place, amount.count, amount.fen) for place, amount in page.places.items()]
     lines.append(("left over", 0, page.left_over_fen))
+    lines.append(("goodwill", page.goodwill.count, page.goodwill.fen))
     return tuple(Line(what.replace("_", " "), count, fen, known.get(what)) for what, count, fen in lines)

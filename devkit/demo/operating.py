@@ -13,6 +13,7 @@ from devkit.demo.plan import PlannedOrder
 from devkit.simulation.control import SimulatorControl
 
 OPERATOR: Final = "demo"
+ANOTHER: Final = "another"
 LOOK_SECONDS: Final = 0.5
 TRIES: Final = 5
 Topup = Callable[[Sequence[str], str], Awaitable[tuple[int, str]]]
@@ -37,6 +38,8 @@ class Operator:
         *,
         task_queue: str,
     ) -> None:
+        self.is_done = False
+        """Whether there is nothing left to do."""
         self._client = client
         self._task_queue = task_queue
         self._topup = topup
@@ -44,6 +47,7 @@ class Operator:
         self._say = say
         self._poor = [order for order in orders if order.scenario.operator == "balance"]
         self._unmatched = [order for order in orders if order.scenario.operator == "adopt"]
+        self._generous = [order for order in orders if order.goodwill_fen]
         self._abnormal = [order for order in orders if order.scenario.operator == "abnormal"]
 
     async def work(self) -> None:
@@ -52,7 +56,9 @@ class Operator:
             self._top_up_balances(),
             *(self._settle(order) for order in self._abnormal),
             *(self._adopt(order) for order in self._unmatched),
+            *(self._give_back(order) for order in self._generous),
         )
+        self.is_done = True
 
     async def _top_up_balances(self) -> None:
         waiting = list(self._poor)
@@ -86,13 +92,27 @@ class Operator:
         self._say(f"operator: nobody knows what {payment} was for; finds out and adopts it as an order")
         words = ("payments", "adopt", payment, "--package", order.package_id, "--operator", OPERATOR)
         note = ("--note", "the customer has shown a receipt")
+        await self._command((*words, *note), json.dumps(order.vehicle), what=f"adopting {payment}")
+
+    async def _give_back(self, order: PlannedOrder) -> None:
+        """Two persons, each by a command of their own: the first one's word alone moves nothing."""
+        while not order.seen(self._control.books).told:  # noqa: ASYNC110 - what is seen comes by looking
+            await asyncio.sleep(LOOK_SECONDS)
+        fen = order.goodwill_fen
+        self._say(f"operator: {order.order_id} was delivered, and two persons give {fen} fen of its price back")
+        words = ("orders", "goodwill", order.order_id, "--amount-fen", str(fen), "--reason", "a day without network")
+        for operator in (OPERATOR, ANOTHER):
+            await self._command((*words, "--operator", operator), what=f"goodwill by {operator}")
+
+    async def _command(self, words: Sequence[str], stdin: str = "", *, what: str) -> None:
+        """As a person would: again, where it was refused. Whether it mattered in the end the audit tells."""
         said = ""
         for _ in range(TRIES):
-            code, said = await self._topup((*words, *note), json.dumps(order.vehicle))
+            code, said = await self._topup(words, stdin)
             if code == 0:
                 return
             await asyncio.sleep(LOOK_SECONDS)
-        self._say(f"operator: adopting {payment} was refused: {said.strip()}")
+        self._say(f"operator: {what} was refused: {said.strip()}")
 
     def _is_told(self, order: PlannedOrder) -> bool:
         return any(entry.data["stored"] for entry in order.seen(self._control.books).at_provider("notice"))

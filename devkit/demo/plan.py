@@ -29,6 +29,8 @@ INCIDENT_ORDER_ID: Final = "T20230821183406000001"
 LATE_ORDER_ID: Final = "T20230821205959000002"
 STRAY_PAID_AT: Final = "2023-08-21T18:33:55+08:00"
 LATE_NUMBER: Final = 9_999_999
+GIVEN_BACK: Final = 3
+"""Goodwill is the price over this, rounded down: a part, to the fen."""
 _PACKAGES: Final = (("CT-DATA-10GB-30D", 9900), ("CT-DATA-2GB-7D", 1990), ("CT-DATA-100GB-365D", 49_900))
 _VIN_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 
@@ -61,6 +63,11 @@ class PlannedOrder:
         return {"vin": self.vin, "iccid": f"898603212475{number:08d}", "msisdn": f"144{number:08d}"}
 
     @property
+    def goodwill_fen(self) -> int:
+        """What two operators give back of it after its delivery."""
+        return self.amount_fen // GIVEN_BACK if self.scenario.operator == "goodwill" else 0
+
+    @property
     def at_backend(self) -> dict[str, Any]:
         """The order as the backend has it."""
         return {"vehicle": self.vehicle, "package_id": self.package_id, "amount_fen": self.amount_fen}
@@ -90,6 +97,7 @@ class PlannedOrder:
             end=scenario.end,
             reason=scenario.reason,
             carrier_orders=scenario.carrier_orders,
+            goodwill_fen=self.goodwill_fen,
             answered_seconds=lag,
             unanswered_seconds=scaled(LONGEST_LATENCY_SECONDS, time_scale) + lag,
             burn_seconds=scaled(COMPLETION_SECONDS, time_scale) + lag,

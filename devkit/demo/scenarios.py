@@ -10,9 +10,9 @@ from typing import Any, Literal
 Fault = Mapping[str, Any]
 End = Literal["delivered", "refunded"]
 Payer = Literal["wechat", "alipay", "both"]
-Hand = Literal["", "balance", "abnormal", "adopt"]
+Hand = Literal["", "balance", "abnormal", "adopt", "goodwill"]
 """What an operator must do: top up the merchant's balance; settle an ABNORMAL refund and say so to the order; adopt an
-unmatched payment."""
+unmatched payment; give a part of the price back after the delivery, together with another."""
 Proof = Literal["attachment", "lookup", "nothing"]
 """How the gateway finds out what a payment bought: by what the payment carries, by asking the order backend, not."""
 
@@ -70,7 +70,11 @@ INCIDENT = Scenario(
 )
 
 LOAD: tuple[Scenario, ...] = (
-    Scenario("plain", "nothing goes wrong", 32, "delivered"),
+    Scenario("plain", "nothing goes wrong", 31, "delivered"),
+    Scenario(
+        "goodwill", "delivered, and two operators give a third of the price back", 1, "delivered", operator="goodwill",
+        early=True,
+    ),
     Scenario(
         "callback twice", "each callback comes twice at once", 6, "delivered", notice=({"kind": "repeat", "count": 2},)
     ),

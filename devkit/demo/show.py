@@ -140,8 +140,8 @@ class Demonstration:
             await self._hand_in(control, observer, plan)
 
             def over() -> bool:
-                nothing_moves = observer.counts().open == 0 and observer.quiet_seconds > STUCK_SECONDS
-                return nothing_moves or observer.verdict().ok
+                nothing_moves = operator.is_done and observer.quiet_seconds > STUCK_SECONDS
+                return (nothing_moves and observer.counts().open == 0) or observer.verdict().ok
 
             await observer.until(over, LOAD_SECONDS)
             await asyncio.sleep(QUIET_SECONDS)

@@ -127,8 +127,9 @@ def _count_order(row: Row, order: PlannedOrder, seen: Seen) -> None:
     row.refunded += "refunded" in seen.ends
     row.expected += Numbers(
         carrier_orders=scenario.carrier_orders,
-        refunds=int(scenario.end == "refunded"),
+        refunds=int(scenario.end == "refunded") + int(order.goodwill_fen > 0),
         notices=len(NOTICES_OF[scenario.end]) * len(seen.paid.platforms),
     )
-    row.seen += Numbers(len(seen.at_carrier("accepted")), len(seen.at_provider("refunded")), len(seen.told))
+    refunds = len(seen.at_provider("refunded")) + len(seen.given_back("refunded"))
+    row.seen += Numbers(len(seen.at_carrier("accepted")), refunds, len(seen.told))
     row.violations += audit_seen([seen]).violations

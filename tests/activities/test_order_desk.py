@@ -145,3 +145,14 @@ async def test_a_settled_order_says_how_long_ago_it_was_paid(steps: Steps):
     await decide(steps, carrier_outcome="completed", outcome="delivered", settled_at=settled_at)
 
     assert said[-1] == ("settled", {"outcome": "delivered", "paid_to_settled_seconds": 12.5})
+
+
+async def test_an_end_whose_writer_was_cut_off_before_it_was_said_is_said_by_the_attempt_that_finds_it(steps: Steps):
+    said: list[tuple[str, dict[str, Any]]] = []
+    settled_at = datetime(2023, 8, 21, 10, 34, 7, 500_000, tzinfo=UTC)
+    await decide(steps, carrier_outcome="completed", outcome="delivered", settled_at=settled_at)  # nobody listens
+    object.__setattr__(steps.desk, "journal", lambda event, _order_id, **fields: said.append((event, fields)))
+
+    await steps.run(steps.recording.record_order)
+
+    assert said == [("settled_before", {"outcome": "delivered", "paid_to_settled_seconds": 12.5})]

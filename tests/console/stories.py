@@ -75,7 +75,10 @@ async def look(shell: OperatorShell, command: str) -> None:
 @story("The carrier does not settle the order")
 async def in_doubt(shell: OperatorShell, command: str) -> None:
     if "--query" in command:
-        await in_doubt_batch(shell, command, [ACTED_AND_FAILED, *ASK_LATER])
+        if " list " in command:
+            await listed(shell, command, "in_doubt", carrier=[ACTED_AND_FAILED, *ASK_LATER])
+        else:
+            await in_doubt_batch(shell, command, [ACTED_AND_FAILED, *ASK_LATER])
         return
     deployed = await shell.deployed("slow")
     order = await shell.order(deployed, carrier=[ACTED_AND_FAILED, *ASK_LATER])
@@ -83,6 +86,18 @@ async def in_doubt(shell: OperatorShell, command: str) -> None:
     by_itself = await shell.waits(deployed, order, "telecom", LONG_SECONDS)
     await shell.run(command, deployed, order)
     await shell.ended(deployed, order, "delivered", before=by_itself)
+
+
+async def listed(shell: OperatorShell, command: str, status: str, **faults: list[dict[str, Any]]) -> None:
+    """A command that names the orders of a status, nobody being called for them."""
+    deployed = await shell.deployed("slow")
+    order = await shell.order(deployed, **faults)
+    await shell.stuck(deployed, order, status, person=False)
+
+    async def named() -> bool:
+        return order.order_id in (await shell.run(command, deployed, order)).out
+
+    await until(named, f"{command} names the order", WAIT_SECONDS)
 
 
 async def in_doubt_batch(shell: OperatorShell, command: str, faults: list[dict[str, Any]]) -> None:

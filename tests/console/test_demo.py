@@ -68,6 +68,8 @@ def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
     assert result["money"]["put_to_kafka"] == 1, "the payment whose callback never came"
     assert money["paid"]["payments"] == result["total"]["orders"]
     assert money["paid"]["fen"] == money["delivered"]["fen"] + money["refunded"]["fen"] == money["paid"]["outside_fen"]
+    assert scenarios["goodwill"]["seen"]["refunds"] == 1, "a part of a delivered order's price"
+    assert 0 < money["goodwill"]["fen"] == money["goodwill"]["outside_fen"] < money["delivered"]["fen"]
     assert wait_until_none(folder) == []
 
 

@@ -104,3 +104,15 @@ def test_what_waits_and_all_that_temporal_measures_is_on_a_dashboard():
 )
 def test_each_kind_of_fault_is_found(expr: str, fault: str):
     assert fault in list(faults(expr))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sum_over_what_temporal_counts_only_once_it_happens_is_zero_before_and_not_empty(file: Path):
+    """Seen in a real Prometheus: a healthy worker exports no `…_miss_total`, and a sum with it shows nothing at all."""
+    exprs = [target["expr"] for panel in panels(json.loads(file.read_text())) for target in panel["targets"]]
+    bare = {
+        found[1]
+        for expr in exprs
+        for found in re.finditer(r"sum\(\w+\((temporal_\w+_total)\[[^]]*\]\)\)(?! or vector\(0\))", expr)
+    }
+    assert bare <= {"temporal_sticky_cache_hit_total"}, "counted by every worker that works"

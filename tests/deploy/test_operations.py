@@ -111,3 +111,18 @@ def test_each_rule_has_its_promtool_test():
 
     assert names
     assert [name for name in names if f"alertname: {name}, exp_alerts: [{{" not in tested] == []
+
+
+def test_the_collector_of_the_recipe_listens_where_it_sends_and_takes_its_token_from_the_environment():
+    collector = yaml.safe_load((ROOT / "deploy" / "otel-collector.yaml").read_text())
+    [receiver] = collector["receivers"].values()
+    server = receiver["protocols"]["http"]
+    assert f"TOPUP_OTLP_ENDPOINT=http://{server['endpoint']} " in OPERATIONS
+    [pipeline] = collector["service"]["pipelines"].values()
+    for kind in ("receivers", "processors", "exporters"):
+        assert set(pipeline[kind]) == set(collector[kind]), kind
+    assert collector["service"]["extensions"] == [server["auth"]["authenticator"]]
+    [variable] = re.findall(r"\$\{env:(\w+)\}", collector["extensions"]["bearertokenauth"]["token"])
+    token = re.search(rf"export {variable}=(\S+)", OPERATIONS)
+    assert token, "the recipe sets it"
+    assert f"TOPUP_OTLP_HEADERS='authorization=Bearer%20{token[1]}'" in OPERATIONS

@@ -198,6 +198,11 @@ CAUGHT: dict[str, tuple[Callable[[], Story], str]] = {
         lambda: delivered().gave(1, 500).gave(1, 500),
         "goodwill only after delivery",
     ),
+    "given back, and nobody decided it": (
+        lambda: delivered().but(goodwill_fen=0).gave(1, 500),
+        "goodwill is exact",
+    ),
+    "less given back than was decided": (lambda: delivered().but(goodwill_fen=501).gave(1, 500), "goodwill is exact"),
     "neither delivered nor refunded": (lambda: story().post().rejected().told("failed"), "exactly one end"),
     "refunded instead of delivered": (lambda: refunded().but(end="delivered"), "exactly one end"),
     "refunded in doubt": (

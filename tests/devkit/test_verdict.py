@@ -9,9 +9,11 @@ import pytest
 from devkit.audit.auditor import Violation
 from devkit.audit.books import NOTICES_OF, Books, Entry
 from devkit.audit.records import DeadLetter, SentRecord
+from devkit.demo.money import lines_of
 from devkit.demo.plan import Merchant, Plan, PlannedOrder, plan_load
 from devkit.demo.scenarios import LOAD
 from devkit.demo.verdict import Verdict, judge, with_violations
+from reconciliation.summary import Summary
 
 MERCHANT = Merchant("1900000109", "2088102146225135")
 PLATFORMS = ("cars", "legacy")
@@ -58,9 +60,17 @@ class Run:
             facts |= {"out_trade_no": order.order_id, "amount_fen": order.amount_fen}
             self.book(order.provider, "refund", **facts)
             self.book(order.provider, "refunded", **facts)
+        if order.goodwill_fen:
+            self.give_back(order, order.goodwill_fen)
         for result in NOTICES_OF[scenario.end]:
             for platform in PLATFORMS:
                 self.tell(order, platform, result)
+
+    def give_back(self, order: PlannedOrder, fen: int, number: int = 1) -> None:
+        facts = {"transaction_id": order.transaction_id, "refund_no": f"G{number}-1-{order.order_id}"}
+        facts |= {"out_trade_no": order.order_id, "currency": "CNY"}
+        self.book(order.provider, "refund", **facts, amount_fen=fen)
+        self.book(order.provider, "refunded", **facts, amount_fen=fen)
 
     def hear(self, order: PlannedOrder, *faults: str, stored: bool) -> None:
         """An attempt at its callback."""
@@ -123,6 +133,37 @@ def test_what_is_wrong_with_an_order_stands_in_the_row_of_its_scenario(run, plan
     found = run.verdict()
     assert wrong_rows(found) == {"refused"}
     assert {(scenario, one.order_id) for scenario, one in found.violations} >= {("refused", order.order_id)}
+
+
+def test_goodwill_that_nobody_decided_or_another_amount_of_it_spoils_the_row_of_its_order(run, plan):
+    run.give_back(first(plan, "plain"), 1)
+    run.give_back(first(plan, "goodwill"), 1, number=2)
+    assert wrong_rows(run.verdict()) == {"plain", "goodwill"}
+
+
+def test_goodwill_that_was_never_given_back_spoils_the_row_of_its_order(plan):
+    run = Run(plan)
+    for order in plan.orders:
+        run.play(order)
+    given = [entry for entry in run.books.money if entry.data.get("refund_no", "").startswith("G1-1-")]
+    assert given, "of the plan's goodwill"
+    for entry in given:
+        entry.data["amount_fen"] = 0
+    assert wrong_rows(run.verdict()) == {"goodwill"}
+
+
+def test_the_page_for_finance_shows_goodwill_apart_and_as_the_books_outside_do(run, plan):
+    fen = first(plan, "goodwill").goodwill_fen
+    assert 0 < fen < first(plan, "goodwill").amount_fen
+    page = Summary("2023-08-21")
+    page.goodwill.add(fen)
+    lines = {line.what: line for line in lines_of(page, run.books)}
+    refunded = sum(order.amount_fen for order in plan.orders if order.scenario.end == "refunded")
+    assert lines["goodwill"].agrees
+    assert lines["goodwill"].outside_fen == fen
+    assert lines["refunded"].outside_fen == refunded
+    page.goodwill.add(1)
+    assert not {line.what: line for line in lines_of(page, run.books)}["goodwill"].agrees
 
 
 def test_a_dead_letter_that_is_missing_spoils_the_row_of_its_record(run):

@@ -1,6 +1,7 @@
 """An order's trace, from callback to refund, at a collector that reads it by OpenTelemetry's own definitions."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from orders.trace import MOST_LINES, is_sampled, spans, trace_id
 from runtime.clock import SystemClock
 from runtime.metrics import Metrics
 from tests.activities.conftest import Steps
+from tests.certificates import make_certificates
 from tests.gateway.providers import event, payment, wechat
 from tests.gateway.serving import gateway
 from tests.workers.otlp_receiver import Receiver
@@ -160,6 +162,8 @@ async def test_one_trace_goes_from_the_callback_to_the_refund_and_a_forged_one_h
         ("settled", {"outcome": "delivered", "paid_to_settled_seconds": 60.5}, True),
         ("settled", {"outcome": "delivered", "doubted": True}, True),
         ("settled", {"outcome": "refunded"}, True),
+        ("settled_before", {"outcome": "refunded"}, True),
+        ("settled_before", {"outcome": "delivered", "paid_to_settled_seconds": 3.0}, False),
         ("needs_person", {"attention": "partial"}, True),
         ("freed", {}, False),
         ("sent", {"post": 1}, False),
@@ -238,6 +242,33 @@ async def test_what_a_collector_refuses_is_lost_and_counted_once(receiver: Recei
             await tracer.run_once(metrics)
 
     assert (counted(metrics, "sent"), counted(metrics, "lost")) == (0, 2)
+
+
+async def test_a_collector_of_a_company_s_own_authority_is_trusted_by_that_authority_s_file_alone(tmp_path: Path):
+    certificates = make_certificates(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificates.server)
+    receiver, order = Receiver(), spans("T000001", [Event(AT, "claimed", {})])
+    await receiver.start(tls)
+
+    async def sent(cafile: str | None) -> Sent:
+        async with http.client(cafile=cafile) as client:
+            return await OtlpClient(client, settings(otlp_endpoint=receiver.url)).send(order)
+
+    for stranger in (None, certificates.other_authority):
+        found = await sent(stranger)
+        assert found.again
+        assert "its certificate is not trusted" in found.why
+    assert await sent(certificates.authority) == Sent()
+    assert len(receiver.requests) == 1
+    receiver.close()
+
+
+async def test_a_collector_that_lets_nobody_in_without_a_token_is_said_so(receiver: Receiver):
+    receiver.status = 401
+    async with http.client() as client:
+        found = await OtlpClient(client, settings(otlp_endpoint=receiver.url)).send([])
+    assert found == Sent("The collector of TOPUP_OTLP_ENDPOINT answered HTTP 401. See TOPUP_OTLP_HEADERS.")
 
 
 async def test_a_storm_is_sent_at_its_pace_and_what_does_not_fit_is_lost_and_counted(monkeypatch: pytest.MonkeyPatch):
