@@ -43,6 +43,8 @@ _POOLS: Final = 5
 _KEEPALIVE_SECONDS: Final = 3.0
 """Below the 5 s after which common servers close an idle connection: a request on one just closed ends unanswered."""
 
+_LATE_LOOP_SECONDS: Final = 5.0
+"""How much later than its limit a call may end on a busy machine; later, and the process itself stood still."""
 _SILENCE_FORGOTTEN_SECONDS: Final = 3600.0
 
 _CONNECTING: Final = "connection.connect_tcp.started"
@@ -109,27 +111,32 @@ class _Trace:
 class EndpointHealth:
     """Whether the other side answers at all, as one adapter's calls have found.
 
-    A call that was cut short counts too: what it leaves open, the next one that is answered closes.
+    A call that was cut short counts too: what it leaves open, the next one that is answered closes. One that took far
+    longer than it may take was held up by this process, which was frozen: it says nothing of the other side, and what
+    was seen before it is stale.
     """
 
     def __init__(self) -> None:
         self._unanswered_from: float | None = None
         self._last_try_at = 0.0
 
-    def note(self, reply: Reply | NoResponse, began: float) -> None:
-        """What became of a call that began then (`time.monotonic`)."""
+    def note(self, reply: Reply | NoResponse, began: float, limit_seconds: float) -> None:
+        """What became of a call that began then (`time.monotonic`) and might take so long."""
         self._last_try_at = time.monotonic()
-        if isinstance(reply, Reply) or reply.cause == "answered":
+        stood_still = self._last_try_at - began > limit_seconds + _LATE_LOOP_SECONDS
+        if stood_still or isinstance(reply, Reply) or reply.cause == "answered":
             self._unanswered_from = None
         elif reply.cause == "unanswered" and self._unanswered_from is None:
             self._unanswered_from = began
 
     def silent_seconds(self) -> float:
-        """How long it has not answered, since the first call that it left open; 0 where nobody has asked for 1 h."""
-        now = time.monotonic()
-        if self._unanswered_from is None or now - self._last_try_at > _SILENCE_FORGOTTEN_SECONDS:
+        """How long it did not answer, from the first call that it left open to the end of the last.
+
+        0 where nobody has asked for 1 h. Time in which nobody asks, such as a freeze of this process, is no silence.
+        """
+        if self._unanswered_from is None or time.monotonic() - self._last_try_at > _SILENCE_FORGOTTEN_SECONDS:
             return 0.0
-        return now - self._unanswered_from
+        return self._last_try_at - self._unanswered_from
 
 
 class TooLate(Exception):
@@ -216,7 +223,7 @@ async def send(
         return NoResponse("not_sent", _LATE)
     began = time.monotonic()
     reply = await _exchange(http, request, whom, timeout_seconds, in_time)
-    health.note(reply, began)
+    health.note(reply, began, timeout_seconds)
     return reply
 
 

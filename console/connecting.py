@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.order_book.transactions import no_answer
 from console.exits import CommandFailed
 from runtime.clock import SystemClock
 from runtime.settings import ProcessSettings
@@ -78,9 +79,16 @@ def kafka_away(settings: KafkaConnection, error: BaseException) -> str:
     )
 
 
-def database_away(error: BaseException) -> str:
-    """The sentence for an order book that can't be opened; the URL may hold a password and is not shown."""
+def database_away(error: BaseException, *, limit_seconds: float) -> str:
+    """The sentence for an order book that can't be opened; the URL may hold a password and is not shown.
+
+    Args:
+        error: what became of the question.
+        limit_seconds: how long the whole question had, which may be several transactions.
+    """
+    if isinstance(error, TimeoutError):
+        return str(no_answer(limit_seconds))
     return (
-        f"The database does not answer ({in_one_line(error)}): start it, or set TOPUP_DATABASE_URL, for example "
+        f"The database can't be used ({in_one_line(error)}): see its log, or set TOPUP_DATABASE_URL, for example "
         "TOPUP_DATABASE_URL=sqlite:///topup.db."
     )

@@ -13,7 +13,9 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollActi
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from console import runs
 from console.display import Step
+from console.exits import CommandFailed, Exit
 from runtime.settings.groups import OrdersAccess
 from workflows import steps, sweep
 from workflows.steps import notices_queue
@@ -25,6 +27,10 @@ CLOCK_SECONDS: Final = 2.0
 """A difference above this is worth mending: completion dates are compared with other systems' clocks."""
 CLOCK_QUEUE: Final = "topup-doctor-clock"
 LATE_SWEEPS: Final = 3
+FAILING: Final = "TemporalReportedProblems IS NOT NULL"
+"""Runs whose workflow task fails again and again, as Temporal's visibility has them, some minutes late."""
+MOST_FAILING: Final = 1_000
+NAMED_FAILING: Final = 3
 _TYPES: Final = {
     "workflow": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     "activity": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
@@ -80,6 +86,26 @@ async def pollers(client: Client, settings: OrdersAccess) -> list[Step]:
     orders = [*await _pollers(client, queue, "workflow"), *await _pollers(client, queue, "activity")]
     notices = await _pollers(client, notices_queue(queue), "activity")
     return [_poller_step("worker", queue, orders), _poller_step("worker (notices)", notices_queue(queue), notices)]
+
+
+async def failing(client: Client, settings: OrdersAccess) -> str | Step:
+    """Orders whose saga fails; nothing is wrong where the server knows no such attribute."""
+    try:
+        found = await runs.listed(client, settings.task_queue, FAILING, MOST_FAILING, open_only=True)
+    except CommandFailed as failure:
+        if failure.code is Exit.WRONG_USAGE:  # the query can't be read: the attribute is younger than this server
+            return "This server does not tell which runs fail; `temporal_workflow_task_execution_failed_total` does."
+        raise
+    if not found:
+        return "There is none."
+    count = f"{len(found)} or more" if len(found) == MOST_FAILING else str(len(found))
+    named = ", ".join(one.order_id for one in found[:NAMED_FAILING])
+    return _wrong(
+        "runs that fail",
+        f"There are {count} ({named}{', …' if len(found) > NAMED_FAILING else ''}): a worker can't go on with them; "
+        'its log line "Failing workflow task" says why. A key that it lacks: give it to all; a new version: roll it '
+        "back; see docs/runbook.md, The saga fails.",
+    )
 
 
 async def clock(client: Client) -> str | Step:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -65,7 +66,7 @@ async def prepare(
 
     deadline = time.monotonic() + wait_seconds
     parts: list[tuple[str, Work, Callable[[BaseException], str]]] = [
-        ("database", database, database_away),
+        ("database", database, partial(database_away, limit_seconds=ATTEMPT_SECONDS + VISIBLE_SECONDS)),
         ("temporal", _temporal, lambda error: temporal_away(settings, error)),
         ("kafka", kafka, lambda error: kafka_away(settings, error)),
     ]

@@ -25,6 +25,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from console.exits import CommandFailed, Exit
 from orders.foreign_runs import foreign_run_sentence, is_foreign
 from orders.identities import goodwill_of, is_order_id, order_id_of, workflow_id
+from runtime.payload_codec import UnreadablePayload
+from runtime.waiting import in_one_line
 from workflows import steps
 
 CALL_SECONDS: Final = 10.0
@@ -174,7 +176,7 @@ async def details(client: Client, order_id: str, task_queue: str) -> str:
         _, handle = await _own_run(client, order_id, task_queue)
         async with asyncio.timeout(WORKER_SECONDS):
             answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    except (RPCError, TimeoutError, WorkflowQueryFailedError, CommandFailed):
+    except (RPCError, TimeoutError, WorkflowQueryFailedError, UnreadablePayload, CommandFailed):
         return ""
     return answer.current_details
 
@@ -191,6 +193,10 @@ async def status(client: Client, order_id: str, task_queue: str) -> Mapping[str,
             answer: object = await handle.query("status", rpc_timeout=timedelta(seconds=WORKER_SECONDS))
     except (RPCError, TimeoutError) as error:
         raise failed(error, order_id, after="Temporal has the order, so nothing is lost.") from error
+    except UnreadablePayload as error:
+        raise CommandFailed(str(error)) from error
+    except WorkflowQueryFailedError as error:
+        raise CommandFailed(f"The worker could not say where order {order_id} stands: {in_one_line(error)}") from error
     return cast("Mapping[str, Any]", answer) if isinstance(answer, Mapping) else {"state": str(answer)}
 
 
@@ -209,6 +215,9 @@ async def update(client: Client, order_id: str, task_queue: str, name: str, mess
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise CommandFailed(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
+    except UnreadablePayload as error:
+        sentence = f"{error} The worker has answered: see with `topup orders show {order_id}` what became of it."
+        raise CommandFailed(sentence) from error
     except (RPCError, RPCTimeoutOrCancelledError, TimeoutError) as error:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError from error  # Ctrl-C, which the SDK makes an error of its own (measured)

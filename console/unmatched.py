@@ -1,8 +1,9 @@
 """What `topup payments` does: every word is written in the order book before anything follows from it."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,18 @@ Named = tuple[str, str]
 """Provider and transaction."""
 Word = Mapping[str, str]
 """Operator and note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one person's word on one payment. `order_id`: which it became, or is refunded as; or empty."""
+
+    payment: str
+    order_id: str
+    says: str
+    ok: bool = True
+
+
 WAITS = "Nothing follows yet: another operator must give it too"
 Rule = Callable[[UnmatchedState, datetime, str, str], tuple[UnmatchedState, str]]
 
@@ -38,11 +51,22 @@ async def show_list(settings: PaymentsSettings, *, open_only: bool, as_json: boo
     """Print them."""
     async with _book(settings) as book:
         found = await book.unmatched.listed(signed_by(settings), open_only=open_only)
+    _print_all(found, "No payment waits to be ended." if open_only else "There is no unmatched payment.", as_json)
+
+
+async def show_named(settings: PaymentsSettings, payments: Sequence[Named], *, as_json: bool) -> None:
+    """Print these, as the list does."""
+    async with _book(settings) as book:
+        found = [await book.unmatched.read(*named, signed_by(settings)) for named in payments]
+    _print_all(found, "", as_json)
+
+
+def _print_all(found: Sequence[StoredUnmatched], none: str, as_json: bool) -> None:
     if as_json:
         print_json([_summary(one) for one in found])
         return
     if not found:
-        out.print("No payment waits to be ended." if open_only else "There is no unmatched payment.")
+        out.print(none)
         return
     table = Table("payment", "fen", "paid at", "reason", "order number", "stands", box=None, pad_edge=False)
     for one in found:
@@ -65,8 +89,8 @@ async def show_one(settings: PaymentsSettings, named: Named, *, as_json: bool) -
 
 
 async def adopt(
-    settings: PaymentsSettings, named: Named, vehicle: dict[str, str], package_id: str, word: Word, *, as_json: bool
-) -> None:
+    settings: PaymentsSettings, named: Named, vehicle: dict[str, str], package_id: str, word: Word
+) -> Answer:
     """Write the adoption, then produce its paid order; said again while it is no order, the record goes again.
 
     Raises:
@@ -78,8 +102,7 @@ async def adopt(
         wish = _adoption(settings, value)
         _, proposal = await _decide(book, settings, named, unmatched.adopt, word, wish=wish, kind="adopted")
     if proposal:
-        _answer(payment, "", f"{proposal}. {WAITS}, with the same car and package.", as_json=as_json)
-        return
+        return Answer(payment.name, "", f"{proposal}. {WAITS}, with the same car and package.")
     producer = AcknowledgedProducer(settings)
     try:
         headers = [] if settings.record_key is None else [(HEADER, sign(settings.record_key, key, value))]
@@ -91,10 +114,10 @@ async def adopt(
     finally:
         await producer.close()
     order_id = payment.order_id
-    _answer(payment, order_id, f"Adopted as order {order_id}: `topup orders show {order_id}`.", as_json=as_json)
+    return Answer(payment.name, order_id, f"Adopted as order {order_id}: `topup orders show {order_id}`.")
 
 
-async def refund(settings: PaymentsSettings, named: Named, word: Word, *, as_json: bool) -> None:
+async def refund(settings: PaymentsSettings, named: Named, word: Word) -> Answer:
     """Write the refund, then start its run; where that fails the sweep starts it.
 
     Raises:
@@ -111,8 +134,7 @@ async def refund(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
         )
         payment, order_id = state.payment, state.payment.order_id
         if proposal:
-            _answer(payment, "", f"{proposal}. {WAITS}.", as_json=as_json)
-            return
+            return Answer(payment.name, "", f"{proposal}. {WAITS}.")
         says = f"The refund of {payment.name} is written as order {order_id}: `topup orders show {order_id}`."
         try:
             client = await temporal_client(settings)
@@ -122,10 +144,10 @@ async def refund(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
         except (RPCError, CommandFailed) as error:
             why = runs.failed(error, order_id) if isinstance(error, RPCError) else error
             say(f"{why.sentences[0]} The refund is written all the same: the sweep starts its run within 10 min.")
-    _answer(payment, order_id, says, as_json=as_json)
+    return Answer(payment.name, order_id, says)
 
 
-async def settle(settings: PaymentsSettings, named: Named, word: Word, *, as_json: bool) -> None:
+async def settle(settings: PaymentsSettings, named: Named, word: Word) -> Answer:
     """Write how it was ended elsewhere.
 
     Raises:
@@ -136,7 +158,7 @@ async def settle(settings: PaymentsSettings, named: Named, word: Word, *, as_jso
             book, settings, named, unmatched.settle, word, wish="settled", kind="unmatched_settled"
         )
     says = f"{proposal}. {WAITS}." if proposal else f"{state.payment.name} is noted as settled elsewhere."
-    _answer(state.payment, "", says, as_json=as_json)
+    return Answer(state.payment.name, "", says)
 
 
 def signed_by(settings: PaymentsSettings) -> SignedBy:
@@ -240,11 +262,12 @@ def _stands(state: UnmatchedState) -> str:
             return "open" if state.signed else "open, NOT SIGNED"
 
 
-def _answer(payment: UnmatchedPayment, order_id: str, says: str, *, as_json: bool) -> None:
+def print_answer(answer: Answer, *, as_json: bool) -> None:
+    """As a sentence, or as an object."""
     if as_json:
-        print_json({"payment": payment.name, "order_id": order_id, "ok": True, "says": says})
+        print_json(asdict(answer))
         return
-    out.print(says, markup=False, soft_wrap=True)
+    out.print(answer.says, markup=False, soft_wrap=True)
 
 
 @asynccontextmanager

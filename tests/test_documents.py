@@ -145,3 +145,26 @@ def test_the_chinese_page_gives_no_command_that_the_runbook_does_not():
 
     assert len(commands) > 8
     assert [command for command in commands if f"\n{command}\n" not in runbook] == []
+
+
+def test_each_section_of_the_runbook_has_its_counterpart_on_the_chinese_page_and_the_other_way_round():
+    english, chinese = ((ROOT / "docs" / name).read_text() for name in ("runbook.md", "runbook.zh.md"))
+    headings = re.findall(r"^## (.+)$", english, re.MULTILINE)
+    names = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    sections = chinese.split("\n## ")[1:]
+    linked = [set(re.findall(r"\(runbook\.md#([\w-]+)\)", section)) for section in sections]
+
+    assert len(names) > 25
+    assert sorted(names - set().union(*linked)) == []
+    assert [section.splitlines()[0] for section, links in zip(sections, linked, strict=True) if not links] == []
+
+
+def test_both_pages_say_the_same_things_that_a_person_is_called_for():
+    called = [
+        set(re.findall(r"^\| `(\w+)` \|", part.partition("\n## ")[0], re.MULTILINE))
+        for name, before in (("runbook.md", "(`attention`)"), ("runbook.zh.md", "| `attention` |"))
+        for part in [(ROOT / "docs" / name).read_text().partition(before)[2]]
+    ]
+
+    assert called[0] == called[1]
+    assert len(called[0]) >= 8

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
@@ -13,10 +14,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.order_book.engine import TRANSACTION_SECONDS, reading
 from orders.errors import Unavailable
+from runtime.waiting import in_one_line
 
 _READ_ONLY: Final = "25006"
 """SQLSTATE of a server that is not, or no longer, the primary."""
 _LOCKED: Final = "55P03"
+_TOO_SLOW: Final = "57014"
+"""SQLSTATE of a statement that the server has ended at its `statement_timeout`, or that a person has."""
+_REFUSES_US: Final = {
+    "28P01": "refuses the password: correct it in TOPUP_DATABASE_URL",
+    "28000": "does not let this user in from here: see the user in TOPUP_DATABASE_URL, and the server's pg_hba.conf",
+    "3D000": "is not there, though its server is: create it, or correct its name in TOPUP_DATABASE_URL",
+    "53300": "takes no more connections: see who has them (pg_stat_activity), or raise its max_connections",
+    "57P03": "is starting or stopping: wait, or see its log",
+}
+"""What a server says instead of a connection, by SQLSTATE."""
+_CONNECT_ERRORS: Final[tuple[type[Exception], ...]] = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""As asyncpg raises them while it connects; SQLAlchemy makes its own only of what a connection says."""
 _DATA_ERRORS: Final = ("22", "23")
 """SQLSTATE classes "data exception" and "integrity constraint violation": a row's fault, not the database's."""
 
@@ -29,9 +47,12 @@ class RowLocked(Unavailable):
     """Somebody else holds a row for longer than the wait; nothing of the transaction was kept."""
 
 
-def no_answer() -> Unavailable:
-    """The database was silent for as long as a transaction may take."""
-    return Unavailable("The order book's database doesn't answer: check it and TOPUP_DATABASE_URL; nothing is lost.")
+def no_answer(seconds: float = TRANSACTION_SECONDS) -> Unavailable:
+    """The database was silent for so long: slow, frozen, or behind a network that swallows what is sent."""
+    return Unavailable(
+        f"The order book's database does not answer within {seconds:g} s: look at its load, its locks and this host's "
+        "(pg_stat_activity, CPU, disk), and whether its network lets us through; nothing is lost."
+    )
 
 
 class Transactions:
@@ -67,9 +88,20 @@ class Transactions:
         try:
             async with asyncio.timeout(seconds), one_writer, self._connection(write=write) as connection:
                 yield connection
-        except (TimeoutError, PoolTimeoutError, OSError) as error:
+        except PoolTimeoutError as error:
             self._distrust(age)
-            raise no_answer() from error
+            raise _pool_exhausted() from error
+        except TimeoutError as error:
+            self._distrust(age)
+            raise no_answer(seconds) from error
+        except OSError as error:
+            self._distrust(age)
+            raise Unavailable(
+                f"The order book's database can't be reached ({in_one_line(error)}): start it, or correct "
+                "TOPUP_DATABASE_URL; nothing is lost."
+            ) from error
+        except _CONNECT_ERRORS as error:
+            raise _refused(error) from error
         except DBAPIError as error:
             raise _said(error) from error
         except SQLAlchemyError as error:
@@ -122,6 +154,19 @@ class Transactions:
             self._age += 1
 
 
+def _pool_exhausted() -> Unavailable:
+    return Unavailable(
+        f"All connections of this process to the order book's database were in use for {TRANSACTION_SECONDS:g} s: look "
+        "at the database's load and locks (pg_stat_activity), and start one more process if it has neither."
+    )
+
+
+def _refused(error: Exception) -> Unavailable:
+    state: str = getattr(error, "sqlstate", None) or ""
+    what = _REFUSES_US.get(state, f"refuses a connection ({type(error).__name__}): see its log")
+    return Unavailable(f"The order book's database {what}; nothing is lost.")
+
+
 def _said(error: DBAPIError) -> Unavailable:
     state = getattr(error.orig, "sqlstate", None) or ""
     text = str(error.orig).lower()
@@ -134,6 +179,10 @@ def _said(error: DBAPIError) -> Unavailable:
             "The order book's database takes no changes (a standby, or read-only): see which server is the primary, and"
             " TOPUP_DATABASE_URL; nothing is lost."
         )
+    if state == _TOO_SLOW or "database is locked" in text:
+        return no_answer()
+    if state in _REFUSES_US:
+        return Unavailable(f"The order book's database {_REFUSES_US[state]}; nothing is lost.")
     if state == _LOCKED:
         return RowLocked("A row of the order book is held by another process: it is let go within seconds, or see it.")
     name = type(error.orig.__cause__ or error.orig).__name__ if error.orig else type(error).__name__

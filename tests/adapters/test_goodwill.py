@@ -6,10 +6,13 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.order_book import goodwill as goodwill_rows
 from adapters.order_book.book import OrderBook, UnknownOrder
 from adapters.order_book.goodwill import UnknownGoodwill
-from adapters.order_book.rows import Unstorable
+from adapters.order_book.rows import ORDERS, Unstorable
 from adapters.order_book.transactions import RowLocked
 from adapters.order_book.worked_on import WorkedOn
 from orders import carrier_rules, goodwill, refund_rules
@@ -108,6 +111,21 @@ async def test_it_is_worked_on_by_its_name_and_the_order_keeps_its_end_and_a_who
     assert all(line.detail["goodwill"] == 1 for line in trail if line.kind.startswith("goodwill_"))
     assert (await book.verify_trails()).flaws == {}
     assert await book.counts() == {"delivered": 1}
+
+
+async def test_a_book_that_ends_the_order_with_its_goodwill_is_found(book: OrderBook, monkeypatch: pytest.MonkeyPatch):
+    right = goodwill_rows._write
+
+    async def write(connection: AsyncConnection, one: goodwill.Goodwill, *, is_new: bool) -> None:
+        await right(connection, one, is_new=is_new)
+        if one.refund.outcome is not None:
+            ends = update(ORDERS).where(ORDERS.c.order_id == one.order_id)
+            await connection.execute(ends.values(status="refunded", outcome="refunded"))
+
+    monkeypatch.setattr(goodwill_rows, "_write", write)
+
+    with pytest.raises(AssertionError, match="refunded"):
+        await test_it_is_worked_on_by_its_name_and_the_order_keeps_its_end_and_a_whole_trail(book)
 
 
 async def test_nothing_works_on_what_one_person_alone_has_asked_for(book: OrderBook):

@@ -382,22 +382,43 @@ def test_a_side_that_accepts_and_never_answers_is_silent_until_it_answers(monkey
     now = 1000.0
     monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
     health = EndpointHealth()
-    health.note(NoResponse("not_sent", "no connection"), now)
+    health.note(NoResponse("not_sent", "no connection"), now, 60)
     assert health.silent_seconds() == 0
     began, now = now, now + 1.5
-    health.note(NoResponse("unanswered", "cut short"), began)
+    health.note(NoResponse("unanswered", "cut short"), began, 60)
     now += 58.5
-    health.note(NoResponse("unanswered", "timed out"), now - 58.5)
+    health.note(NoResponse("unanswered", "timed out"), now - 58.5, 58.5)
     assert health.silent_seconds() == 60
-    health.note(Reply(503, httpx.Headers(), b""), now)
+    health.note(Reply(503, httpx.Headers(), b""), now, 60)
     assert health.silent_seconds() == 0
+
+
+@pytest.mark.parametrize("frozen", ["in a call", "between calls", "from one call into the next"])
+def test_time_in_which_the_process_was_frozen_is_no_silence_of_the_other_side(
+    frozen: str, monkeypatch: pytest.MonkeyPatch
+):
+    now = 1000.0
+    monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
+    health = EndpointHealth()
+    if frozen != "in a call":
+        began, now = now, now + 15
+        health.note(NoResponse("unanswered", "timed out"), began, 15)
+    began, now = now, now + 900  # SIGSTOP, and the clock goes on
+    if frozen != "between calls":
+        health.note(NoResponse("unanswered", "timed out"), began, 15)
+
+    assert health.silent_seconds() == (15 if frozen == "between calls" else 0)
+    began, now = now, now + 15
+    health.note(NoResponse("unanswered", "timed out"), began, 15)
+    if frozen != "between calls":
+        assert health.silent_seconds() == 15, "counted anew from the thaw"
 
 
 def test_a_silence_that_nobody_has_looked_into_for_an_hour_is_forgotten(monkeypatch: pytest.MonkeyPatch):
     now = 1000.0
     monkeypatch.setattr(http_module.time, "monotonic", lambda: now)
     health = EndpointHealth()
-    health.note(NoResponse("unanswered", "timed out"), now - 60)
+    health.note(NoResponse("unanswered", "timed out"), now - 60, 60)
     assert health.silent_seconds() == 60
     now += 3601
     assert health.silent_seconds() == 0

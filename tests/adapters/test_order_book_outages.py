@@ -7,8 +7,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the package has none
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.order_book.book import OrderBook, StoredOrder
 from devkit.servers.postgres import Postgres
@@ -37,6 +40,56 @@ async def test_a_database_that_is_away_is_unavailable():
 
     assert "secret" not in str(said.value)
     await book.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError(111, "refused"), "can't be reached .*: start it, or correct TOPUP_DATABASE_URL"),
+        (TimeoutError(), "does not answer within 5 s: look at its load, its locks"),
+        (PoolTimeoutError("QueuePool limit"), "All connections of this process .* were in use for 5 s"),
+        (asyncpg.InvalidPasswordError("for user"), "refuses the password: correct it in TOPUP_DATABASE_URL"),
+        (asyncpg.InvalidAuthorizationSpecificationError("no entry"), "does not let this user in from here"),
+        (asyncpg.InvalidCatalogNameError("none"), "is not there, though its server is: create it"),
+        (asyncpg.TooManyConnectionsError("sorry"), "takes no more connections"),
+        (asyncpg.CannotConnectNowError("starting up"), "is starting or stopping: wait"),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else "",
+)
+async def test_each_way_of_being_away_has_a_sentence_of_its_own(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def connect(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    book = open_book("postgresql://nobody:secret@127.0.0.1:1/none")
+
+    with pytest.raises(Unavailable, match=says) as said:
+        await book.ping()
+
+    assert "secret" not in str(said.value)
+    await book.close()
+
+
+@pytest.mark.real
+async def test_a_server_without_the_database_says_so_and_a_statement_that_it_ends_is_slow(postgres: Postgres):
+    with postgres.database() as url:
+        book = open_book(url)
+        await book.migrate()
+
+        async def too_long() -> None:
+            async with book._transaction(write=True) as connection:
+                await connection.exec_driver_sql("SET LOCAL statement_timeout = 1")
+                await connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+        with pytest.raises(Unavailable, match="does not answer within 5 s"):
+            await too_long()
+        await book.close()
+    gone = open_book(urlsplit(url)._replace(path="/nobody_has_made_it").geturl())
+    with pytest.raises(Unavailable, match="is not there, though its server is"):
+        await gone.ping()
+    await gone.close()
 
 
 @pytest.mark.slow

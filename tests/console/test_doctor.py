@@ -21,8 +21,10 @@ from temporalio.worker import Worker
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
 from configuration.processes import DoctorSettings, SetupSettings
-from console import health, health_temporal, preparation
+from console import health, health_temporal, preparation, runs
 from console.display import Step
+from console.exits import CommandFailed, Exit
+from console.runs import Listed
 from devkit.servers.process import unique
 from orders.dead_letter import KeptLetter, Names, Source
 from runtime.clock import SystemClock
@@ -80,6 +82,7 @@ async def test_a_deployment_whose_processes_are_missing_is_told_to_start_them(pr
         "search attributes",
         "schedule",
         "clock",
+        "runs that fail",
         "kafka",
         "dead letters",
         "orders",
@@ -246,6 +249,64 @@ async def test_dead_letters_and_unmatched_payments_call_a_person_until_the_last_
         await book.letters.end(letter, "discarded", "li", "a test")
     assert (await found(environment))["dead letters"].ok
     await book.close()
+
+
+def failing_runs(*order_ids: str) -> list[Listed]:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return [Listed(one, "placing", False, "running", "P", "wechat", at) for one in order_ids]
+
+
+async def test_runs_that_fail_are_counted_and_named_and_a_server_that_cannot_tell_is_well(prepared, monkeypatch):
+    asked: list[tuple[str, bool]] = []
+    answers: list[Any] = [
+        failing_runs("T1", "T2", "T3", "T4"),
+        failing_runs("T1"),
+        [],
+        CommandFailed("invalid query: TemporalReportedProblems is not a valid search attribute", code=Exit.WRONG_USAGE),
+    ]
+
+    async def listed(_client: object, _queue: str, query: str, _limit: int, *, open_only: bool = False) -> list[Listed]:
+        asked.append((query, open_only))
+        answer = answers.pop(0)
+        if isinstance(answer, CommandFailed):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(health_temporal.runs, "listed", listed)
+    client: Any = None
+    many, one, none, unknown = [await health_temporal.failing(client, settings(prepared)) for _ in range(4)]
+
+    assert asked == [("TemporalReportedProblems IS NOT NULL", True)] * 4
+    assert isinstance(many, Step)
+    assert isinstance(one, Step)
+    assert not many.ok
+    assert many.says.startswith("There are 4 (T1, T2, T3, …): a worker can't go on with them")
+    assert "There are 1 (T1): " in one.says
+    assert "docs/runbook.md, The saga fails" in one.says
+    assert none == "There is none."
+    assert isinstance(unknown, str)
+
+
+async def test_a_server_that_lacks_an_attribute_refuses_the_query_as_doctor_expects(prepared):
+    client = await connected(prepared)
+    with pytest.raises(CommandFailed) as refused:
+        await runs.listed(client, prepared["TOPUP_TASK_QUEUE"], "NobodyKnowsThis IS NOT NULL", 1, open_only=True)
+    assert refused.value.code is Exit.WRONG_USAGE
+
+
+async def test_what_is_slow_is_called_slow_with_the_limit_and_never_away(prepared, monkeypatch):
+    async def hangs(*_: object) -> None:
+        raise TimeoutError  # as the limit of the whole question does
+
+    monkeypatch.setattr(OrderBook, "look", hangs)
+    monkeypatch.setattr(health, "unsettled", hangs)
+    steps = await found(prepared)
+
+    assert "does not answer within 15 s: look at its load, its locks" in steps["database"].says
+    assert "could not be compared within 15 s: one of them is slow" in steps["orders"].says
+    for part in ("database", "orders"):
+        assert not steps[part].ok
+        assert "start it" not in steps[part].says
 
 
 @pytest.mark.slow

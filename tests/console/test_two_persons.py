@@ -87,12 +87,14 @@ def _said(capsys: pytest.CaptureFixture[str]) -> str:
 
 async def _adopt(settings: Any, operator: str, car: dict[str, str], package: str = "CT-10GB") -> None:
     said = {"operator": operator, "note": f"{operator}'s"}
-    await unmatched.adopt(cast("PaymentsSettings", settings), NAMED, car, package, said, as_json=False)
+    unmatched.print_answer(
+        await unmatched.adopt(cast("PaymentsSettings", settings), NAMED, car, package, said), as_json=False
+    )
 
 
 async def _settle(settings: Any, operator: str) -> None:
     said = {"operator": operator, "note": f"{operator}'s"}
-    await unmatched.settle(cast("PaymentsSettings", settings), NAMED, said, as_json=False)
+    unmatched.print_answer(await unmatched.settle(cast("PaymentsSettings", settings), NAMED, said), as_json=False)
 
 
 async def _read(book: OrderBook) -> Any:

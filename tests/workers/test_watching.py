@@ -16,11 +16,11 @@ async def test_a_carrier_that_accepts_connections_and_answers_no_call_is_named()
         check = reachable(f"http://127.0.0.1:{port}", health, 60)
 
         assert await check() is None
-        health.note(NoResponse("unanswered", "cut short"), time.monotonic() - 2)
+        health.note(NoResponse("unanswered", "cut short"), time.monotonic() - 2, 60)
         assert await check() is None
-        health.note(NoResponse("unanswered", "timed out"), time.monotonic())
+        health.note(NoResponse("unanswered", "timed out"), time.monotonic(), 60)
         silent = EndpointHealth()
-        silent.note(NoResponse("unanswered", "timed out"), time.monotonic() - 61)
+        silent.note(NoResponse("unanswered", "timed out"), time.monotonic() - 61, 61)
         with pytest.raises(ConnectionError, match="has answered no call for 61 s; orders wait for it"):
             await reachable(f"http://127.0.0.1:{port}", silent, 60)()
 

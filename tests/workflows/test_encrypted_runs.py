@@ -23,9 +23,12 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
+from console import runs
+from console.exits import CommandFailed
 from devkit.servers import temporal
 from devkit.servers.process import Program, free_port
 from devkit.servers.temporal import Temporal
+from runtime.payload_codec import key_id
 from runtime.temporal import data_converter
 from tests.limits import WAIT_SECONDS
 from tests.workflows.conftest import paid_order
@@ -119,6 +122,15 @@ async def test_a_run_begun_in_clear_goes_on_under_a_key_and_ends_under_the_next(
 
         await move_to(world, await clock(server, NEXT, KEY))
         handle = world.handles[0]
+        # A command without the key says which one is missing, and where to put it.
+        blind = (await clock(server, KEY)).client
+        for ask in (
+            runs.status(blind, world.order.order_id, world.task_queue),
+            runs.update(blind, world.order.order_id, world.task_queue, "retry_now", {"operator": "li", "note": NOTE}),
+        ):
+            with pytest.raises(CommandFailed, match=rf"key '{key_id(NEXT)}'.*TOPUP_CODEC_OLD_KEYS"):
+                await ask
+        await world.until(handle, "parked")
         await world.update(handle, "resolve", outcome="delivered", note=NOTE)
         assert (await handle.result())["outcome"] == "delivered"
         assert NOTE not in await kept(handle)
