@@ -145,7 +145,13 @@ class Exploration(CarrierAttempts, RefundAttempts, Operators):
             yield "a backup is made", world._replace(backup=world.row)
         if self._may_be_restored(world) and world.backup != world.row:
             lost = world._replace(row=world.backup, backup=-1, restored=world.tick, faults=world.faults + 1)
-            yield "the backup is restored", lost._replace(attempts=(), asked=-1, asked_for=(), denied=(), closed=())
+            lost = lost._replace(attempts=(), asked=-1, asked_for=(), denied=(), closed=self._still_closed(lost))
+            yield "the backup is restored", lost
+
+    def _still_closed(self, world: World) -> tuple[int, ...]:
+        """The number that was seen `CLOSED` before the backup, by what the row itself says."""
+        state = self.states[world.row]
+        return (state.refund_sequence,) if state.refund_answered == "closed" else ()
 
     def _reopens(self, world: World) -> Moves:
         state = self.states[world.row]
