@@ -142,6 +142,25 @@ def test_a_genuine_notice_that_is_not_ours_or_not_to_be_read_is_refused(body: by
     assert flaw(WECHAT_READER, wechat(body)) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"associated_data": "refund"}, "decryption"),
+        ({"nonce": "ffffffffffff"}, "decryption"),
+        ({"nonce": ""}, "form"),
+        ({"ciphertext": "AAAA"}, "decryption"),
+        ({"ciphertext": ""}, "decryption"),
+        ({"ciphertext": "no base64!"}, "form"),
+        ({"ciphertext": "密"}, "form"),
+    ],
+)
+def test_a_genuine_notice_whose_resource_was_changed_is_refused(changes: dict[str, str], expected: str):
+    changed = json.loads(event(payment()))
+    changed["resource"] |= changes
+
+    assert flaw(WECHAT_READER, wechat(json.dumps(changed).encode())) == expected
+
+
 def test_the_same_member_twice_is_refused_inside_and_outside():
     inside = json.dumps(payment()).replace('"mchid"', f'"mchid": "{MCHID}", "mchid"', 1).encode()
     outside = event(payment()).replace(b'"id"', b'"id": "EV-1", "id"', 1)
