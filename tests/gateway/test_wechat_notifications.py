@@ -194,7 +194,7 @@ GENUINE = wechat(event(payment(), nonce="fdasflkja484"))
 
 
 @given(st.integers(0, 100_000), st.integers(1, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_changed_byte_of_the_body_is_believed(place: int, change: int):
     headers, body = GENUINE
     changed = bytearray(body)
@@ -207,7 +207,7 @@ def test_no_changed_byte_of_the_body_is_believed(place: int, change: int):
     st.sampled_from(["Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "Wechatpay-Serial"]),
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=400),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_changed_header_is_believed(name: str, value: str):
     headers, body = GENUINE
     if headers[name] == value:
@@ -217,7 +217,7 @@ def test_no_changed_header_is_believed(name: str, value: str):
 
 
 @given(st.binary(max_size=2000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_signed_by_a_stranger_are_believed(body: bytes):
     assert flaw(WECHAT_READER, wechat(body, key=STRANGER.private)) == "signature"
 
@@ -230,14 +230,14 @@ JSON = st.recursive(
 
 
 @given(st.binary(max_size=500) | JSON.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_wechat_pay_signs_is_a_notice_or_refused(body: bytes):
     """Answers of its API are signed alike."""
     assert flaw(WECHAT_READER, wechat(body)) == "form"
 
 
 @given(st.sampled_from(sorted(payment())), JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_a_payment_holds_is_read_or_refused(name: str, value: object):
     found = flaw(WECHAT_READER, wechat(event(json.dumps(payment() | {name: value}).encode())))
 
