@@ -11,6 +11,7 @@ from orders import shown_text
 from orders.identities import goodwill_of
 from orders.next_step import AskPerson, Submit
 from orders.state import Attention
+from orders.time_scale import scaled
 from workflows import steps
 from workflows.durable import StepRunner, WaitLabel
 from workflows.policies import (
@@ -18,7 +19,6 @@ from workflows.policies import (
     PARK_AFTER_SECONDS,
     REFUND_SILENT_AFTER_SECONDS,
     TROUBLE_AFTER_SECONDS,
-    scaled,
 )
 from workflows.requests import REQUEST
 from workflows.steps import NEEDS_OPERATOR, STATUS, CallPerson, Progress, TopUpInput, TopUpState
