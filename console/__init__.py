@@ -4,7 +4,7 @@ What is typed (names, options, help) and what it does stand apart, so that `topu
 
 | `topup …` | what is typed | what it does |
 |---|---|---|
-| `worker` `bridge` `serve` `gateway` `codec-server` | `processes` | the package of that name; `serving`, `codec_server` |
+| `worker` `bridge` `serve` `gateway` `codec-server` | `processes` | that package; `serving`, `codec_server` |
 | `setup`, `doctor` | `processes` | `preparation`; `health` and `health_*` |
 | `orders list`, `find`; `show` | `orders` | `listing`, `stranded`, `tables`; `showing` |
 | `orders retry`, `resolve`, `refund`, `cancel`, … | `orders` | `choosing`, `acting` on each, `runs` |
