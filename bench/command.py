@@ -15,6 +15,7 @@ from typing import Final
 from bench import machine, report
 from bench.checkouts import ROOT, described, this_checkout, unpacked
 from bench.environment import BRIDGE_AND_WORKER, SERVE, Environment, EnvironmentChoices
+from bench.growth import grow
 from bench.orders import Trouble
 from bench.rounds import Result, RoundFailedError, Rounds, Variant
 from bench.versions import versions
@@ -27,10 +28,13 @@ LONE: Final = "lone"
 MEMORY: Final = "memory"
 BACKLOG: Final = "backlog"
 DEPLOYMENT: Final = "deployment"
+GROWTH: Final = "growth"
 MEASUREMENTS: Final = (COMPARE, LONE, TROUBLE, MEMORY)
-ON_DEMAND: Final = (BACKLOG, DEPLOYMENT)
+ON_DEMAND: Final = (BACKLOG, DEPLOYMENT, GROWTH)
 BACKLOGS: Final = (500, 5_000)
 """Orders that wait at once."""
+STORED: Final = (1_000, 100_000, 1_000_000)
+"""Settled orders in the book, under the same load."""
 LARGEST_ROUND: Final = 200_000
 QUIET_SAMPLE_SECONDS: Final = 3.0
 QUIET_SHARE: Final = 0.15
@@ -56,6 +60,7 @@ _EXAMPLES: Final = """examples:
   python -m bench deployment --temporal-programs DIR     Temporal with and without its deployment settings, A B A B
   python -m bench compare --setting TOPUP_OTLP_ENDPOINT=http://127.0.0.1:4318 --setting TOPUP_TRACE_RATIO=1
   python -m bench backlog --serve                        500 and 5 000 orders at once: what the last one waits
+  python -m bench growth --serve                         with 1 000, 100 000, 1 000 000 settled orders in the book
 
 Exit code 0: measured, and every effect was right. 1: an effect was wrong, or a round did not come to its end.
 2: something is missing or misspelt.
@@ -146,7 +151,12 @@ def say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _wanted(options: argparse.Namespace) -> list[str]:
+    """What to measure.
+
+    Raises:
+        UsageError: it can't be, as it is asked for.
+    """
     wanted: list[str] = options.what or list(MEASUREMENTS)
     if unknown := [word for word in wanted if word not in (*MEASUREMENTS, *ON_DEMAND)]:
         known = ", ".join((*MEASUREMENTS, *ON_DEMAND))
@@ -155,10 +165,17 @@ def _measure(options: argparse.Namespace) -> int:
         raise UsageError("The deployment settings are the real server's: name its programs by --temporal-programs.")
     if unknown := [word for word in _processes(options) if word not in (*BRIDGE_AND_WORKER, *SERVE)]:
         raise UsageError(f"{unknown[0]!r} is no process of the product: name worker, bridge or serve.")
+    if GROWTH in wanted and options.database == "sqlite":
+        raise UsageError("An SQLite book is not filled: leave --database sqlite out, or growth.")
     if options.setting and options.against:
         raise UsageError("Give --setting or --against, not both: two things differ in one comparison.")
     if options.temporal and options.temporal_programs:
         raise UsageError("Give --temporal or --temporal-programs, not both: one server is measured.")
+    return wanted
+
+
+def _measure(options: argparse.Namespace) -> int:
+    wanted = _wanted(options)
     cores = machine.choose_cores(options.cores)
     against = (unpacked(options.against, temporary_folder("bench-against")),) if options.against else ()
     choices = EnvironmentChoices(
@@ -205,16 +222,27 @@ class _Session:
         self._options = options
         self._rounds = Rounds(environment, say)
         self._results = results
+        self._stored = 0
 
     async def run(self, wanted: Sequence[str]) -> None:
         """Run all."""
+        stored = iter(STORED)
         for variant, count, kind in self._planned(wanted):
+            if kind == GROWTH:
+                await self._fill(next(stored))
             if kind == LONE:
                 await self._round(variant, count, kind, every_seconds=LONE_EVERY_SECONDS)
             else:
                 await self._round(variant, count, kind, memory_at=MEMORY_AT if kind == MEMORY else ())
         say("checking the books' hash chains")
         self._rounds.verify_books()
+
+    async def _fill(self, stored: int) -> None:
+        """The book with so many settled orders."""
+        settings = self._environment.place(this_checkout()).settings
+        say(f"{GROWTH}: filling the book up to {stored} orders")
+        await grow(settings["TOPUP_DATABASE_URL"], settings["TOPUP_PII_KEY"], first=self._stored, orders=stored)
+        self._stored = stored
 
     def _planned(self, wanted: Sequence[str]) -> Iterator[tuple[Variant, int, str]]:
         """Each round: with what, how many orders, for which measurement."""
@@ -226,6 +254,7 @@ class _Session:
         rounds: Mapping[str, Iterable[tuple[Variant, int]]] = {
             COMPARE: [(variant, options.orders) for variant in (first, second) * options.pairs],
             DEPLOYMENT: [(variant, options.orders) for variant in (tuned, plain) * options.pairs],
+            GROWTH: [(replace(first, name=f"{stored} stored"), options.orders) for stored in STORED],
             BACKLOG: [(replace(one, name=f"{one.name}, {count}"), count) for count in BACKLOGS for one in each],
             LONE: [(variant, LONE_ORDERS) for variant in each],
             TROUBLE: [(variant, options.orders) for variant in trouble],

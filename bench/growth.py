@@ -7,6 +7,7 @@ there is one.
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import statistics
@@ -63,9 +64,9 @@ def order_id(number: str) -> str:
     return f"'G' || lpad({number}::text, 12, '0')"
 
 
-def others_for(number: str, orders: int) -> dict[str, str]:
+def others_for(number: str, orders: int, unsettled_orders: int = UNSETTLED) -> dict[str, str]:
     """The columns of a row that differ from the template's, as SQL of its number; the last rows have no end."""
-    unsettled = f"{number} >= {orders - UNSETTLED}"
+    unsettled = f"{number} >= {orders - unsettled_orders}"
     old = f"(now() - make_interval(secs => 86400 + {number} % 7776000))"
     return {
         "order_id": order_id(number),
@@ -113,27 +114,30 @@ def say(text: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
-async def fill(url: str, template: str, orders: int) -> None:
-    """So many settled orders after the template, each with its line of the trail; the last of them without an end."""
+async def fill(url: str, template: str, orders: int, *, first: int = 0, unsettled: int = UNSETTLED) -> None:
+    """Orders after the template, from the first number up to so many, each with its line of the trail.
+
+    All are settled but for the last ones: a book that a product works on has none of these, for it would ask for them.
+    """
     connection = await cast("Any", asyncpg).connect(url, command_timeout=FILL_SECONDS)
     try:
         await connection.execute("SET maintenance_work_mem = '1GB'")
         async with without_indexes(connection):
-            await rows(connection, template, orders)
+            await rows(connection, template, range(first, orders), unsettled)
         say("vacuum")
         await connection.execute("VACUUM ANALYZE orders, order_events")
     finally:
         await connection.close()
 
 
-async def rows(connection: Any, template: str, orders: int) -> None:
+async def rows(connection: Any, template: str, numbers: range, unsettled: int) -> None:
     """Make them, in the server."""
     kinds = dict(
         await connection.fetch(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders'"
         )
     )
-    others = {name: sql for name, sql in others_for("g", orders).items() if name in kinds}
+    others = {name: sql for name, sql in others_for("g", numbers.stop, unsettled).items() if name in kinds}
     if kinds.get("paid_on") == "date":
         others["paid_on"] = f"({others['paid_at']})::date"
     columns = [column.name for column in ORDERS.c]
@@ -146,15 +150,16 @@ async def rows(connection: Any, template: str, orders: int) -> None:
     await connection.execute(
         f"CREATE TEMP TABLE a_line AS SELECT * FROM order_events WHERE order_id = '{template}' LIMIT 1"  # noqa: S608
     )
-    for start in range(0, orders, ROWS_AT_ONCE):
-        series = f"generate_series({start}, {min(start + ROWS_AT_ONCE, orders) - 1}) g"
+    for start in numbers[::ROWS_AT_ONCE]:
+        end = min(start + ROWS_AT_ONCE, numbers.stop)
+        series = f"generate_series({start}, {end - 1}) g"
         await connection.execute(
             f"INSERT INTO orders ({', '.join(columns)}) SELECT {made} FROM a_row t, {series}"  # noqa: S608 - likewise
         )
         await connection.execute(
             f"INSERT INTO order_events ({', '.join(lines)}) SELECT {told} FROM a_line t, {series}"  # noqa: S608
         )
-        say(f"{min(start + ROWS_AT_ONCE, orders)} orders")
+        say(f"{end} orders")
 
 
 def scans(plan: Mapping[str, Any], *, limited: bool = False) -> Iterator[str]:
@@ -231,16 +236,30 @@ def questions(book: OrderBook, orders: int) -> dict[str, Callable[[int], Awaitab
     }
 
 
+async def a_settled_order(book: OrderBook, number: int = 0) -> str:
+    """The ID of one, after which all others are made."""
+    template = paid_order(number, "T")
+    await book.claim([template])
+    await one_order(book, template.order_id, 0.0)
+    return template.order_id
+
+
+async def grow(url: str, pii_key: str, *, first: int, orders: int) -> None:
+    """Settled orders into a book that a product works on, from the first number up to so many."""
+    book = OrderBook.open(url, FieldCipher(base64.b64decode(pii_key)), SystemClock())
+    template = await a_settled_order(book, first)
+    await book.close()
+    await fill(url, template, orders, first=first, unsettled=0)
+
+
 async def measure(postgres: Postgres, orders: int) -> dict[str, Any]:
     """Fill a book and ask it."""
     url = postgres.create_database()
     book = OrderBook.open(url, FieldCipher(bytes(32)), SystemClock())
     await book.migrate()
-    template = paid_order(0, "T")
-    await book.claim([template])
-    await one_order(book, template.order_id, 0.0)
+    template = await a_settled_order(book)
     began = time.perf_counter()
-    await fill(url, template.order_id, orders)
+    await fill(url, template, orders)
     filled = time.perf_counter() - began
     statements = Statements(book)
     found = {what: await asked(url, statements, ask) for what, ask in questions(book, orders).items()}
