@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from workflows.policies import SHORTEST_SECONDS
+from orders.time_scale import SHORTEST_SECONDS
 
 _PATIENCE_SECONDS: Final = 0.5
 """So long a full platform is waited for while it still moves: a burst at a healthy one is through by then."""

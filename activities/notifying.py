@@ -16,8 +16,9 @@ from orders.errors import NotAcknowledged
 from orders.identities import NoticeResult
 from orders.notices import Notice, NoticeState, compose, reason_code
 from orders.state import GOODWILL, UNMATCHED
+from orders.time_scale import scaled
 from workflows import policies, steps
-from workflows.policies import LOCAL_NOTICE_SECONDS, scaled
+from workflows.policies import LOCAL_NOTICE_SECONDS
 from workflows.steps import NotifyRequest, NotifyResult
 
 WAITING_MOST: Final = 50

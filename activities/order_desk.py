@@ -16,7 +16,7 @@ from orders.milestones import ending, milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
 from orders.paid_order import unix_seconds
 from orders.state import CarrierTimes, OrderState
-from workflows import policies
+from orders.time_scale import SHORTEST_SECONDS
 from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pace_seconds
 from workflows.steps import OrderRequest, Progress
 
@@ -146,7 +146,7 @@ class OrderDesk:
         match step:
             case QueryCarrier(listening=True):
                 left = (left_by(state, self.times) + self.times.listens_for - now).total_seconds()
-                return max(min(look_pace_seconds(age, self.scale), left), policies.SHORTEST_SECONDS)
+                return max(min(look_pace_seconds(age, self.scale), left), SHORTEST_SECONDS)
             case QueryCarrier(not_before=not_before):
                 return self._until(not_before, now, at_most=look_pace_seconds(age, self.scale))
             case AskPerson(not_delivered_from=not_before):
@@ -161,7 +161,7 @@ class OrderDesk:
     def _until(self, moment: datetime | None, now: datetime, *, at_most: float) -> float:
         if moment is None or moment <= now:
             return at_most
-        return min(at_most, max((moment - now).total_seconds(), policies.SHORTEST_SECONDS))
+        return min(at_most, max((moment - now).total_seconds(), SHORTEST_SECONDS))
 
 
 def unless_seen(request: OrderRequest, decided: Decided[Any], kind: str, why: str) -> Progress:

@@ -20,8 +20,8 @@ from orders.outcomes import (
     RefundInDoubt,
     RefundRequest,
 )
+from orders.time_scale import scaled
 from workflows import policies, steps
-from workflows.policies import scaled
 from workflows.steps import OrderRequest, Progress
 
 REASON = "The data package could not be delivered"

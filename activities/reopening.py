@@ -21,8 +21,8 @@ from orders.clock import Clock
 from orders.foreign_runs import CALLS, foreign_run_sentence, is_foreign, note_foreign_run, note_own_run
 from orders.identities import workflow_id
 from orders.state import OrderState
+from orders.time_scale import scaled
 from workflows import sweep
-from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput
 from workflows.sweep import Swept
 

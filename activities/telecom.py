@@ -21,8 +21,9 @@ from orders.identities import carrier_serial
 from orders.next_step import AskPerson, CancelAtCarrier, QueryCarrier, Submit, can_be_asked
 from orders.outcomes import CarrierAnswer, Completed, InDoubt, NotFound, Refused
 from orders.state import OrderState
+from orders.time_scale import scaled
 from workflows import policies, steps
-from workflows.policies import LOCAL_ANSWER_SECONDS, scaled
+from workflows.policies import LOCAL_ANSWER_SECONDS
 from workflows.steps import OrderRequest, Progress
 
 _log = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""The outside world, one file each: carrier, payment providers, MQTT, order book."""
+"""The outside world, a package each: carriers, payment providers, MQTT, Kafka, the order book, pushes, traces."""

@@ -26,8 +26,8 @@ from orders.unmatched import parse_unmatched
 from runtime.alerts import Alerts
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 COUNT_EVERY_SECONDS: Final = 15.0
 """How much is open is counted again: another process may have ended some."""

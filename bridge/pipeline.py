@@ -33,7 +33,7 @@ from orders.record_mac import HEADER, verify
 from runtime.alerts import Alerts
 from runtime.metrics import Metrics
 from runtime.order_lines import OrderLines
-from runtime.waiting import in_one_line
+from runtime.redaction import in_one_line
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from orders.errors import TopUpError, Unavailable
 from orders.foreign_runs import foreign_run_sentence, is_foreign
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
-from runtime.waiting import in_one_line
+from runtime.redaction import in_one_line
 from workflows.steps import Start, TopUpInput
 
 

@@ -11,10 +11,10 @@ from adapters.order_book.field_cipher import FieldCipher
 from adapters.order_book.transactions import no_answer
 from console.exits import CommandFailed
 from runtime.clock import SystemClock
+from runtime.redaction import in_one_line
 from runtime.settings import ProcessSettings
 from runtime.settings.groups import KafkaConnection, OrderBookAccess
 from runtime.temporal import check, connect
-from runtime.waiting import in_one_line
 
 KAFKA_BOOTSTRAP_MS = 5_000
 

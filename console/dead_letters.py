@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from console.exits import CommandFailed
-from console.operators import NeededNote, Note, Operator, word
+from console.options import Json, NeededNote, Note, Operator, word
 
 if TYPE_CHECKING:
     from console.letters import Found
@@ -22,7 +22,6 @@ app = typer.Typer(
 MOST_OF_A_RECORD = 200_000
 """`show --with-value` shows a record of 64 KiB whole, escapes and all."""
 Reason = Literal["invalid", "oversize", "conflict"]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PlaceArgument = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Place in the dead-letter topic.")]
 PlacesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...", help="Which; or give --reason.")

@@ -20,9 +20,9 @@ from console.health_temporal import CLOCK_SECONDS, skewed
 from console.stranded import unsettled
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
+from runtime.redaction import in_one_line
 from runtime.settings import ProcessSettings, variables_of
 from runtime.temporal import check, connect
-from runtime.waiting import in_one_line
 
 QUESTION_SECONDS: Final = 15.0
 Says = str | Step

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from console.exits import CommandFailed, Exit
-from console.operators import NeededNote, Operator, word
+from console.options import Json, NeededNote, Operator, word
 
 app = typer.Typer(
     help="Keep orders away from carrier or payment provider for a time: they wait, and nothing is decided for them.",
@@ -17,7 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Until = Annotated[
     str, typer.Option("--until", metavar="MOMENT", help="When it ends by itself (RFC 3339). Default: when released.")
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from console.exits import CommandFailed, Exit, say
+from console.options import Json
 
 if TYPE_CHECKING:
     from adapters.order_book.key_rotation import KeyRotation, KeyUse
@@ -21,7 +22,6 @@ app = typer.Typer(
     epilog="Example: topup keys status",
     no_args_is_help=True,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(slots=True)

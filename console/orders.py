@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from console.exits import Exit
-from console.operators import NeededNote, Note, Operator, word
+from console.options import Json, NeededNote, Note, Operator, word
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -27,7 +27,6 @@ OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="Order ID, o
 OrdersArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ORDER]...", help="Order IDs, or workflow IDs (topup/…).")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Query = Annotated[
     str,
     typer.Option("--query", help="Instead of ORDER: all open orders that match this Temporal visibility query."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 import typer
 
 from console.exits import CommandFailed, Exit, say
-from console.operators import NeededNote, Operator, word
+from console.options import Json, NeededNote, Operator, word
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -25,7 +25,6 @@ app = typer.Typer(
 
 MOST_BYTES = 4096
 """Of a car's description."""
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PaymentsArgument = Annotated[
     list[str] | None,
     typer.Argument(

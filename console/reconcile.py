@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from console.exits import CommandFailed, Exit
-from console.operators import NeededNote, Operator, word
+from console.options import Json, NeededNote, Operator, word
 
 app = typer.Typer(
     help="Compare bills, order book and the carrier's statement, and close what differs.",
@@ -15,7 +15,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 NeededDay = Annotated[str, typer.Option("--day", metavar="YYYY-MM-DD", help="A day in China, by the provider's clock.")]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -26,7 +26,7 @@ from console.exits import CommandFailed, Exit
 from orders.foreign_runs import foreign_run_sentence, is_foreign
 from orders.identities import goodwill_of, is_order_id, order_id_of, workflow_id
 from runtime.payload_codec import UnreadablePayload
-from runtime.waiting import in_one_line
+from runtime.redaction import in_one_line
 from workflows import steps
 
 CALL_SECONDS: Final = 10.0

@@ -13,8 +13,8 @@ from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
 from orders.foreign_runs import foreign_run_sentence
+from orders.time_scale import scaled
 from runtime.settings.groups import OrdersAccess
-from workflows.policies import scaled
 from workflows.sweep import GRACE_SECONDS
 
 PAGE_ORDERS: Final = 500

@@ -1,1 +1,1 @@
-"""What is run and never deployed: the local stack, the demo, servers for tests."""
+"""What is run and never deployed: local stack, demo, servers for tests, the auditor of the outside world's books."""

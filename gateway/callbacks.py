@@ -27,9 +27,8 @@ from orders.errors import Unavailable
 from orders.identities import is_order_id, is_our_refund, order_ids_of_refund
 from orders.paid_order import Provider
 from runtime.metrics import Metrics
-from runtime.redaction import redacted
+from runtime.redaction import in_one_line, redacted
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 ANSWER_SECONDS: Final = 4.5
 """From the whole request to the answer; the provider waits 5 s."""

@@ -15,8 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from orders.foreign_runs import is_foreign
 from orders.identities import workflow_id
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 SIGNAL: Final = "refund_notice"
 SIGNAL_SECONDS: Final = 5.0

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from runtime.metrics import Metrics
-from runtime.redaction import redacted
-from runtime.waiting import in_one_line
+from runtime.redaction import in_one_line, redacted
 
 CHECK_SECONDS: Final = 3.0
 """Limit of one check; a part that doesn't answer in this time doesn't answer."""

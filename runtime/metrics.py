@@ -31,7 +31,7 @@ METRICS: Final = (
         "topup_bridge_first_pass_orders",
         "gauge",
         (),
-        "orders in their first pass, as the gate counts them; one behind another's run (`foreign_run`) is none",
+        "orders in their first pass, counted for admission; one behind another's run (`foreign_run`) is none",
     ),
     Metric("topup_bridge_paused", "gauge", ("reason",), "1 while the intake is paused for this reason"),
     Metric(

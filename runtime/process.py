@@ -28,10 +28,11 @@ from runtime.exits import (
 from runtime.health import Health, export_parts
 from runtime.http import HttpServer, bind
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.settings import SettingsError, load
 from runtime.settings.groups import ServerSettings
 from runtime.telemetry import configure_logging, get_logger
-from runtime.waiting import ATTEMPT_SECONDS, Stopped, in_one_line, wait_for
+from runtime.waiting import ATTEMPT_SECONDS, Stopped, wait_for
 
 GRACE_SECONDS: Final = 110.0
 """Above the longest call in hand (a slow carrier's POST, contracts §4) and below Compose's `stop_grace_period`."""

@@ -77,6 +77,14 @@ def redacted(text: str, keep: frozenset[str] = frozenset()) -> str:
     return text
 
 
+def in_one_line(error: BaseException) -> str:
+    """An error's text for an operator: one line, redacted, never empty."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return redacted(text)[:300]
+
+
 def _without_logins(text: str) -> str:
     """Each address without what stands before its last `@`: a password may hold one unescaped.
 

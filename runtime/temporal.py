@@ -29,9 +29,10 @@ from temporalio.runtime import (
 from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
 from runtime.payload_codec import Binding, EncryptingCodec, UnreadablePayload, binding_of
+from runtime.redaction import in_one_line
 from runtime.settings import ProcessSettings
 from runtime.settings.groups import PayloadEncryption
-from runtime.waiting import in_one_line, wait_for
+from runtime.waiting import wait_for
 
 CONNECT_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 2.0

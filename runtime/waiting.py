@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from runtime.backoff import Backoff
-from runtime.redaction import redacted
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
 
 FIRST_PAUSE_SECONDS: Final = 0.25
@@ -60,14 +60,6 @@ async def wait_for(
             _log.warning("waiting", part=part, waited_seconds=waited_seconds, reason=reason)
             next_line = time.monotonic() + LINE_EVERY_SECONDS
         await _sleep(backoff.next_seconds(), stop)
-
-
-def in_one_line(error: BaseException) -> str:
-    """An error's text for an operator: one line, redacted, never empty."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return redacted(text)[:300]
 
 
 async def _unless_stopped(work: Awaitable[T], stop: asyncio.Event, limit_seconds: float) -> T:

@@ -43,11 +43,6 @@ class Entry:
     prev: str
     hash: str
 
-    @property
-    def at_time(self) -> datetime:
-        """The moment of the entry, aware, UTC."""
-        return datetime.fromisoformat(self.at)
-
 
 @dataclass(slots=True)
 class _Batch:

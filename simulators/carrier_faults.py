@@ -76,8 +76,6 @@ class Receipt(ActingFault[Target]):
     code: str = Field(default="11001", pattern=r"^[0-9]{5}$")
 
 
-Outcome = Refuse | Failed | Async | LateSuccess
-
 CarrierFault = Annotated[
     Delay[Target]
     | Hang[Target]

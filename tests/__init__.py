@@ -1,1 +1,1 @@
-"""Tests of the product. A package, so that `devkit.servers` means this folder and no other distribution's."""
+"""Tests of the product. A package, so that `tests` means this folder and no other distribution's."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
@@ -26,6 +27,9 @@ from devkit.servers.mosquitto import Mosquitto
 from devkit.servers.postgres import Postgres
 from devkit.servers.process import PartMissingError, PartNotOursError, Process, watchdog
 from devkit.servers.temporal import Temporal
+
+settings.register_profile("topup", deadline=None)  # a busy machine is slow at everything: that shows no fault
+settings.load_profile("topup")
 
 PartType = TypeVar("PartType", bound=Process)
 

@@ -4,16 +4,24 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from orders import carrier_rules, refund_rules
+from orders.next_step import Done, NextStep
 from tests.test_imports import CONTRACTS, PROJECT
+from workflows import steps
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES: list[str] = PROJECT["tool"]["importlinter"]["root_packages"]
 TABLE = TEXT.split("## Packages")[1].split("## ")[0]
 ROWS = {row.split("`")[1]: row.split(" | ")[-1].strip("| ") for row in TABLE.splitlines() if row.startswith("| `")}
+STEPS = [
+    [re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|")]
+    for row in TEXT.split("| next step |")[1].split("\n\n")[0].splitlines()[2:]
+]
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", TEXT)
 
 
@@ -47,3 +55,14 @@ def test_the_walk_goes_from_bytes_to_refund_through_every_package_on_its_way():
 def test_every_file_and_function_that_the_document_names_is_there(path: str, name: str):
     assert (ROOT / path).is_file()
     assert name in set(names_in(ROOT / path))
+
+
+def test_the_table_of_steps_has_each_next_step_once_and_its_names_in_every_layer():
+    written = "".join(path.read_text() for path in (ROOT / "activities").glob("*.py"))
+    every = {step.__name__ for step in get_args(get_args(NextStep)[0])} - {Done.__name__}
+
+    assert sorted(name for (name,), *_ in STEPS) == sorted(every)
+    for _, (handle,), activity, rules, lines in STEPS:
+        assert [getattr(steps, handle).name] == activity
+        assert [rule for rule in rules if not hasattr(carrier_rules, rule) and not hasattr(refund_rules, rule)] == []
+        assert [line for line in lines if f'"{line}"' not in written] == []

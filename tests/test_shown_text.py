@@ -70,7 +70,7 @@ KINDS = st.sampled_from(WORST) | st.text(max_size=200) | st.lists(st.sampled_fro
 """The worst of each kind, any text, and several of the worst one after the other."""
 FLOOD = 6_000
 """Characters of one surface for which one text is answerable."""
-EACH = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EACH = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def every_worst(test: Any) -> Any:

@@ -30,12 +30,12 @@ from adapters.push.client import PushClient
 from configuration.processes import WorkerSettings
 from orders.clock import Clock
 from orders.state import CarrierTimes
+from orders.time_scale import scaled
 from runtime.clock import SystemClock
 from workers.reconciling import open_reconciliation
 from workers.tracing import Tracer
 from workflows import policies
 from workflows.goodwill_refund import GoodwillRefund
-from workflows.policies import scaled
 from workflows.reconciliation import TopUpReconciliation
 from workflows.sweep import TopUpSweep
 from workflows.top_up_order import TopUpOrder

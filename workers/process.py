@@ -21,9 +21,9 @@ from workers.differences import CountingDifferences, count_differences
 from workers.holding import ShowingHolds, counting_turned_away
 from workers.measuring import MeasuringInterceptor, is_unexpected
 from workers.pushing import Pusher
+from workers.readiness import register_checks
 from workers.steps_taken import StepsTaken
 from workers.waiting import Watch
-from workers.watching import watch
 from workflows.policies import NOTIFY_PLATFORM, PLACE_ORDER
 from workflows.steps import notices_queue
 
@@ -73,7 +73,7 @@ async def run_workers(
     Raises what a worker raises, which ends by itself only so.
     """
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
-    watch(context, client, dependencies)
+    register_checks(context, client, dependencies)
     beside = _beside(context, dependencies)
     tasks_at_once = WORKFLOW_TASKS_AT_ONCE + (EAGER_STARTS_AT_ONCE if eager_start else 0)
     orders = _orders_worker(context, client, dependencies, tasks_at_once)

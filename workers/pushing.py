@@ -9,8 +9,8 @@ from adapters.push.message import Message
 from orders.errors import Unavailable
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 from workers.waiting import this_process
 
 DUTY: Final = "push"

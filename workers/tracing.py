@@ -17,8 +17,8 @@ from orders.errors import Unavailable
 from orders.trace import Line, Span, is_sampled, spans
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 AFTER_SECONDS: Final = 5.0
 """From the word to the look, so that the last notices stand in the trail too."""

@@ -14,8 +14,8 @@ from adapters.order_book.waiting import OLDER, REFUND_AGES, Waiting, WaitingOrde
 from orders.errors import Unavailable
 from orders.state import Attention
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 _log = get_logger(__name__)
 LOOK_SECONDS: Final = 15.0

@@ -10,8 +10,7 @@ from typing import Final
 
 from temporalio.common import RetryPolicy
 
-SHORTEST_SECONDS: Final = 0.2
-"""No scaled limit falls below this (contracts §9)."""
+from orders.time_scale import SHORTEST_SECONDS, scaled
 
 SLOW_CARRIER_SECONDS: Final = 40.0
 """What a carrier has taken in production; a limit below it ordered twice (the incident)."""
@@ -20,11 +19,6 @@ LOCAL_SECONDS: Final = 2.0
 """Limit of a local first try: queries, updates and cancels wait while it runs. Not scaled."""
 LOCAL_ANSWER_SECONDS: Final = 1.5
 """How long a local try waits for an answer; a POST goes on in the background and its answer is booked."""
-
-
-def scaled(seconds: float, scale: float) -> float:
-    """A limit of the outside world under a time scale, in seconds."""
-    return max(SHORTEST_SECONDS, seconds * scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

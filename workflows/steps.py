@@ -6,7 +6,6 @@ the order book.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -100,8 +99,6 @@ class Progress(_Data):
     paid_another_way: bool = False
     proposal: str = ""
     """The open proposal of the first of two persons, as a clause."""
-    resolvable_from: datetime | None = None
-    """Of an order whose carrier can't be asked: from when on the book takes `resolve not_delivered`."""
     platforms: tuple[str, ...] = ()
     """The MQTT platforms that the worker of this step knows."""
     local_first: bool = True

@@ -11,6 +11,7 @@ from orders import shown_text
 from orders.identities import goodwill_of
 from orders.next_step import AskPerson, Submit
 from orders.state import Attention
+from orders.time_scale import scaled
 from workflows import steps
 from workflows.durable import StepRunner, WaitLabel
 from workflows.policies import (
@@ -18,14 +19,13 @@ from workflows.policies import (
     PARK_AFTER_SECONDS,
     REFUND_SILENT_AFTER_SECONDS,
     TROUBLE_AFTER_SECONDS,
-    scaled,
 )
+from workflows.requests import REQUEST
 from workflows.steps import NEEDS_OPERATOR, STATUS, CallPerson, Progress, TopUpInput, TopUpState
 
 LABEL_CHARACTERS: Final = 120
 """What a bar of the Web UI's timeline shows of a timer's label (seen)."""
 REFERENCE: Final = "REFERENCE"
-_SIGNED: Final = '{"operator": "YOUR NAME", "note": "WHY"}'
 CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
 REFUND_SILENT: Final = "the payment provider has not confirmed the refund for "
 
@@ -184,7 +184,7 @@ class View:
             *_command(
                 "Publish it again now",
                 f"`topup orders renotify {order_id}`",
-                f"Send an Update > `renotify`: `{_SIGNED}`",
+                f"Send an Update > `renotify`: `{REQUEST}`",
             ),
         ]
 
@@ -207,7 +207,7 @@ class View:
 
     def _now(self) -> list[str]:
         order_id = self._order.order_id
-        ways = (f"`topup orders retry {order_id}`", f"Send an Update > `retry_now`: `{_SIGNED}`")
+        ways = (f"`topup orders retry {order_id}`", f"Send an Update > `retry_now`: `{REQUEST}`")
         return _command("Ask again now", *ways)
 
 

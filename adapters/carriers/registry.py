@@ -8,8 +8,8 @@ from pydantic import InstanceOf, ValidationInfo, field_validator
 from adapters.carriers.flat.settings import FlatAccess
 from adapters.carriers.settings import CarrierAccess
 from adapters.carriers.tmf622.settings import Tmf622Access
+from orders.time_scale import SHORTEST_SECONDS, scaled
 from runtime import values
-from runtime.scale import SHORTEST_SECONDS, scaled
 from runtime.settings import Environment, Group, TimeScaled, fault_of, parsed, setting
 
 DIALECTS: Final[dict[str, type[CarrierAccess]]] = {

@@ -15,8 +15,8 @@ from typing import Any, Final
 from adapters.kafka import limits
 from adapters.kafka.clients import EMBEDDED_API_VERSION, administrator
 from adapters.kafka.protocols import Admin, Partition
+from runtime.redaction import in_one_line
 from runtime.settings.groups import KafkaConnection
-from runtime.waiting import in_one_line
 
 LATEST: Final = -1
 """ListOffsets: the offset that the next record gets; with `read_committed`, the end of what consumers may see."""

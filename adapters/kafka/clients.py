@@ -14,8 +14,8 @@ from kafka.structs import OffsetAndMetadata
 from adapters.kafka import bounded_codecs, limits
 from adapters.kafka.protocols import Admin, Consumer, Producer
 from orders.errors import Unavailable
+from runtime.redaction import in_one_line
 from runtime.settings.groups import ConsumerGroup, KafkaConnection
-from runtime.waiting import in_one_line
 
 EMBEDDED_API_VERSION: Final = (2, 3)
 """librdkafka's mock cluster (contracts §9): no topic IDs, no settings of topics, no groups to describe."""

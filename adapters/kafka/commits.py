@@ -11,8 +11,8 @@ from adapters.kafka.assignments import Assignments
 from adapters.kafka.clients import commit_of
 from adapters.kafka.protocols import Consumer, Partition
 from runtime.alerts import Alerts
+from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 _log = get_logger(__name__)
 

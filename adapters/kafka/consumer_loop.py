@@ -31,9 +31,9 @@ from adapters.kafka.unreadable import PollStuck, Undecodable, poll, unreadable
 from runtime.alerts import Alerts
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
+from runtime.redaction import in_one_line
 from runtime.settings.groups import ConsumerGroup, KafkaConnection
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 _log = get_logger(__name__)
 

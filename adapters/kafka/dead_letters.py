@@ -17,8 +17,8 @@ from adapters.kafka.protocols import Consumer, Headers, Message, Partition, Prod
 from adapters.kafka.unreadable import Undecodable, poll
 from orders.dead_letter import KeptLetter, Source, names_in
 from orders.errors import Unavailable
+from runtime.redaction import in_one_line
 from runtime.settings.groups import KafkaConnection, Topics, UnmatchedTopic
-from runtime.waiting import in_one_line
 
 PREFIX: Final = "topup-dlq-"
 """Of the names of a dead letter's own headers."""

@@ -19,8 +19,8 @@ from adapters.kafka import limits
 from adapters.kafka.clients import as_sent, writer
 from adapters.kafka.protocols import Producer
 from orders.errors import Unavailable
+from runtime.redaction import in_one_line
 from runtime.settings.groups import KafkaConnection
-from runtime.waiting import in_one_line
 
 BATCH_BYTES: Final = 1024
 """Above what Kafka's batch and record take beside key, value and headers."""

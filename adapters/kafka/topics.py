@@ -9,9 +9,9 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from adapters.kafka.clients import EMBEDDED_API_VERSION, asking
 from adapters.kafka.protocols import Admin
 from orders.errors import TopUpError
+from runtime.redaction import in_one_line
 from runtime.settings.groups import TopicCreation, Topics
 from runtime.telemetry import get_logger
-from runtime.waiting import in_one_line
 
 BROKER_MESSAGE_BYTES: Final = 1_048_588
 """Kafka's own default of `max.message.bytes`."""

@@ -16,8 +16,8 @@ from adapters.kafka.polling import BoundedPolling
 from adapters.kafka.protocols import Consumer, Message, Partition
 from adapters.kafka.unreadable import Undecodable
 from orders.errors import Unavailable
+from runtime.redaction import in_one_line
 from runtime.settings.groups import KafkaConnection
-from runtime.waiting import in_one_line
 
 Positions = Mapping[tuple[str, int], tuple[str, int]]
 """Topic and partition → ID of that topic ("" where the broker has none), and the next offset."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.order_book.engine import TRANSACTION_SECONDS, reading
 from orders.errors import Unavailable
-from runtime.waiting import in_one_line
+from runtime.redaction import in_one_line
 
 _READ_ONLY: Final = "25006"
 """SQLSTATE of a server that is not, or no longer, the primary."""

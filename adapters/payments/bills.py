@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -184,7 +184,3 @@ def agree(whom: str, **pairs: tuple[object, object]) -> None:
         if counted != said:
             what = name.replace("_", " ")
             raise NotWhole(f"{whom}'s bill doesn't agree with itself: its {what} is {said}, its lines give {counted}.")
-
-
-Open = Callable[[], IO[bytes]]
-"""Opens a file anew, unpacked: once for its digest, once for its lines."""

@@ -15,7 +15,7 @@ from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.records import Headers
 from devkit.demo.scenarios import INCIDENT, LATE, POISON, Fault, Scenario, scaled_load
 from devkit.stack.choices import COMPLETION_SECONDS
-from workflows.policies import scaled
+from orders.time_scale import scaled
 
 SCHEMA: Final = "topup.paid-order/1"
 CURRENCY: Final = "CNY"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from activities.ports import Carrier
@@ -163,7 +163,6 @@ def instant(text: str) -> Fraction:
     )
 )
 @example(datetime(2023, 12, 31, 23, 59, 59, 999_001, tzinfo=UTC))
-@settings(deadline=None)
 def test_the_date_is_never_before_the_instant_and_less_than_a_millisecond_after(moment: datetime) -> None:
     microsecond = timedelta(microseconds=1)
     exact = Fraction((moment - datetime(1, 1, 1, tzinfo=UTC)) // microsecond, 1_000_000)

@@ -10,7 +10,7 @@ import pytest
 from adapters.mqtt.broker import client_id
 from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from adapters.mqtt.rate_limiter import RateLimiter
-from runtime.scale import scaled
+from orders.time_scale import scaled
 from tests.limits import WAIT_SECONDS
 
 

@@ -58,7 +58,7 @@ CARRIER_TIMES = ("LONGEST_LATENCY", "VISIBILITY_LAG", "COMPLETION")
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.tuples(st.floats(1, 3600), st.floats(1, 3600), st.floats(2, 86_400)),
     st.one_of(st.just(1.0), st.floats(1e-6, 0.01), st.floats(0.01, 1)),

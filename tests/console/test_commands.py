@@ -14,7 +14,7 @@ import pytest
 
 from console import main
 from console.exits import CommandFailed, Exit
-from console.operators import word
+from console.options import word
 from console.payments import _vehicle
 from tests.limits import WAIT_SECONDS
 

@@ -267,7 +267,7 @@ MEANT = read(ALIPAY_READER, alipay(GENUINE))
 
 
 @given(st.integers(0, 100_000), st.integers(1, 255))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_changed_byte_changes_what_is_believed(place: int, change: int):
     """Another spelling of the same members is the same notice; anything else is refused."""
     changed = bytearray(GENUINE)
@@ -279,7 +279,7 @@ def test_no_changed_byte_changes_what_is_believed(place: int, change: int):
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_signed_by_a_stranger_is_believed(members: dict[str, str]):
     body = (
         alipay_form({**trade(), **members}, key=STRANGER.private, encoding="utf-8")
@@ -291,6 +291,6 @@ def test_nothing_signed_by_a_stranger_is_believed(members: dict[str, str]):
 
 
 @given(st.sampled_from(sorted(trade())), st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_a_genuine_notice_holds_is_read_or_refused(name: str, value: str):
     assert flaw_of(**{name: value}) in {"", "form", "identity", "ambiguous", "charset", "stale"}

@@ -1,4 +1,4 @@
-"""Contracts §4: what the book grants of POSTs and burns, sentence by sentence (`test_next_step` has the moments)."""
+"""Contracts §4: what the book grants of POSTs and burns, sentence by sentence (`test_next_step.py` has the moments)."""
 
 from datetime import datetime, timedelta
 

@@ -235,7 +235,7 @@ class Caller:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(calls, min_size=25, max_size=60))
 @pytest.mark.parametrize("dialects", [(TIMES,), (FLAT,), (TIMES, FLAT)], ids=["tmf622", "flat", "now this, now that"])
 def test_no_sequence_of_calls_breaks_what_the_book_promises(

@@ -16,7 +16,7 @@ $ python -m tests.properties --server --examples 500              # the same pla
 | `fake_temporal/` | the Temporal of `fast.py`: the SDK's own workflow runtime, fed by a server of a few pages |
 | `virtual_loop.py`, `sqlite_at_once.py` | what makes an example fast, and the same each time |
 | `real.py` | one plan on the real Temporal server with time skipping, the order book on a file |
-| `mutants.py` | wrong products that must be caught |
+| `mutants/` | wrong products that must be caught |
 | `search.py`, `__main__.py` | what is played; the command |
 
 `tests/orders/exploration/` walks every state of the book's rules; here is what moves around them: the saga's order of

@@ -21,10 +21,10 @@ from devkit.servers.process import Program
 from orders.errors import Unavailable
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
+from orders.time_scale import scaled
 from tests.limits import WAIT_SECONDS
 from tests.reliability.crashing_process import Plan
 from tests.reliability.environment import PACKAGE, PII_KEY, PLATFORM, Environment, open_book
-from workflows.policies import scaled
 from workflows.steps import Start, TopUpInput, TopUpResult
 
 LATENCY_SECONDS: Final = 60.0

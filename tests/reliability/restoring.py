@@ -24,13 +24,13 @@ from devkit.servers.postgres import Postgres
 from devkit.servers.process import unique
 from orders.identities import workflow_id
 from orders.paid_order import PaidOrder
+from orders.time_scale import scaled
 from tests.reliability.bridging import Topic
 from tests.reliability.cases import REFUSED
 from tests.reliability.deployments import HEAL_SECONDS, LAG_SECONDS, LATENCY_SECONDS, Deployment, NotShown, until
 from tests.reliability.environment import open_book
 from tests.reliability.running import COMES_ABOUT, ENDS, Drill, Runner, Shown
 from workflows import sweep
-from workflows.policies import scaled
 
 SCALE: Final = 0.05
 ASKED_FIRST: Final = "after a restore everything is asked for before it is sent"

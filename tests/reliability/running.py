@@ -17,10 +17,10 @@ from devkit.audit.files import broken_chains
 from devkit.servers.process import Program
 from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
+from orders.time_scale import scaled
 from tests.reliability.cases import HOLD_SECONDS, Case
 from tests.reliability.deployments import HEAL_SECONDS, LATENCY_SECONDS, Deployment, NotShown, posted, thaw, until
 from tests.reliability.environment import Environment
-from workflows.policies import scaled
 from workflows.steps import TopUpResult
 
 TAKEN_OVER_SECONDS: Final = 13.0

@@ -16,10 +16,10 @@ from typing import Final, Literal
 from devkit.audit.books import End, Seen
 from devkit.stack.tcp_proxy import TcpProxy
 from orders.paid_order import PaidOrder
+from orders.time_scale import scaled
 from tests.reliability.cases import REFUSED
 from tests.reliability.deployments import LATENCY_SECONDS, WINDOW_SECONDS, Deployment, NotShown, thaw, until
 from tests.reliability.running import COMES_ABOUT, ECHO_SECONDS, ENDS, Drill, Runner, Shown
-from workflows.policies import scaled
 
 Before = Literal["POST, then burnt", "POST, then sold", "refund"]
 KINDS: Final[Sequence[Before]] = ("POST, then burnt", "POST, then sold", "refund")

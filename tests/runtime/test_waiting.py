@@ -4,7 +4,8 @@ import contextlib
 import pytest
 
 from runtime import waiting
-from runtime.waiting import Stopped, in_one_line, wait_for
+from runtime.redaction import in_one_line
+from runtime.waiting import Stopped, wait_for
 from tests.limits import WAIT_SECONDS
 
 

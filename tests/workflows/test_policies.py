@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orders.time_scale import SHORTEST_SECONDS, scaled
 from workflows import policies
 from workflows.policies import (
     LOOK_LONGEST_SECONDS,
     REFUND_LOOKS_SECONDS,
-    SHORTEST_SECONDS,
     StepPolicy,
     look_pace_seconds,
     parked_pace_seconds,
     refund_pace_seconds,
-    scaled,
 )
 
 POLICIES = {name: value for name, value in vars(policies).items() if isinstance(value, StepPolicy)}

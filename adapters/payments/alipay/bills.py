@@ -43,7 +43,6 @@ from reconciliation.ports import NotWhole, OpenBill, PaymentNow
 _WHOM: Final = "Alipay"
 _DOWNLOAD: Final = "alipay.data.dataservice.bill.downloadurl.query"
 _QUERY: Final = "alipay.trade.query"
-REAL_HOST: Final = "dwbillcenter.alipay.com"
 ENCODING: Final = "gb18030"
 """What GBK has grown into; reads all of it."""
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final, Self
 from urllib.parse import urlencode
 
@@ -31,21 +31,21 @@ from orders.outcomes import (
     RefundRequest,
     RefundUnknown,
 )
+from orders.paid_order import CHINA
 
 _REFUND: Final = "alipay.trade.refund"
 _QUERY: Final = "alipay.trade.fastpay.refund.query"
-_CHINA: Final = timezone(timedelta(hours=8))
 _MAX_REASON_CHARACTERS: Final = 256
 _WHOM: Final = "Alipay"
 
 _SUCCESS: Final = "10000"
 _NOT_NOW: Final = frozenset({"ACQ.SYSTEM_ERROR", "ACQ.DISCORDANT_REPEAT_REQUEST"})
 _NO_BALANCE: Final = "ACQ.SELLER_BALANCE_NOT_ENOUGH"
-_NO_TRADE: Final = "ACQ.TRADE_NOT_EXIST"
+NO_TRADE: Final = "ACQ.TRADE_NOT_EXIST"
 _DENIED: Final = {
     "ACQ.TRADE_HAS_FINISHED": "the payment is finished and takes no refund any more: pay the money back another way",
     "ACQ.TRADE_STATUS_ERROR": "the payment's state allows no refund: look it up at Alipay, it may be refunded already",
-    _NO_TRADE: "it doesn't know the payment: look it up at Alipay under its trade number",
+    NO_TRADE: "it doesn't know the payment: look it up at Alipay under its trade number",
     "ACQ.TRADE_NOT_ALLOW_REFUND": "the payment allows no refund: pay the money back another way",
     "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL": "the amount is not the payment's: compare the order with the payment at Alipay",
     "ACQ.REASON_TRADE_BEEN_FREEZEN": "the payment is frozen: have Alipay release it or pay the money back another way",
@@ -220,7 +220,7 @@ class Alipay:
             "format": "JSON",
             "charset": "utf-8",
             "sign_type": "RSA2",
-            "timestamp": datetime.now(_CHINA).strftime("%Y-%m-%d %H:%M:%S"),
+            "timestamp": datetime.now(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
             "version": "1.0",
             "biz_content": json.dumps(content, separators=(",", ":")),
         }
@@ -282,7 +282,7 @@ def _query_refused(said: Said) -> RefundAnswer:
     be refused) and no lasting doubt (nothing would ever end it): as "unknown" the refund is sent, which one number can
     do any number of times, and if the trade is still not known, that answer is the denial.
     """
-    return RefundUnknown() if said.sub_code == _NO_TRADE else _unclear(said)
+    return RefundUnknown() if said.sub_code == NO_TRADE else _unclear(said)
 
 
 def _unclear(said: Said) -> RefundAnswer:

@@ -9,7 +9,7 @@ signature holds over bytes: an encoding that we don't read can be proven all the
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -26,8 +26,8 @@ from adapters.payments.notifications import (
     is_reference,
 )
 from adapters.payments.rsa import is_signed
+from orders.paid_order import CHINA
 
-CHINA: Final = timezone(timedelta(hours=8))
 LONGEST_AGE: Final = timedelta(hours=26)
 """Alipay's last resend leaves 25 h after the payment; it signs the moment of sending anew, so this is ample."""
 LONGEST_LEAD: Final = timedelta(seconds=300)

@@ -27,7 +27,7 @@ from adapters.payments.notifications import (
     is_reference,
 )
 from adapters.payments.rsa import is_signed
-from adapters.payments.wechat.signing import SCHEME, is_fresh
+from adapters.payments.wechat.signing import PROBE, SCHEME, is_fresh
 from orders.paid_order import instant_ns
 from orders.strict_json import NotStrictJson, decode_object
 
@@ -38,7 +38,6 @@ REFUND_EVENTS: Final = "REFUND."
 PUBLIC_KEY_ID_PREFIX: Final = "PUB_KEY_ID_"
 
 _PREFIX: Final = "wechatpay-"
-_PROBE: Final = "WECHATPAY/SIGNTEST/"
 _ORIGINAL_TYPES: Final = ("transaction", "refund")
 
 
@@ -88,7 +87,7 @@ class WechatNotifications:
         signature = values.get("wechatpay-signature", "")
         timestamp, nonce = values.get("wechatpay-timestamp", ""), values.get("wechatpay-nonce", "")
         serial = values.get("wechatpay-serial", "")
-        if signature.startswith(_PROBE):
+        if signature.startswith(PROBE):
             raise NotificationRefused("probe", "WeChat Pay tests whether signatures are verified.")
         if not (signature and timestamp and nonce and serial and nonce.isascii()):
             raise NotificationRefused("unsigned", "It carries no signature of WeChat Pay.")

@@ -1,17 +1,13 @@
-"""WeChat Pay API v3: signing requests, verifying answers and notifications, decrypting resources. Pure functions.
+"""WeChat Pay API v3: signing requests, verifying answers. Pure functions.
 
 After WeChat Pay's documentation of API v3 ("signature generation", "signature verification"); the tests compare with
 the library `wechatpayv3`.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.payments.rsa import NotGenuine, is_signed, sign
 
@@ -19,8 +15,8 @@ SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
 MAX_AGE_SECONDS: Final = 300
 """Older (or newer) answers and notifications are refused, so that none can be played back later."""
 
-_PROBE: Final = "WECHATPAY/SIGNTEST/"
-_API_V3_KEY_BYTES: Final = 32
+PROBE: Final = "WECHATPAY/SIGNTEST/"
+"""Begins a signature that WeChat Pay made wrong on purpose, to see whether signatures are verified."""
 _TIMESTAMP_DIGITS: Final = 12
 
 
@@ -74,7 +70,7 @@ def verify(
     nonce = headers.get("Wechatpay-Nonce", "")
     if not (signature and timestamp and nonce):
         raise NotGenuine("it carries no signature of WeChat Pay", "unsigned")
-    if signature.startswith(_PROBE):
+    if signature.startswith(PROBE):
         raise NotGenuine("it is WeChat Pay's test of whether signatures are verified", "probe")
     if headers.get("Wechatpay-Serial", "") != public_key_id:
         raise NotGenuine("it is signed with another key than TOPUP_WECHAT_PUBLIC_KEY_ID names", "key")
@@ -91,19 +87,3 @@ def is_fresh(timestamp: str, now_seconds: float) -> bool:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _TIMESTAMP_DIGITS):
         return False
     return abs(now_seconds - int(timestamp)) <= MAX_AGE_SECONDS
-
-
-def decrypt(api_v3_key: bytes, *, ciphertext: str, nonce: str, associated_data: str) -> bytes:
-    """The plain text of a notification's `resource` (AEAD_AES_256_GCM).
-
-    Raises:
-        NotGenuine: it was not encrypted with this key, or was changed.
-        ValueError: the key has not 32 bytes.
-    """
-    if len(api_v3_key) != _API_V3_KEY_BYTES:
-        raise ValueError("the API v3 key must have 32 bytes")
-    try:
-        sealed = base64.b64decode(ciphertext, validate=True)
-        return AESGCM(api_v3_key).decrypt(nonce.encode(), sealed, associated_data.encode())
-    except (InvalidTag, binascii.Error, ValueError) as error:
-        raise NotGenuine("its resource can't be decrypted with TOPUP_WECHAT_API_V3_KEY", "forged") from error

@@ -8,17 +8,17 @@ from temporalio.client import Client
 from adapters.http import EndpointHealth
 from adapters.mqtt.notifier import MqttNotifier
 from configuration.processes import WorkerSettings
+from orders.time_scale import scaled
 from runtime.health import Check
 from runtime.process import ProcessContext
 from runtime.temporal import check
 from workers.composition import Dependencies
 from workflows import policies
-from workflows.policies import scaled
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def watch(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> None:
+def register_checks(context: ProcessContext[WorkerSettings], client: Client, dependencies: Dependencies) -> None:
     """Register the checks. A carrier, provider or broker that is away makes no worker unready (contracts §8)."""
     settings, readiness = context.settings, context.health
     readiness.require("temporal", _temporal(client))

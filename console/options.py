@@ -1,4 +1,4 @@
-"""Who gives a command, and why: options that every command shares which a person answers for."""
+"""Options that several commands share: who gives a command and why, and how it prints."""
 
 import getpass
 from typing import Annotated
@@ -11,6 +11,7 @@ from orders.operator_words import why_not_kept
 Operator = Annotated[
     str, typer.Option("--operator", help="Who does this; goes into the audit trail. Default: the login name.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Note = Annotated[str, typer.Option("--note", help="Why; goes into the audit trail.")]
 NeededNote = Annotated[str, typer.Option("--note", help="Why, with a reference; goes into the audit trail.")]
 

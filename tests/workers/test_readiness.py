@@ -6,7 +6,7 @@ import time
 import pytest
 
 from adapters.http import EndpointHealth, NoResponse
-from workers.watching import reachable
+from workers.readiness import reachable
 
 
 async def test_a_carrier_that_accepts_connections_and_answers_no_call_is_named():

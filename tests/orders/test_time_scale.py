@@ -1,9 +1,6 @@
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from runtime.clock import SystemClock
-from runtime.scale import scaled
+from orders.time_scale import scaled
 
 
 @pytest.mark.parametrize(
@@ -11,9 +8,3 @@ from runtime.scale import scaled
 )
 def test_waits_are_scaled_and_none_falls_below_200_ms(seconds, scale, expected):
     assert scaled(seconds, scale) == pytest.approx(expected)
-
-
-def test_the_clock_is_aware_and_utc():
-    now = SystemClock().now()
-    assert now.tzinfo is UTC
-    assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
