@@ -287,7 +287,7 @@ class Pipeline:
                 reason=reason,
                 partition=record.partition,
                 offset=record.offset,
-                sentence=f"{error} It is in the dead letters (`topup dlq list`): have its producer send it right.",
+                sentence=f"{error}; it is in the dead letters (`topup dlq list`): have its producer send it right.",
             )
         self._complete(record, reason)
 

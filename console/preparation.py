@@ -12,7 +12,14 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
-from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, ScheduleUpdate
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleDescription,
+    ScheduleUpdate,
+)
 from temporalio.common import SearchAttributeIndexedValueType
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -182,7 +189,7 @@ async def _ensure_search_attributes(client: Client) -> list[str]:
 
 
 async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule, what: str) -> list[str]:
-    """A schedule (contracts §3, §10); one with another pace or queue is corrected."""
+    """A schedule (contracts §3, §10); one with another pace or queue is corrected, and held up by no run of another."""
     try:
         await client.create_schedule(schedule_id, wanted)
     except ScheduleAlreadyRunningError:
@@ -191,12 +198,31 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule, w
         return [what]
     handle = client.get_schedule_handle(schedule_id)
     there = (await handle.describe()).schedule
-    same_queue = getattr(there.action, "task_queue", None) == getattr(wanted.action, "task_queue", None)
+    same_queue = _task_queue(there) == _task_queue(wanted)
     same_time = (there.spec.intervals, there.spec.time_zone_name) == (wanted.spec.intervals, wanted.spec.time_zone_name)
-    if same_queue and same_time:
-        return []
-    await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
-    return [f"{what} anew"]
+    as_wanted = same_queue and same_time
+    if not as_wanted:
+        await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
+    await _end_runs_on_another_queue(client, await handle.describe(), _task_queue(wanted))
+    return [] if as_wanted else [f"{what} anew"]
+
+
+def _task_queue(schedule: Schedule) -> str:
+    return getattr(schedule.action, "task_queue", "")
+
+
+async def _end_runs_on_another_queue(client: Client, there: ScheduleDescription, task_queue: str) -> None:
+    """Nobody may serve that queue any more, and as long as a run is open no other begins (overlap: skip)."""
+    for running in there.info.running_actions:
+        if not isinstance(running, ScheduleActionExecutionStartWorkflow):
+            continue
+        handle = client.get_workflow_handle(running.workflow_id, first_execution_run_id=running.first_execution_run_id)
+        try:
+            if (await handle.describe()).task_queue != task_queue:
+                await handle.terminate("The schedule has moved to another task queue (`topup setup`).")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended by itself
+                raise
 
 
 def _corrected(there: Schedule, wanted: Schedule) -> Schedule:

@@ -16,7 +16,15 @@ from typing import Final, Generic, NoReturn, TypeVar
 
 from starlette.routing import BaseRoute
 
-from runtime.exits import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_now, leave_no_core
+from runtime.exits import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    end_on_sigterm,
+    exit_now,
+    leave_no_core,
+)
 from runtime.health import Health, export_parts
 from runtime.http import HttpServer, bind
 from runtime.metrics import Metrics
@@ -84,7 +92,7 @@ def run(
     """
     process = model.process
     leave_no_core()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(EXIT_OK))  # nothing is in hand yet
+    end_on_sigterm()
     configure_logging()
     try:
         settings = load(os.environ if environ is None else environ, model)

@@ -56,7 +56,7 @@ class BrokerWatch:
         self._make_admin = make_admin
         self._question: _Question | None = None
         self._idle: Admin | None = None
-        self.trouble: str | None = self._away("it was not asked yet")
+        self.trouble: str | None = f"Kafka at {settings.kafka_bootstrap_servers} was not reached yet."
         """What is wrong, as a sentence; None while Kafka answers and has the topics."""
 
     async def run(self) -> None:

@@ -7,12 +7,20 @@ from kafka import KafkaAdminClient
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleHandle, WorkflowExecutionStatus
 
+from tests.console.operator_shell import until
 from tests.console.test_commands import topup
+from tests.limits import WAIT_SECONDS
 from workflows.sweep import SCHEDULE_ID
 
 pytestmark = pytest.mark.real
+
+
+async def _running(schedule: ScheduleHandle, other_than: str = "") -> str | None:
+    """The workflow ID of the schedule's open run, if there is one."""
+    ids = [running.workflow_id for running in (await schedule.describe()).info.running_actions]
+    return next((name for name in ids if name != other_than), None)
 
 
 @pytest.fixture
@@ -60,6 +68,22 @@ async def test_setup_corrects_the_pace_of_the_sweep(environment):
     steps(environment, ok=True)
     assert "the sweep's schedule anew" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
     assert "all was there" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
+
+
+@pytest.mark.slow
+async def test_a_sweep_that_no_worker_of_the_old_task_queue_takes_does_not_hold_up_those_of_the_new_one(environment):
+    steps(environment, ok=True)
+    client = await Client.connect(environment["TEMPORAL_ADDRESS"], namespace=environment["TEMPORAL_NAMESPACE"])
+    schedule = client.get_schedule_handle(SCHEDULE_ID)
+    await schedule.trigger()
+    hangs = await until(lambda: _running(schedule), "the sweep runs", WAIT_SECONDS)
+    assert "the sweep's schedule anew" in steps(environment | {"TOPUP_TASK_QUEUE": "new"}, ok=True)["temporal"]
+    assert (await client.get_workflow_handle(hangs).describe()).status is WorkflowExecutionStatus.TERMINATED
+    await schedule.trigger()
+    next_one = await until(lambda: _running(schedule, other_than=hangs), "the next sweep runs", WAIT_SECONDS)
+    assert (await client.get_workflow_handle(next_one).describe()).task_queue == "new"
+    assert "all was there" in steps(environment | {"TOPUP_TASK_QUEUE": "new"}, ok=True)["temporal"]
+    assert (await client.get_workflow_handle(next_one).describe()).status is WorkflowExecutionStatus.RUNNING
 
 
 @pytest.mark.slow

@@ -98,6 +98,23 @@ async def test_a_process_tells_its_port_serves_its_health_and_stops_as_told(numb
         assert await process.end() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["worker", "bridge", "serve", "gateway", "codec-server"])
+async def test_a_process_that_is_told_to_stop_while_it_still_imports_ends_well(command):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-m", "console", command),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while b"starlette" not in (line := await asyncio.wait_for(process.stderr.readline(), WAIT_SECONDS)):
+        assert line, "it ended before it was told"
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+    assert process.returncode == 0  # with the settings that are missing it would end with 2
+
+
 async def test_a_process_that_waits_is_alive_unready_and_says_for_what():
     async with child("waits") as process:
         port = (await process.line("listening"))["port"]
