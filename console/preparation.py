@@ -6,13 +6,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
-from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, ScheduleUpdate
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleUpdate,
+    WorkflowHandle,
+)
 from temporalio.common import SearchAttributeIndexedValueType
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -190,13 +197,26 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule, w
     else:
         return [what]
     handle = client.get_schedule_handle(schedule_id)
-    there = (await handle.describe()).schedule
-    same_queue = getattr(there.action, "task_queue", None) == getattr(wanted.action, "task_queue", None)
+    found = await handle.describe()
+    there, queue = found.schedule, getattr(wanted.action, "task_queue", None)
+    same_queue = getattr(there.action, "task_queue", None) == queue
     same_time = (there.spec.intervals, there.spec.time_zone_name) == (wanted.spec.intervals, wanted.spec.time_zone_name)
-    if same_queue and same_time:
-        return []
-    await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
-    return [f"{what} anew"]
+    if not (same_queue and same_time):
+        await handle.update(lambda known: ScheduleUpdate(_corrected(known.description.schedule, wanted)))
+    for run in found.info.running_actions:
+        if isinstance(run, ScheduleActionExecutionStartWorkflow):
+            await _end_on_another_queue(client.get_workflow_handle(run.workflow_id), queue)
+    return [] if same_queue and same_time else [f"{what} anew"]
+
+
+async def _end_on_another_queue(run: WorkflowHandle[Any, Any], queue: str | None) -> None:
+    """A run that waits where nobody works any more has no end, and while it is open the schedule starts no other."""
+    try:
+        if (await run.describe()).task_queue != queue:
+            await run.terminate(reason=f"The schedule serves the task queue {queue} now.")
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:  # it has closed by itself
+            raise
 
 
 def _corrected(there: Schedule, wanted: Schedule) -> Schedule:

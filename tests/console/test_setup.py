@@ -7,9 +7,10 @@ from kafka import KafkaAdminClient
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, WorkflowExecutionStatus
 
 from tests.console.test_commands import topup
+from tests.reliability.deployments import until
 from workflows.sweep import SCHEDULE_ID
 
 pytestmark = pytest.mark.real
@@ -60,6 +61,31 @@ async def test_setup_corrects_the_pace_of_the_sweep(environment):
     steps(environment, ok=True)
     assert "the sweep's schedule anew" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
     assert "all was there" in steps(environment | {"TOPUP_TIME_SCALE": "0.5"}, ok=True)["temporal"]
+
+
+@pytest.mark.slow
+async def test_a_sweep_that_waits_on_another_queue_holds_up_none_after_setup(environment):
+    steps(environment | {"TOPUP_TASK_QUEUE": "left"}, ok=True)
+    client = await Client.connect(environment["TEMPORAL_ADDRESS"], namespace=environment["TEMPORAL_NAMESPACE"])
+    handle = client.get_schedule_handle(SCHEDULE_ID)
+
+    async def open_sweep(queue: str) -> str | None:
+        for run in (await handle.describe()).info.running_actions:
+            assert isinstance(run, ScheduleActionExecutionStartWorkflow)
+            if (await client.get_workflow_handle(run.workflow_id).describe()).task_queue == queue:
+                return run.workflow_id
+        return None
+
+    await handle.trigger()
+    waiting = await until(lambda: open_sweep("left"), "a sweep that nobody works on")
+    steps(environment, ok=True)
+
+    status = (await client.get_workflow_handle(waiting).describe()).status
+    assert status is WorkflowExecutionStatus.TERMINATED
+    await handle.trigger()
+    assert await until(lambda: open_sweep("topup-orders"), "a sweep on the queue that is served")
+    assert "all was there" in steps(environment, ok=True)["temporal"]
+    assert await open_sweep("topup-orders"), "one on the right queue goes on"
 
 
 @pytest.mark.slow
