@@ -17,6 +17,8 @@ Place = Literal[
     "in_none_of_the_books",
 ]
 PLACES: Final[tuple[Place, ...]] = get_args(Place)
+LOSSES: Final = frozenset({"refund_unknown", "refunded_twice", "delivered_and_refunded"})
+"""Kinds of money that is gone beside what became of its payment."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class Summary:
 
     Attributes:
         goodwill: what two persons have given back of what was delivered; it moves no payment either.
-        lost: refunds made elsewhere, and of what was delivered: they move no payment, and are money that is gone.
+        lost: refunds made elsewhere, a second one too, and of what was delivered: they move no payment, and are money
+            that is gone.
         not_whole: bills and statements that this page had to do without.
     """
 
@@ -64,7 +67,7 @@ class Summary:
         for one in differences:
             if one.state == "open" and one.kind != "timing":
                 self.open_differences += 1
-            if one.kind in ("refund_unknown", "delivered_and_refunded") and one.state != "closed_itself":
+            if one.kind in LOSSES and one.state != "closed_itself":
                 self.lost.add(one.outside_fen or one.book_fen or 0)
 
     @property

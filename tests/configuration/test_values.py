@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
+from adapters.payments.wechat.settings import CALLBACK_PATH
 from configuration.processes import BridgeSettings, WorkerSettings
+from gateway.callbacks import PATHS
 from runtime.settings import load
 from tests.configuration.faults import faults, only_fault
 from tests.runtime import environments
@@ -106,6 +108,20 @@ def test_values_come_typed():
     worker = load({**environments.worker(), **changes}, WorkerSettings)
     assert worker.local_first is False
     assert worker.carrier.url == "https://carrier.example"
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("https://pay.example", "https://pay.example/callbacks/wechat"),
+        ("https://pay.example:8443/", "https://pay.example:8443/callbacks/wechat"),
+        ("https://pay.example/shop/callbacks/wechat", "https://pay.example/shop/callbacks/wechat"),
+    ],
+)
+def test_refund_notices_go_to_the_gateways_path_where_its_address_names_none(value: str, address: str):
+    settings = load({**environments.worker(), "TOPUP_REFUND_NOTIFY_URL": value}, WorkerSettings)
+    assert getattr(settings.payments["wechat"], "refund_notify_url", "") == address
+    assert CALLBACK_PATH in PATHS
 
 
 @pytest.mark.parametrize(

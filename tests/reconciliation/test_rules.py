@@ -290,3 +290,21 @@ def test_goodwill_moves_no_payment_and_stands_apart():
 
     assert (page.places["delivered"].fen, page.left_over_fen) == (4 * 9900, 0)
     assert (page.goodwill.count, page.goodwill.fen) == (2, 1000), "what is under way, or was given up, nobody has"
+
+
+@pytest.mark.parametrize(
+    ("order", "refunds", "place"),
+    [
+        (DELIVERED, (refund("M1"),), "delivered"),
+        (REFUNDED, (refund("RT1"), refund("M1", hour=14)), "refunded"),
+        (None, (refund("M1"),), "in_none_of_the_books"),
+    ],
+)
+def test_a_refund_made_elsewhere_is_lost_whatever_its_kind_and_moves_no_payment(order, refunds, place):
+    paid = payment(order=order, refunds=refunds)
+    page = Summary(DAY)
+    page.add(paid)
+    page.add_differences(new for new, _ in changes({}, list(judge_payment(paid, ALL)), NOW))
+
+    assert (page.places[place].fen, page.left_over_fen) == (9900, 0)
+    assert (page.lost.count, page.lost.fen) == (1, 9900)

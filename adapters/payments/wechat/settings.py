@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
     from adapters.payments.wechat.bills import WeChatBills
     from adapters.payments.wechat.client import WeChatPay
+
+
+CALLBACK_PATH: Final = "/callbacks/wechat"
+
+
+def refund_notices(text: str) -> str:
+    """Where refund notices go; an origin alone is the gateway's, which takes them at one path and knows no other."""
+    url = values.http_url(text)
+    return url if urlsplit(url).path else url + CALLBACK_PATH
 
 
 class WeChatPayIdentity(ProviderGroup):
@@ -45,10 +55,10 @@ class WeChatPayRefunds(WeChatPayIdentity, RefundSettings):
     private_key: Annotated[str, parsed(values.private_key)] = setting(
         meaning="our private key for WeChat Pay (PEM)", example="'-----BEGIN PRIVATE KEY-----\\n…'", secret=True
     )
-    refund_notify_url: Annotated[str | None, parsed(values.http_url)] = setting(
+    refund_notify_url: Annotated[str | None, parsed(refund_notices)] = setting(
         None,
         name="TOPUP_REFUND_NOTIFY_URL",
-        meaning="public address of the gateway for refund notices",
+        meaning="public address of the gateway for refund notices; `/callbacks/wechat` is added to one without a path",
         example="https://pay.example/callbacks/wechat",
     )
 
