@@ -1,4 +1,4 @@
-"""The order book on SQLite or PostgreSQL: what the product remembers for ever. One door to what stands beside it."""
+"""The order book on SQLite or PostgreSQL: what the product remembers for ever. The way to all else in this package."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
