@@ -132,7 +132,7 @@ def _heard(asked: asyncio.Task[None]) -> None:
 
 
 class _HoldsRead:
-    """The holds as they were read a moment ago; whoever finds them too old reads them for all that come meanwhile."""
+    """The holds as they were read last. Once they are too old, one caller reads them for all that come meanwhile."""
 
     def __init__(self, holds: HoldsBook) -> None:
         self._holds = holds
@@ -152,12 +152,12 @@ class _HoldsRead:
 
 
 SLOT_LIVES_SECONDS: Final = 0.25
-"""So long after its moment a slot may be used: of a limit of r per second all workers together let go at most
-r * (t + 0.25 + d) + 1 calls within any t seconds, where d is how long the order book takes to answer
-and the worker to hear it."""
+"""How long after its moment a slot may still be used. Of a limit of r per second, all workers together let go at most
+r * (t + 0.25 + d) + 1 calls within any t seconds, where d is how long the order book takes to answer and the worker to
+hear it."""
 TAKEN_AHEAD_SECONDS: Final = 0.1
-"""Slots of so long are taken at a time, and at most two and a half times as many where calls wait for them: 10
-transactions a second and worker, however high the limit."""
+"""How many seconds' slots are taken at a time (two and a half times as many where calls wait for them): 10 transactions
+a second and worker, however high the limit."""
 
 
 class Pace:
@@ -184,7 +184,7 @@ class Pace:
         self._back_at = -math.inf
 
     async def take(self, most_seconds: float) -> bool:
-        """Wait for a slot, at most so long. Whether there was one: it is this moment. Raises `Unavailable`."""
+        """Wait for a slot, at most so long. True: there was one, and it is now. Raises `Unavailable`."""
         while self._mine and self._mine[0] < self._now() - SLOT_LIVES_SECONDS:
             self._mine.popleft()
         self._waiting += 1
@@ -199,7 +199,7 @@ class Pace:
         return True
 
     def come_back_seconds(self) -> float:
-        """When whoever got no slot comes again: each at a moment of its own.
+        """In how many seconds a call that got no slot comes again: each at a moment of its own.
 
         So what has gathered in an outage comes as fast as it is let through.
         """

@@ -8,7 +8,7 @@ from typing import Final
 from orders.time_scale import SHORTEST_SECONDS
 
 _PATIENCE_SECONDS: Final = 0.5
-"""So long a full platform is waited for while it still moves: a burst at a healthy one is through by then."""
+"""How long an attempt waits at a full platform that still moves: a burst at a healthy one is through by then."""
 
 
 class Full(Exception):

@@ -73,7 +73,7 @@ class OrderDesk:
         detail: Callable[[T], Mapping[str, Any]] = lambda _: {},
         wait_at_least_seconds: float = 0.0,
     ) -> Decided[T]:
-        """Run a rule as one compare-and-set; whoever must be called for what it leads to is called with it."""
+        """Run a rule as one compare-and-set. Where its outcome needs a person, one is called with it."""
         found: StoredOrder | None = None
 
         def run(stored: StoredOrder) -> tuple[OrderState, tuple[T, OrderState, bool]]:

@@ -58,5 +58,5 @@ class AdmissionLimit:
         return capacity
 
     def admit(self, orders: int) -> None:
-        """So many new orders were claimed."""
+        """Count new orders that were claimed."""
         self._at_most += orders

@@ -6,7 +6,7 @@ from bridge import policies
 
 
 class Patience:
-    """With one order that tries the same thing again and again; it ends once."""
+    """Of one order that is tried again and again, in vain: tells, once, that this has gone on for too long."""
 
     def __init__(self) -> None:
         self._since: float | None = None

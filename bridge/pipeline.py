@@ -171,7 +171,7 @@ class Pipeline:
         await asyncio.sleep(policies.FULL_PAUSE_SECONDS)
 
     async def _admit_known(self) -> None:
-        """Let orders pass that are counted already: claimed before a crash, they would take the capacity up for ever.
+        """Let pass what is counted already: claimed before a crash, it would use the capacity up for ever.
 
         All that is in memory is looked at, each once: they may stand behind what waits for capacity.
         """
@@ -252,9 +252,9 @@ class Pipeline:
         try:
             started = await self._carry_through("temporal", attempt, order.order_id)
         except ForeignRun as foreign:
-            # Not held back: whoever starts such runs would stop the partition. The book has the order, the sweep it.
+            # Not held back, or whoever starts such runs could stop the partition: the sweep finds it in the book.
             self._call(order, str(foreign))
-            # And it takes no place: many of them would stop the intake. Complete only then, so that it comes again.
+            # First its row says so, and it counts against no limit; a record that is not noted yet comes again.
             note = partial(self._note, order.order_id, foreign.seen_at)
             await self._carry_through("database", note, order.order_id)
             self._complete(record, "duplicate")

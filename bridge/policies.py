@@ -12,8 +12,8 @@ STARTS_AT_ONCE: Final = 50
 BATCH: Final = 100
 """Records parsed at a stretch, orders claimed in one call."""
 PARSE_SECONDS: Final = 0.1
-"""And for no longer; a batch of orders takes a tenth of it. A storm of 64 KiB of `{},` held the event loop for as long
-as it came, health and worker with it (measured on a busy machine: 300 records, 35 s)."""
+"""Parsing stops after this, too; a batch of orders takes a tenth of it. A storm of 64 KiB of `{},` held the event loop
+for as long as it came, health and worker with it (measured on a busy machine: 300 records, 35 s)."""
 
 # --- admission -------------------------------------------------------------------------------------------------------
 
@@ -22,7 +22,7 @@ CAPACITY_TRUSTED_SECONDS: Final = 1.0
 """Other bridges admit orders too: a count is believed this long while there is capacity."""
 FULL_PAUSE_SECONDS: Final = 0.1
 FULL_SECONDS: Final = 2.0
-"""Without capacity for so long: orders of this very queue may take it up, claimed and not started before a crash."""
+"""After so long without capacity, this very queue may hold what uses it up: claimed before a crash, not started."""
 
 # --- outages ---------------------------------------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ LINE_EVERY_SECONDS: Final = 60.0
 
 WATCH_EVERY_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 15.0
-"""What was claimed gets so long at stop; the rest is read again by whoever comes next."""
+"""At stop, what was claimed gets this long; the rest is read again by the next process."""
 LEAVE_SECONDS: Final = 15.0
 """Poll, commit and close, each bounded (`adapters.kafka.limits`)."""
 

@@ -14,7 +14,7 @@ from console.runs import NobodyAnswers
 AT_ONCE: Final = 10
 """Orders acted on at a time: a batch must not crowd out the orders that go on by themselves."""
 GIVE_UP_AFTER: Final = 3
-"""So many orders in a row that nobody answered for: the rest is not tried."""
+"""After so many orders in a row that nobody answered for, the rest is not tried."""
 SHOW_SECONDS: Final = 5.0
 EXAMPLES: Final = 10
 

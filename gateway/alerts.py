@@ -15,7 +15,7 @@ SAME_UNKNOWN_KEY_SECONDS: Final = 3600.0
 """An unknown key alone may be a probe; the same one again within this is a key that is missing here."""
 MAX_UNKNOWN_KEYS: Final = 64
 UNPROVEN_IN_A_ROW: Final = 20
-"""So many without a genuine one between: the configured keys or the clock may be wrong."""
+"""After so many in a row without a genuine one, the configured keys or the clock may be wrong."""
 
 REASONS: Final = (
     *get_args(UnmatchedReason),

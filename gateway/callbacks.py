@@ -1,7 +1,7 @@
 """One callback: read, kept, answered, counted, logged (contracts §7).
 
-Nothing here depends on what was wrong but the count and the log: whoever sends callbacks to learn from the answers gets
-the same bytes each time.
+Only the count and the log depend on what was wrong. The answer is the same bytes each time, so that nobody can learn
+anything from it.
 """
 
 import asyncio

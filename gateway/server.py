@@ -1,8 +1,8 @@
 """HTTP/1.1 for the callback port alone: whole, small, timely requests reach the handler, nothing else does.
 
-On h11, the parser that uvicorn has too, and not on uvicorn itself: it shows what the contract wants seen (a length
-beside chunks), and it gives each head and each body its own seconds, and each flood its bounds (contracts §7), which
-uvicorn has no settings for. Whoever waits longest for the rest of a request gives way where connections run out, so
+Built on h11, uvicorn's parser, and not on uvicorn: it shows what must be refused (a length beside chunks), and leaves
+room to give each head and each body its own time limit, and each flood its bounds (contracts §7); uvicorn has no
+settings for those. Where connections run out, the one that has waited longest for the rest of a request is closed, so
 that neither idle nor slow clients keep a good one out.
 """
 
@@ -25,7 +25,7 @@ HEAD_SECONDS: Final = 5.0
 BODY_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = 60.0
 LINGER_SECONDS: Final = 1.0
-"""So long a refused client is still read from: a reset could overtake the answer that tells it why."""
+"""How long a refused client is still read from: a reset could overtake the answer that tells it why."""
 MAX_CONNECTIONS: Final = 1000
 BACKLOG: Final = 1024
 STOP_SECONDS: Final = 5.0
@@ -74,7 +74,7 @@ class CallbackServer:
 
     Args:
         handler: answers what is a whole request.
-        max_connections: more are not held; whoever waits longest gives way.
+        max_connections: more are not held; the one that has waited longest is closed.
     """
 
     def __init__(self, handler: Handler, *, max_connections: int = MAX_CONNECTIONS) -> None:

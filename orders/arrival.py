@@ -1,8 +1,8 @@
 """Where a record came from, as an order's trail tells it: its place in Kafka, and the callback that made it.
 
 "Did it come twice, and who doubled it": two places with one notification are the provider's or the gateway's repeat,
-two notifications are two callbacks, one place twice is Kafka's redelivery. The headers are whoever's who wrote the
-record; nothing but the trail believes them.
+two notifications are two callbacks, one place twice is Kafka's redelivery. Whoever wrote the record
+wrote its headers: the trail shows them, and nothing else believes them.
 """
 
 import re

@@ -114,7 +114,7 @@ def withdraw_post(state: OrderState, authorized: PostAuthorized) -> tuple[OrderS
 def record_post_response(
     state: OrderState, now: datetime, answer: Completed | Refused | InDoubt, number: int
 ) -> tuple[OrderState, CarrierAnswer]:
-    """Book what the carrier said to POST `number`; the book's word is what the caller goes on with."""
+    """Book what the carrier said to POST `number`; the caller goes on with what the book makes of it."""
     after, heard = record_response(state, now, answer)
     if not isinstance(heard, InDoubt) or number != state.posts:
         return after, heard
@@ -132,7 +132,10 @@ def record_post_response(
 def record_response(
     state: OrderState, now: datetime, answer: Completed | Refused | InDoubt
 ) -> tuple[OrderState, CarrierAnswer]:
-    """Book an answer that isn't an empty `GET`. A final word is written once; doubt takes the evidence of one away."""
+    """Book an answer that isn't an empty `GET`.
+
+    A final word is written once. An answer in doubt takes away what an empty `GET` had shown before.
+    """
     if not isinstance(answer, InDoubt):
         return _record_outcome(state, now, answer)
     if (outcome := final_outcome(state)) is not None:
@@ -156,7 +159,7 @@ def record_not_found(
 ) -> tuple[OrderState, CarrierAnswer]:
     """Book an empty `GET` that was asked at `asked_at`, with `posts` POSTs authorized then.
 
-    What it is worth, `orders.next_step` says. One that was asked before the newest POST says nothing of that.
+    `orders.next_step` says what it is worth. Asked before the newest POST, it says nothing of that POST.
     """
     if (outcome := final_outcome(state)) is not None:
         return state, outcome
@@ -170,7 +173,7 @@ def record_not_found(
 
 
 def note_listening(state: OrderState, now: datetime) -> tuple[OrderState, None]:
-    """The POST's answer is waited for no longer by the run that sent it: a slow carrier is doubt, not a first pass."""
+    """The run that sent the POST no longer waits for its answer: a slow carrier is doubt, and no first pass."""
     if state.carrier_outcome is None and state.posts:
         state = replace(state, in_doubt_since=state.in_doubt_since or now, reason=state.reason or LISTENING)
     return state, None
@@ -221,7 +224,7 @@ def call_if_needed(state: OrderState, now: datetime, times: CarrierTimes) -> Ord
 
 
 def note_restore(state: OrderState, times: CarrierTimes) -> OrderState:
-    """Keep that a restored book can't rule out a POST, for later, when nobody speaks of the restore any more."""
+    """Note in the row that a restored book can't rule out a POST: it holds after `TOPUP_RESTORED_AT` is unset, too."""
     lost = times.restored_at is not None and not times.can_be_asked and not state.posts
     if not lost or state.restored_at is not None or state.carrier_outcome is not None:
         return state

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
 
 from orders.identities import is_order_id
-from orders.paid_order import Provider, day_in_china
+from orders.paid_order import MOST_FEN, Provider, day_in_china
 from orders.record import MAX_VALUE_BYTES
 
 Ending = Literal["", "redriven", "settled", "discarded"]
 """`redriven`: sent to its topic again; what is still wrong is another dead letter. `discarded`: it was no payment."""
-MOST_FEN: Final = 10**15
 MOST_READ_BYTES: Final = 2 * MAX_VALUE_BYTES
 """Beyond an order's largest size by far: it is no order, and 31 KB of gzip can hold what fills 867 MiB (measured)."""
 _REFERENCE: Final = re.compile(r"[!-~]{1,64}")

@@ -1,7 +1,7 @@
-"""Whether the run that stands under an order's ID is that order's: whoever may start runs chooses their IDs.
+"""Whether the run under an order's ID is the order's own: anybody who may start runs can give one that ID.
 
-An order behind another's run is not worked on and not begun: it calls a person, and takes no place of the intake. That
-decides nothing else: `orders.next_step` knows nothing of it. Rules are pure, as in `orders.carrier_rules`.
+An order behind another's run can't begin: it calls a person, and does not count against the bridge's admission limit.
+Nothing else follows from it: `orders.next_step` knows nothing of it. Rules are pure, as in `orders.carrier_rules`.
 """
 
 from dataclasses import replace
@@ -55,7 +55,7 @@ def note_own_run(state: OrderState) -> tuple[OrderState, bool]:
 
 
 def foreign_run_sentence(order_id: str, *, so: str = "Its run can't start") -> str:
-    """What a person does. Type and queue of the run are whoever's words, so they aren't in it.
+    """What a person does. The run's type and queue are somebody else's words, so they aren't in it.
 
     Args:
         order_id: under whose ID it stands.

@@ -173,7 +173,7 @@ def is_closed(state: OrderState) -> bool:
 
 
 def asks_first_from(state: OrderState, times: CarrierTimes) -> datetime | None:
-    """The carrier was asked at or after this before anything is sent to it; None: nothing was lost, no need.
+    """The carrier must be asked at or after this moment before anything is sent to it; None: nothing was lost.
 
     Another run has taken the order up (contracts §3), or the book comes from a backup.
     """

@@ -20,6 +20,8 @@ Vin = Annotated[str, Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$")]
 Iccid = Annotated[str, Field(pattern=r"^[0-9]{19,20}$")]
 Msisdn = Annotated[str, Field(pattern=r"^[0-9]{11,15}$")]
 PackageId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+MOST_FEN = 10**15
+"""Ten trillion yuan: above what any provider takes in a day, and below what a database's integer holds."""
 AmountFen = Annotated[int, Field(ge=1, le=100_000_000)]
 Reference = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Provider = Literal["wechat", "alipay"]

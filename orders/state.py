@@ -59,8 +59,8 @@ class CarrierTimes:
     can_be_asked: bool = True
     """False: its dialect has no serial of ours, no query and no cancel: at most one POST per order."""
     restored_at: datetime | None = None
-    """When a book restored from a backup was put in service, the processes of before stopped. What they sent in the
-    time that the book has lost may act or show up until the waits below are over; never scaled."""
+    """When a book restored from a backup was put in service; every process of before was stopped by then. What they
+    sent in the time that the book has lost may act, or show up, until the waits below are over. Never scaled."""
     listens_for: timedelta = timedelta(seconds=65)
     """How long after a POST has left some worker may still wait for its answer."""
     refund_again_after: timedelta = timedelta(seconds=60)

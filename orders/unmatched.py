@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orders.identities import adopted_order_id
+from orders.paid_order import MOST_FEN, PaidOrder, Provider, Reference, instant_ns
 from orders.paid_order import SCHEMA as PAID_ORDER_SCHEMA
-from orders.paid_order import PaidOrder, Provider, Reference, instant_ns
 from orders.record import MAX_VALUE_BYTES, PoisonRecord
 from orders.state import UNMATCHED, OrderState
 from orders.strict_json import NotStrictJson, decode_object
@@ -24,8 +24,6 @@ UnmatchedReason = Literal["order_id", "attachment", "lookup", "amount"]
 Ending = Literal["", "adopted", "refund", "settled"]
 """`""`: open. `refund`: the refund was ordered; how far it is, the order of that payment says."""
 
-MOST_FEN: Final = 10**15
-"""Above what any provider takes, and below what a database's integer holds."""
 MOST_CHARACTERS: Final = 256
 """Above what any provider says (64), and below what a database's index holds."""
 NO_VEHICLE: Final = {"vin": "0" * 17, "iccid": "0" * 19}

@@ -24,7 +24,7 @@ def day_of(moment: datetime) -> str:
 
 
 def after(day: str, days: int) -> str:
-    """So many days after (before, where negative)."""
+    """The day that many days later, or earlier where negative."""
     try:
         return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
     except OverflowError:  # an order may say that it was paid in the year 9999

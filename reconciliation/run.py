@@ -19,6 +19,7 @@ from orders.outcomes import (
     RefundRequest,
     RefundUnknown,
 )
+from orders.paid_order import MOST_FEN
 from reconciliation.days import CARRIER, DAYS_FOR_A_PAYMENT, DAYS_FOR_THE_REST, Horizon, after, bills_are_due
 from reconciliation.differences import Difference, Found, changes, is_news
 from reconciliation.evidence import BilledRefund, RefundEnd, Sale
@@ -30,8 +31,6 @@ ASK_SECONDS: Final = 20.0
 """How one refund ended; what isn't answered is asked again by the next run."""
 AT_ONCE: Final = 8
 """Questions to a provider side by side: it must have room for the orders' own."""
-MOST_FEN_A_DAY: Final = 10**15
-"""Ten trillion yuan. An Alipay bill's own totals say nothing of its prices, and a book holds no more than 64 bits."""
 READ_AGAIN_TIMES: Final = 3
 """A carrier whose statement changes under each reading is still writing it: the next run reads it."""
 
@@ -153,7 +152,7 @@ class Reconciliation:
                 lines += len(batch)
                 payments_fen += sum(line.amount_fen for line in batch if line.kind == "payment")
                 refunds_fen += sum(line.amount_fen for line in batch if line.kind == "refund")
-            if max(payments_fen, refunds_fen) > MOST_FEN_A_DAY:
+            if max(payments_fen, refunds_fen) > MOST_FEN:  # an Alipay bill's own totals say nothing of its prices
                 raise NotWhole(f"{source}'s bill of {day} comes to more than a day's payments can: see who made it.")
             sha256, size_bytes = ("", 0) if bill is None else (bill.sha256, bill.size_bytes)
             totals = Totals(sha256, size_bytes, lines, payments_fen, refunds_fen)

@@ -43,7 +43,7 @@ BUFFERED_UPDATES: Final = 200_000
 BOUND_AT_ONCE: Final = 2_000
 """Data converters kept by workflow: more than a full worker has in hand, some MiB."""
 LANGUAGE: Final = "orders"
-"""The room whose errors are sentences for an operator, so that a stack trace adds nothing."""
+"""The package whose errors are sentences for an operator, so that a stack trace adds nothing."""
 
 
 class SentenceFailureConverter(DefaultFailureConverter):
@@ -54,8 +54,8 @@ class SentenceFailureConverter(DefaultFailureConverter):
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         """Fill `failure` from `exception` (see base class)."""
-        room = type(exception).__module__.partition(".")[0]
-        if isinstance(exception, ApplicationError | UnreadablePayload) or room == LANGUAGE:
+        package = type(exception).__module__.partition(".")[0]
+        if isinstance(exception, ApplicationError | UnreadablePayload) or package == LANGUAGE:
             with _no_traces(exception):
                 super().to_failure(exception, payload_converter, failure)
         else:

@@ -36,7 +36,7 @@ from simulators.payment_faults import (
     NotEnough,
     Unsigned,
     WrongSignature,
-    alipay_fault_desk,
+    alipay_fault_plans,
 )
 from simulators.payments_api import PaymentsApi, PayRequest
 from simulators.refunds import SUCCESS, Payment, Refund, RefundRefusedError, RefundRequest, Refunds, refund_key
@@ -62,7 +62,7 @@ class Alipay:
         self.pace = pace
         self._keys = keys
         self._accept_unknown = accept_unknown_payments
-        self._desk = alipay_fault_desk()
+        self._plans = alipay_fault_plans()
         self._timers = Timers(book)
         self._refunds = Refunds(
             book,
@@ -72,7 +72,7 @@ class Alipay:
             on_end=self._on_end,
         )
         self._notices = NoticeSender(
-            self._desk, pace, self._refunds.note, alipay_notices.is_stored, alipay_notices.RESEND_AFTER_SECONDS
+            self._plans, pace, self._refunds.note, alipay_notices.is_stored, alipay_notices.RESEND_AFTER_SECONDS
         )
         self._attached: dict[str, str] = {}
         """What payments carry, by transaction: personal data, so in no book."""
@@ -86,7 +86,7 @@ class Alipay:
             Route("/gateway.do", self._gateway, methods=["POST"]),
             *self._bills.routes(),
             *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
-            *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
+            *ControlApi(self.book, self._plans, self._refunds.summary).routes(),
         ]
 
     async def start(self) -> None:
@@ -147,7 +147,7 @@ class Alipay:
     async def _act(self, method: str, asked: Asked, payment: Payment, body_sha256: str) -> Response:
         target = "refund" if method == REFUND else "query"
         keys = [payment.transaction_id, payment.out_trade_no]
-        taken = self._desk.take(keys, target)
+        taken = self._plans.take(keys, target)
         number = self._refunds.note(
             target,
             transaction_id=payment.transaction_id,
@@ -176,7 +176,7 @@ class Alipay:
             raise AlipayError("40004", *REFUSED[error.code]) from error
         if known is not None:
             return refund_view(payment, self._refunds.taken_fen(payment.transaction_id), fund_changed=False)
-        refund = self._refunds.begin(request, self._desk.take_outcome(keys), self._desk.take_lag(keys))
+        refund = self._refunds.begin(request, self._plans.take_outcome(keys), self._plans.take_lag(keys))
         fund_changed = refund.status == SUCCESS
         return refund_view(payment, self._refunds.taken_fen(payment.transaction_id), fund_changed=fund_changed)
 

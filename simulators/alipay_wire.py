@@ -1,4 +1,4 @@
-"""Alipay's OpenAPI on the wire: RSA2 both ways, reading a request, showing a refund (facts: "Alipay OpenAPI")."""
+"""Alipay's OpenAPI on the wire: RSA2 both ways, reading a request, showing a refund (docs/facts/payments.md)."""
 
 from __future__ import annotations
 

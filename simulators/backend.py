@@ -53,8 +53,8 @@ class PlacedOrder(BaseModel):
 _MANY = TypeAdapter(dict[str, PlacedOrder])
 
 
-def backend_fault_desk() -> FaultPlans[Fault]:
-    """An empty desk that reads the backend's faults."""
+def backend_fault_plans() -> FaultPlans[Fault]:
+    """No plans yet; reads the backend's faults."""
     return FaultPlans[Fault](TypeAdapter[Fault](BackendFault), main_target="lookup")
 
 
@@ -73,7 +73,7 @@ class Backend:
         self.pace = pace
         self._token = token
         self._attach_key = attach_key
-        self._desk = backend_fault_desk()
+        self._plans = backend_fault_plans()
         self._orders: dict[str, PlacedOrder] = {}
         self._asked: dict[str, int] = {}
 
@@ -82,7 +82,7 @@ class Backend:
         return [
             Route("/lookup/{out_trade_no}", self._lookup),
             Route("/orders", self._place, methods=["PUT"]),
-            *ControlApi(self.book, self._desk, lambda: self._asked).routes(),
+            *ControlApi(self.book, self._plans, lambda: self._asked).routes(),
         ]
 
     async def start(self) -> None:
@@ -113,7 +113,7 @@ class Backend:
         out_trade_no: str = request.path_params["out_trade_no"]
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return json_response({"error": "unauthorized"}, HTTPStatus.UNAUTHORIZED)
-        taken = self._desk.take([out_trade_no], "lookup")
+        taken = self._plans.take([out_trade_no], "lookup")
         self._asked[out_trade_no] = self._asked.get(out_trade_no, 0) + 1
         order = self._orders.get(out_trade_no)
         self.book.append("lookup", out_trade_no=out_trade_no, faults=taken.kinds, known=order is not None)

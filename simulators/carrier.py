@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulators.book import Book, now_utc
-from simulators.carrier_faults import carrier_fault_desk
+from simulators.carrier_faults import carrier_fault_plans
 from simulators.carrier_flat import FlatInterface
 from simulators.carrier_orders import (
     BodyDiffersError,
@@ -50,11 +50,11 @@ class Carrier:
         self.book = book
         self.pace = pace
         self._authorization = f"Bearer {token}"
-        self._desk = carrier_fault_desk()
+        self._plans = carrier_fault_plans()
         self._timers = Timers(book)
         self._orders = CarrierOrders(book, pace.time_scale, self._set_timer)
         self._statements = Statements(self._orders)
-        self._flat = FlatInterface(book, pace, self._desk, self._is_authorized)
+        self._flat = FlatInterface(book, pace, self._plans, self._is_authorized)
 
     def routes(self) -> list[Route]:
         """The profile's four calls, the flat interface's one, and the control API."""
@@ -65,7 +65,7 @@ class Carrier:
             Route(f"{BASE_PATH}/cancelProductOrder", self._cancel, methods=["POST"]),
             *self._flat.routes(),
             *self._statements.routes(),
-            *ControlApi(self.book, self._desk, lambda: {**self._orders.summary(), **self._flat.summary()}).routes(),
+            *ControlApi(self.book, self._plans, lambda: {**self._orders.summary(), **self._flat.summary()}).routes(),
         ]
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class Carrier:
             self._orders.note("invalid", external_id_of(body), body_sha256=digest, reason=str(error))
             return await self._said(tmf_error(HTTPStatus.BAD_REQUEST, "INVALID_BODY", str(error)))
         external_id = proposal.external_id
-        taken = self._desk.take([external_id], "post")
+        taken = self._plans.take([external_id], "post")
         number = self._orders.note("post", external_id, body_sha256=digest, faults=taken.kinds)
         answer = tmf_error(HTTPStatus.INTERNAL_SERVER_ERROR, "NOT_TAKEN", "not taken")
         await self.pace.sleep(taken.delay_before_seconds)
@@ -104,7 +104,7 @@ class Carrier:
     def _submit(self, proposal: Proposal) -> Response:
         keys = [proposal.external_id]
         try:
-            is_new = self._orders.submit(proposal, lambda: (self._desk.take_outcome(keys), self._desk.take_lag(keys)))
+            is_new = self._orders.submit(proposal, lambda: (self._plans.take_outcome(keys), self._plans.take_lag(keys)))
         except BodyDiffersError as error:
             return tmf_error(HTTPStatus.CONFLICT, "BODY_DIFFERS", str(error))
         order = self._known(proposal.external_id)
@@ -141,7 +141,7 @@ class Carrier:
         return await self._get(known.external_id if known else None, look)
 
     async def _get(self, external_id: str | None, look: Any) -> Response:
-        taken = self._desk.take([external_id or ""], "get")
+        taken = self._plans.take([external_id or ""], "get")
         number = self._orders.note("get", external_id, faults=taken.kinds)
         await self.pace.sleep(taken.delay_before_seconds)
         answer = look()
@@ -157,7 +157,7 @@ class Carrier:
             return await self._said(
                 tmf_error(HTTPStatus.BAD_REQUEST, "INVALID_BODY", 'send {"externalId": "<order ID>"}')
             )
-        taken = self._desk.take([external_id], "cancel")
+        taken = self._plans.take([external_id], "cancel")
         number = self._orders.note("cancel", external_id, faults=taken.kinds)
         answer = tmf_error(HTTPStatus.INTERNAL_SERVER_ERROR, "NOT_TAKEN", "not taken")
         await self.pace.sleep(taken.delay_before_seconds)

@@ -94,6 +94,6 @@ CarrierFault = Annotated[
 ]
 
 
-def carrier_fault_desk() -> FaultPlans[Fault]:
-    """An empty desk that reads the carrier's faults."""
+def carrier_fault_plans() -> FaultPlans[Fault]:
+    """No plans yet; reads the carrier's faults."""
     return FaultPlans[Fault](TypeAdapter[Fault](CarrierFault), main_target="post")

@@ -63,17 +63,17 @@ class Tally:
 
 
 class FlatInterface:
-    """The interface as routes of the carrier's process; one book and one desk of faults with the other dialect.
+    """The interface as routes of the carrier's process; one book and one set of fault plans with the other dialect.
 
     A fault's key is the card's ICCID, which is kept nowhere else.
     """
 
     def __init__(
-        self, book: Book, pace: Pace, desk: FaultPlans[Fault], is_authorized: Callable[[Request], bool]
+        self, book: Book, pace: Pace, plans: FaultPlans[Fault], is_authorized: Callable[[Request], bool]
     ) -> None:
         self._book = book
         self._pace = pace
-        self._desk = desk
+        self._plans = plans
         self._is_authorized = is_authorized
         self._tallies: dict[str, Tally] = {}
         for entry in book.replay():
@@ -99,7 +99,7 @@ class FlatInterface:
         members = _form(body)
         iccid, package_id = members.get("iccid", ""), members.get("packageId", "")
         card = card_sha256(iccid)
-        taken = self._desk.take([iccid], "post")
+        taken = self._plans.take([iccid], "post")
         number = self._record("flat_post", card_sha256=card, body_sha256=digest, faults=taken.kinds).seq
         await self._pace.sleep(taken.delay_before_seconds)
         answer = self._act(taken, iccid, package_id)

@@ -21,12 +21,12 @@ class ControlApi:
     def __init__(
         self,
         book: Book,
-        desk: FaultPlans[Any] | None,
+        plans: FaultPlans[Any] | None,
         summary: Callable[[], object],
         health: Callable[[], Json] | None = None,
     ) -> None:
         self._book = book
-        self._desk = desk
+        self._plans = plans
         self._summary = summary
         self._health = health
 
@@ -37,7 +37,7 @@ class ControlApi:
             Route("/book", self._entries),
             Route("/book/summary", self._summarised),
         ]
-        if self._desk is not None:
+        if self._plans is not None:
             routes += [
                 Route("/faults", self._faults, methods=["GET", "PUT", "DELETE"]),
                 Route("/faults/{key}", self._fault, methods=["PUT", "DELETE"]),
@@ -59,9 +59,9 @@ class ControlApi:
         return json_response(self._summary())
 
     async def _faults(self, request: Request) -> Response:
-        desk = self._known_desk()
+        plans = self._known_plans()
         if request.method == "DELETE":
-            desk.clear()
+            plans.clear()
         elif request.method == "PUT":
             try:
                 specs = await read_json(request)
@@ -69,23 +69,23 @@ class ControlApi:
                     return problem(
                         HTTPStatus.UNPROCESSABLE_ENTITY, 'send an object, e.g. {"T20230821000001": {"kind": "hang"}}'
                     )
-                desk.put_many(specs)  # pyright: ignore[reportUnknownArgumentType]  # JSON: keys are strings
+                plans.put_many(specs)  # pyright: ignore[reportUnknownArgumentType]  # JSON: keys are strings
             except ValueError as error:
                 return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        return json_response(desk.as_dict())
+        return json_response(plans.as_dict())
 
     async def _fault(self, request: Request) -> Response:
-        desk, key = self._known_desk(), request.path_params["key"]
+        plans, key = self._known_plans(), request.path_params["key"]
         if request.method == "DELETE":
-            desk.clear(key)
+            plans.clear(key)
             return json_response({})
         try:
-            desk.put(key, await read_json(request))
+            plans.put(key, await read_json(request))
         except ValueError as error:
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        return json_response({key: desk.as_dict()[key]})
+        return json_response({key: plans.as_dict()[key]})
 
-    def _known_desk(self) -> FaultPlans[Any]:
-        if self._desk is None:
+    def _known_plans(self) -> FaultPlans[Any]:
+        if self._plans is None:
             raise FaultSpecError("this simulator has no faults")
-        return self._desk
+        return self._plans

@@ -181,11 +181,11 @@ WechatFault = Annotated[
 AlipayFault = Annotated[Unhelpful | AlipaySystemError | AlipayRefuse | FundChangeN, Field(discriminator="kind")]
 
 
-def wechat_fault_desk() -> FaultPlans[Fault]:
-    """An empty desk that reads WeChat Pay's faults."""
+def wechat_fault_plans() -> FaultPlans[Fault]:
+    """No plans yet; reads WeChat Pay's faults."""
     return FaultPlans[Fault](TypeAdapter[Fault](WechatFault), main_target="refund")
 
 
-def alipay_fault_desk() -> FaultPlans[Fault]:
-    """An empty desk that reads Alipay's faults."""
+def alipay_fault_plans() -> FaultPlans[Fault]:
+    """No plans yet; reads Alipay's faults."""
     return FaultPlans[Fault](TypeAdapter[Fault](AlipayFault), main_target="refund")

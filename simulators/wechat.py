@@ -20,7 +20,7 @@ from simulators.payment_faults import (
     SystemError_,
     Unsigned,
     WrongSignature,
-    wechat_fault_desk,
+    wechat_fault_plans,
 )
 from simulators.payments_api import PaymentsApi, PayRequest
 from simulators.refunds import Payment, Refund, RefundRefusedError, RefundRequest, Refunds
@@ -56,7 +56,7 @@ class Wechat:
         self.pace = pace
         self._keys = keys
         self._accept_unknown = accept_unknown_payments
-        self._desk = wechat_fault_desk()
+        self._plans = wechat_fault_plans()
         self._timers = Timers(book)
         self._refunds = Refunds(
             book,
@@ -68,7 +68,7 @@ class Wechat:
         self._attached: dict[str, str] = {}
         """What payments carry, by transaction: personal data, so in no book."""
         self._notices = NoticeSender(
-            self._desk, pace, self._refunds.note, wechat_notices.is_stored, wechat_notices.RESEND_AFTER_SECONDS
+            self._plans, pace, self._refunds.note, wechat_notices.is_stored, wechat_notices.RESEND_AFTER_SECONDS
         )
 
     def routes(self) -> list[Route]:
@@ -78,7 +78,7 @@ class Wechat:
             Route(f"{REFUNDS_PATH}/{{refund_no}}", self._query, methods=["GET"]),
             *WechatBills(self._keys, self._refunds, self._attached).routes(),
             *PaymentsApi(self.book, self._refunds, self._tell_of_payment).routes(),
-            *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
+            *ControlApi(self.book, self._plans, self._refunds.summary).routes(),
         ]
 
     async def start(self) -> None:
@@ -133,7 +133,7 @@ class Wechat:
             self._refunds.note("invalid", body_sha256=hashlib.sha256(body).hexdigest(), code=error.code)
             return await self._said(error.response())
         keys = [payment.transaction_id, payment.out_trade_no, asked.refund_no]
-        taken = self._desk.take(keys, "refund")
+        taken = self._plans.take(keys, "refund")
         number = self._refunds.note(
             "refund",
             transaction_id=payment.transaction_id,
@@ -155,7 +155,7 @@ class Wechat:
         except RefundRefusedError as error:
             return WechatError(HTTPStatus.BAD_REQUEST, "INVALID_REQUEST", REFUSED[error.code]).response()
         if refund is None:
-            outcome, lag = self._desk.take_outcome(keys), self._desk.take_lag(keys)
+            outcome, lag = self._plans.take_outcome(keys), self._plans.take_lag(keys)
             refund = self._refunds.begin(request, outcome, lag, asked.notify_url)
         return json_response(refund_view(refund, payment))
 
@@ -168,7 +168,7 @@ class Wechat:
         refund = self._refunds.find_refund_by_no(refund_no)
         payment = self._refunds.find_payment(refund.request.transaction_id, None) if refund else None
         keys = [payment.transaction_id, payment.out_trade_no, refund_no] if payment else [refund_no]
-        taken = self._desk.take(keys, "query")
+        taken = self._plans.take(keys, "query")
         transaction_id = payment.transaction_id if payment else None
         number = self._refunds.note("query", transaction_id=transaction_id, refund_no=refund_no, faults=taken.kinds)
         await self.pace.sleep(taken.delay_before_seconds)

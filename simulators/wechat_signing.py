@@ -1,4 +1,4 @@
-"""Signatures of WeChat Pay API v3, from the provider's side (facts: "WeChat Pay API v3")."""
+"""Signatures of WeChat Pay API v3, from the provider's side (docs/facts/payments.md)."""
 
 from __future__ import annotations
 

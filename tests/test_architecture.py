@@ -1,4 +1,4 @@
-"""docs/architecture.md shows the house as it stands: its table of packages, and each file and name of the walk."""
+"""docs/architecture.md shows the code as it stands: its table of packages, and each file and name of the walk."""
 
 import ast
 import re

@@ -23,7 +23,7 @@ def lint_imports(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedPr
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=WAIT_SECONDS)
 
 
-def test_every_room_imports_only_what_the_house_allows():
+def test_every_package_imports_only_what_the_contracts_allow():
     checked = lint_imports()
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -31,14 +31,14 @@ def test_every_room_imports_only_what_the_house_allows():
 
 
 def test_every_package_of_the_wheel_is_under_a_contract():
-    under_contract = {room for contract in CONTRACTS for room in contract["source_modules"]}
+    under_contract = {package for contract in CONTRACTS for package in contract["source_modules"]}
 
     assert under_contract == {*PACKAGES, "simulators"}
     assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == {*PACKAGES, *NEVER_DEPLOYED}
 
 
 @pytest.mark.parametrize(
-    ("room", "statement"),
+    ("importer", "statement"),
     [
         ("orders", "import runtime.clock"),
         ("workflows", "from activities import ports"),
@@ -52,7 +52,7 @@ def test_every_package_of_the_wheel_is_under_a_contract():
         ("simulators", "from orders.identities import workflow_id"),
     ],
 )
-def test_a_forbidden_import_is_found(tmp_path: Path, room: str, statement: str):
+def test_a_forbidden_import_is_found(tmp_path: Path, importer: str, statement: str):
     """The contracts would fail if one of these were written: shown on a copy."""
     for package in (*PACKAGES, *NEVER_DEPLOYED):
         for module in (ROOT / package).rglob("*.py"):
@@ -60,12 +60,12 @@ def test_a_forbidden_import_is_found(tmp_path: Path, room: str, statement: str):
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(module.read_bytes())
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    (tmp_path / room / "new_module.py").write_text(statement + "\n")
+    (tmp_path / importer / "new_module.py").write_text(statement + "\n")
 
     checked = lint_imports(folder=tmp_path)
 
     assert checked.returncode == 1, checked.stdout + checked.stderr
-    assert f"{room}.new_module" in checked.stdout
+    assert f"{importer}.new_module" in checked.stdout
 
 
 @pytest.mark.slow

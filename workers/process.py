@@ -74,7 +74,7 @@ async def run_workers(
     """
     logging.getLogger("temporalio.activity").addFilter(is_unexpected)
     register_checks(context, client, dependencies)
-    beside = _beside(context, dependencies)
+    background = _background_tasks(context, dependencies)
     tasks_at_once = WORKFLOW_TASKS_AT_ONCE + (EAGER_STARTS_AT_ONCE if eager_start else 0)
     orders = _orders_worker(context, client, dependencies, tasks_at_once)
     workers = (orders, _notices_worker(context, client, dependencies))
@@ -85,25 +85,25 @@ async def run_workers(
     for task in running:
         if task.done():
             task.result()
-    for task in beside:
+    for task in background:
         task.cancel()
-    await asyncio.gather(*beside, return_exceptions=True)  # lays the duty down, while the book is open
+    await asyncio.gather(*background, return_exceptions=True)  # lays the duty down, while the book is open
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await dependencies.telecom.drain()
 
 
-def _beside(context: ProcessContext[WorkerSettings], dependencies: Dependencies) -> list[asyncio.Task[None]]:
+def _background_tasks(context: ProcessContext[WorkerSettings], dependencies: Dependencies) -> list[asyncio.Task[None]]:
     """What a worker does beside its work: count, watch the book while that is its duty, push, pass metrics on."""
     metrics, book = context.metrics, dependencies.book
     watching = Watch(book.duties, book.waiting, metrics, dependencies.notifier.platforms)
-    beside = [count_differences(dependencies.differences, metrics), watching.run(), TemporalRelay(metrics).run()]
+    work = [count_differences(dependencies.differences, metrics), watching.run(), TemporalRelay(metrics).run()]
     long_seconds = context.settings.hold_long_seconds
-    beside.append(ShowingHolds(book.holds, SystemClock(), metrics, long_seconds=long_seconds).run())
+    work.append(ShowingHolds(book.holds, SystemClock(), metrics, long_seconds=long_seconds).run())
     if dependencies.pushing is not None:
-        beside.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
+        work.append(Pusher(book.duties, book.pushes, dependencies.pushing, metrics).run())
     if dependencies.tracer is not None:
-        beside.append(dependencies.tracer.run(metrics))
-    return [asyncio.create_task(one) for one in beside]
+        work.append(dependencies.tracer.run(metrics))
+    return [asyncio.create_task(one) for one in work]
 
 
 def _orders_worker(

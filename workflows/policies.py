@@ -141,7 +141,7 @@ REFUND_AGAIN_SECONDS: Final = 60.0
 """Between two sends of one refund number: the provider may not show the first yet. Scaled."""
 
 HOLD_TRUSTED_SECONDS: Final = 1.0
-"""So old may be what a worker knows of the holds: within it of `topup hold` nothing new begins. Not scaled."""
+"""How old a worker's knowledge of the holds may be: so soon after `topup hold` nothing new begins. Not scaled."""
 HELD_FIRST_SECONDS: Final = 5.0
 HELD_SHARE_OF_AGE: Final = 0.25
 HELD_LONGEST_SECONDS: Final = 300.0

@@ -56,7 +56,7 @@ class TopUpOrder:
 
     @workflow.run
     async def run(self, order: TopUpInput) -> TopUpResult:
-        """The saga runs beside, so that a cancel never interrupts it: a cancel is a wish that the book writes first."""
+        """The saga is a task of its own: no cancel interrupts it. A cancel is a request, written in the book first."""
         del order
         saga = asyncio.create_task(self._saga())
         while not saga.done():

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 DEFAULT_TOPIC: Final = "vehicles/{vin}/topup"
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 LONGEST_CLIENT_ID: Final = 128
-"""Characters, of `[0-9a-zA-Z-_]`: what Baidu IoT Core takes (facts: paho-mqtt)."""
+"""Characters, of `[0-9a-zA-Z-_]`: what Baidu IoT Core takes (docs/facts/mqtt.md)."""
 LONGEST_TOPIC_BYTES: Final = 512
 """Leaves room for what the placeholders become; MQTT itself allows 65 535."""
 
@@ -212,7 +212,7 @@ def static_credentials(broker: Broker) -> Login:
 def client_id(service: str, process_id: int) -> str:
     """A client ID that no other connection has: `{service}-{host}-{pid}-{random}`.
 
-    Two connections with one ID throw each other off for ever (facts: paho-mqtt), hence the random part, new for each
+    Two connections with one ID throw each other off for ever (docs/facts/mqtt.md), hence the random part, new for each
     connection.
     """
     tail = f"-{process_id}-{secrets.token_hex(4)}"

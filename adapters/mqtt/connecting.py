@@ -107,10 +107,10 @@ class Connector:
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self._broker.version == "5" else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,  # else a refused 3.1.1 makes it connect again by itself, blocking, as 3.1
+            reconnect_on_failure=False,  # else paho answers a refused 3.1.1 by connecting again as 3.1, and blocks
         )
         client.connect_timeout = timeout_seconds
-        client.max_inflight_messages = 0  # the session has a window of its own, and paho never a queue
+        client.max_inflight_messages = 0  # `Connection` has a window of its own, and paho never a queue
         try:
             login = self._credentials(self._broker)
         except Exception as error:

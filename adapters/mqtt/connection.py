@@ -57,7 +57,7 @@ class Connection:
     """A connection that the broker has let in, or is about to. Bound to one event loop.
 
     Attributes:
-        slots: one for each publish that may be on its way; whoever calls `publish` holds one, the session frees it.
+        slots: one for each publish that may be on its way; the caller of `publish` holds one, this frees it.
         ended: None, or the sentence that says why it ended.
         proved: it has acknowledged something.
         missed: it ended for want of an acknowledgement.

@@ -45,26 +45,28 @@ class MqttNotifier:
         Raises:
             ValueError: two brokers have one name.
         """
-        self._links = {
+        self._connections = {
             broker.name: ManagedConnection(
                 broker, limits or MqttLimits(), credentials, service=service, process_id=os.getpid()
             )
             for broker in brokers
         }
-        if len(self._links) != len(brokers):
+        if len(self._connections) != len(brokers):
             raise ValueError("Two MQTT platforms have one name: give each its own in TOPUP_MQTT_BROKERS.")
 
     async def start(self) -> None:
         """Begin to connect to all platforms in the background; waits for none and never fails."""
-        for link in self._links.values():
-            link.start()
+        for connection in self._connections.values():
+            connection.start()
 
     async def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
         """Refuse new publishes, wait for the acknowledgements on their way, and hang up.
 
         Takes at most `timeout_seconds` whatever the brokers do; what was not acknowledged raises for its caller.
         """
-        await asyncio.gather(*(link.close(timeout_seconds=timeout_seconds) for link in self._links.values()))
+        await asyncio.gather(
+            *(connection.close(timeout_seconds=timeout_seconds) for connection in self._connections.values())
+        )
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -78,17 +80,17 @@ class MqttNotifier:
     @property
     def platforms(self) -> tuple[str, ...]:
         """The configured platforms' names, in order."""
-        return tuple(self._links)
+        return tuple(self._connections)
 
     def is_up(self, platform: str) -> bool:
         """Whether a publish would find a live connection now, one that owes nobody an acknowledgement."""
-        link = self._links.get(platform)
-        return link is not None and link.is_up
+        connection = self._connections.get(platform)
+        return connection is not None and connection.is_up
 
     def state(self, platform: str) -> str:
         """Where the platform stands: one sentence for `/readyz`, without credentials or personal data."""
-        link = self._links.get(platform)
-        return _unknown(platform) if link is None else link.state
+        connection = self._connections.get(platform)
+        return _unknown(platform) if connection is None else connection.state
 
     async def publish(self, platform: str, notice: Notice, *, timeout_seconds: float) -> str:
         """Publish with QoS 1, not retained; returns once acknowledged: `""` or "no subscriber".
@@ -105,10 +107,10 @@ class MqttNotifier:
         Raises:
             NotAcknowledged: with a sentence that says what to check.
         """
-        link = self._links.get(platform)
-        if link is None:  # may be retried: during a roll-out another worker knows it
+        connection = self._connections.get(platform)
+        if connection is None:  # may be retried: during a roll-out another worker knows it
             raise NotAcknowledged(_unknown(platform))
-        return await link.publish(notice, timeout_seconds=timeout_seconds)
+        return await connection.publish(notice, timeout_seconds=timeout_seconds)
 
 
 def _unknown(platform: str) -> str:

@@ -1,4 +1,4 @@
-"""The order book on SQLite or PostgreSQL: what the product remembers for ever. One door to what stands beside it."""
+"""The order book on SQLite or PostgreSQL: what the product remembers for ever. The way to all else in this package."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +115,7 @@ class OrderBook:
         return cls(open_engine(database_url), cipher, clock)
 
     async def close(self) -> None:
-        """Let end what is under way, and close the pool's connections."""
+        """Wait for what is under way, then close the pool's connections."""
         await self._decisions.close()
         await self._reads.close()
         await self._transaction.close()

@@ -16,6 +16,7 @@ from orders.errors import Unavailable
 from orders.holds import Hold
 from runtime.clock import SystemClock
 from tests.activities.conftest import Steps
+from tests.properties.virtual_loop import in_virtual_time
 from tests.workflows.fakes import AWAY, UNANSWERED, Post
 from workflows.policies import HELD_LONGEST_SECONDS, SLOT_SECONDS
 
@@ -287,6 +288,20 @@ async def test_what_is_called_too_often_is_turned_away_with_nothing_sent_or_writ
 
     assert failure.type == "Paced"
     assert "TOPUP_CALLS_PER_SECOND" in failure.message
+
+
+@in_virtual_time
+async def test_a_moment_that_was_not_used_in_time_is_lost_and_makes_no_burst():
+    loop = asyncio.get_running_loop()
+    pace = Pace("carrier", Slots(), 100.0, now=loop.time)
+    assert await pace.take(SLOT_SECONDS), "and nine more are taken ahead"
+    await asyncio.sleep(1 + SLOT_LIVES_SECONDS)
+
+    since = loop.time()
+    for _ in range(10):
+        assert await pace.take(SLOT_SECONDS)
+
+    assert loop.time() - since == pytest.approx(9 / 100)
 
 
 async def test_no_more_leave_than_the_limit_over_all_workers_and_what_gathered_comes_one_by_one():

@@ -2,23 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
 
 import pytest
 
 from activities.concurrency_limit import ConcurrencyLimit, Full
 from tests.limits import WAIT_SECONDS
-from tests.properties.virtual_loop import VirtualLoop
-
-
-def in_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
-    """What takes 0.02 s takes that long on each machine, and a stopped process comes back to the same moment."""
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(test())
-
-    return run
+from tests.properties.virtual_loop import in_virtual_time
 
 
 async def hold(limits: ConcurrencyLimit, until: asyncio.Event) -> None:

@@ -170,7 +170,7 @@ async def fake_broker(
 
 def miss_soon(work: MqttNotifier, platform: str = "fake") -> None:
     """What the connection of now does not acknowledge is missed soon; the next connection has its time again."""
-    connection = work._links[platform]._connection
+    connection = work._connections[platform]._connection
     assert connection is not None
     connection._limits = replace(QUICK, acknowledge_seconds=0.5)
     if connection._overdue_timer is not None:  # of an earlier publish, by the limit of then

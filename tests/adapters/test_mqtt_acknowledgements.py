@@ -64,7 +64,7 @@ async def test_an_exceeded_quota_makes_publishing_pause() -> None:
         early = await refused(work, timeout_seconds=0.3)
         assert early.retryable
         assert "pauses" in str(early)
-        pace = work._links["fake"]._rate_limiter
+        pace = work._connections["fake"]._rate_limiter
         assert pace.seconds_to_wait() > 0.4 * NEVER_SECONDS  # jitter halves the pause at most
         pace._next_at = 0.0
         assert await work.publish("fake", notice(2), timeout_seconds=WAIT_SECONDS) == ""

@@ -77,7 +77,7 @@ async def test_an_idle_connection_is_kept_alive_and_a_silent_broker_shows_at_kee
     monkeypatch.setattr(paho.mqtt.client, "time_func", lambda: clock[0])
     async with fake_broker() as broker, notifier(broker.platform(keepalive_seconds=1)) as work:
         await work.publish("fake", notice(), timeout_seconds=WAIT_SECONDS)
-        connection = work._links["fake"]._connection
+        connection = work._connections["fake"]._connection
         assert connection is not None
         for pings in (1, 2):
             clock[0] += 60
@@ -211,7 +211,7 @@ async def test_how_long_a_platform_has_been_away_is_said_until_it_acknowledges_a
         assert first.away_seconds is not None
         assert second.away_seconds is not None
         assert 0 <= first.away_seconds <= second.away_seconds
-        link = work._links["fake"]
+        link = work._connections["fake"]
         assert link._away_since is not None
         link._away_since -= NEVER_SECONDS
         third = await refused(work)

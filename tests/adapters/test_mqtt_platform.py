@@ -12,6 +12,7 @@ from adapters.mqtt.notifier import Broker, MqttLimits, MqttNotifier
 from adapters.mqtt.rate_limiter import RateLimiter
 from orders.time_scale import scaled
 from tests.limits import WAIT_SECONDS
+from tests.properties.virtual_loop import in_virtual_time
 
 
 def test_a_url_gives_host_port_tls_and_percent_decoded_credentials() -> None:
@@ -110,6 +111,7 @@ def test_limits_that_contradict_each_other_are_refused(members: dict[str, int]) 
 # --- the pace ---------------------------------------------------------------------------------------------------------
 
 
+@in_virtual_time
 async def test_turns_are_never_closer_together_than_the_rate_allows() -> None:
     rate_limiter, loop = RateLimiter(100), asyncio.get_running_loop()
     turns: list[float] = []
@@ -119,9 +121,10 @@ async def test_turns_are_never_closer_together_than_the_rate_allows() -> None:
         turns.append(loop.time())
 
     await asyncio.gather(*(take() for _ in range(30)))
-    assert turns[-1] - turns[0] >= 29 / 100 - 0.02
+    assert turns[-1] - turns[0] == pytest.approx(29 / 100)
 
 
+@in_virtual_time
 async def test_a_pause_earns_no_burst() -> None:
     rate_limiter, loop = RateLimiter(20), asyncio.get_running_loop()
     await rate_limiter.turn()
@@ -129,7 +132,7 @@ async def test_a_pause_earns_no_burst() -> None:
     since = loop.time()
     for _ in range(5):
         await rate_limiter.turn()
-    assert loop.time() - since >= 4 / 20 - 0.021
+    assert loop.time() - since == pytest.approx(4 / 20)
 
 
 async def test_turns_come_in_the_order_of_asking() -> None:
@@ -158,6 +161,7 @@ async def test_who_gives_up_costs_the_others_nothing() -> None:
     assert await asyncio.wait_for(staying, WAIT_SECONDS)
 
 
+@in_virtual_time
 async def test_a_hold_puts_off_those_who_wait_already() -> None:
     rate_limiter, loop = RateLimiter(50), asyncio.get_running_loop()
     await rate_limiter.turn()
@@ -166,7 +170,7 @@ async def test_a_hold_puts_off_those_who_wait_already() -> None:
     since = loop.time()
     rate_limiter.hold(0.3)
     assert await waiting
-    assert loop.time() - since >= 0.29
+    assert loop.time() - since == pytest.approx(0.3)
 
 
 async def test_without_a_rate_nobody_waits() -> None:

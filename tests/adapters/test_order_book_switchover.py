@@ -47,7 +47,7 @@ async def fill_pool(book: OrderBook) -> None:
 
 
 async def back(book: OrderBook) -> int:
-    """Ask until there is an answer, by all doors; how often there was none."""
+    """Ask until there is an answer, in every way there is; how often there was none."""
     failed = 0
     async with asyncio.timeout(BACK_WITHIN_SECONDS):
         for ask in (book.ping, lambda: count_up(book, "T00001"), lambda: book.read("T00001"), book.first_pass_count):

@@ -140,6 +140,36 @@ async def test_an_order_that_another_process_holds_waits_in_front_and_holds_no_o
     assert assignment.committable() == 4
 
 
+async def test_a_held_order_keeps_its_place_before_a_later_record_that_conflicts_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def two_at_a_time(_: AdmissionLimit) -> int:
+        return 2
+
+    monkeypatch.setattr(AdmissionLimit, "capacity", two_at_a_time)
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        bench.book.held.add("T00000001")
+        bench.pipeline.offer(records(assignment, [value(1), value(2), value(1, amount_fen=1)]))
+        tries = bench.book.calls
+        await bench.until(lambda: bench.book.calls > tries + 3)
+        bench.book.held.clear()
+        await bench.until(lambda: not assignment.in_flight)
+    assert bench.dead_letters.letters == [(2, "conflict", "other content")]
+
+
+async def test_a_duplicate_whose_start_fails_at_first_is_a_duplicate() -> None:
+    assignment = PartitionAssignment("orders", 0)
+    async with running(Bench()) as bench:
+        await settled(bench, assignment, records(assignment, [value(1)]))
+        bench.temporal.away = True
+        bench.pipeline.offer(records(assignment, [value(1)], first=1))
+        await bench.until(lambda: bench.outages.sentence("temporal"))
+        bench.temporal.away = False
+        await bench.until(lambda: not assignment.in_flight)
+    assert bench.counts() == {"started": 1, "duplicate": 1}
+
+
 def calls(bench: Bench) -> bool:
     return b'topup_alerts_total{alert="order_not_started"} 1.0' in bench.metrics.exposition()
 

@@ -94,7 +94,7 @@ def connected(port: int, client_id: str) -> mqtt.Client:
             return client
 
 
-def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_door_leads_to_one(run):
+def test_each_embedded_mqtt_broker_is_one_of_its_own_and_a_proxy_leads_to_one(run):
     new, old, proxy = free_port(), free_port(), free_port()
     run("devkit.stack.embedded_mqtt", "--port", new, "--port", old)
     run("devkit.stack.tcp_proxy", "--port", proxy, "--to", old)

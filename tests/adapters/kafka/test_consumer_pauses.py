@@ -12,7 +12,7 @@ from tests.adapters.kafka.consumer_bench import Bench
 from tests.adapters.kafka.fakes import FakeConsumer, Partition
 
 
-def test_a_hold_pauses_all_and_polls_on_and_a_new_assignment_is_paused_again(bench: Bench) -> None:
+def test_a_pause_stops_all_and_polls_on_and_a_new_assignment_is_paused_again(bench: Bench) -> None:
     bench.loop.pause("temporal")
     bench.loop.pause("database")
     bench.consumer.append(0, 0)

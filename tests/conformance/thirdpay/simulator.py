@@ -11,7 +11,14 @@ from starlette.routing import Route
 from simulators.book import Book
 from simulators.control import ControlApi
 from simulators.faults import Error, Hang, Malformed, Reset, UnknownState
-from simulators.payment_faults import NotEnough, SystemError_, Unsigned, WechatRefuse, WrongSignature, wechat_fault_desk
+from simulators.payment_faults import (
+    NotEnough,
+    SystemError_,
+    Unsigned,
+    WechatRefuse,
+    WrongSignature,
+    wechat_fault_plans,
+)
 from simulators.payments_api import PaymentsApi
 from simulators.refunds import Refund, RefundRefusedError, RefundRequest, Refunds
 from simulators.serving import listen, serve, stop_signal
@@ -25,7 +32,7 @@ class ThirdpaySimulator:
     def __init__(self, key: str) -> None:
         self.book, self.pace = Book(None, fsync=False), Pace(1.0)
         self._key = key
-        self._desk = wechat_fault_desk()
+        self._plans = wechat_fault_plans()
         self._refunds = Refunds(
             self.book, time_scale=1.0, settle_seconds=0, on_change_due=lambda _: None, on_end=lambda _: None
         )
@@ -35,7 +42,7 @@ class ThirdpaySimulator:
             Route("/refunds", self._refund, methods=["POST"]),
             Route("/refunds/{no}", self._query, methods=["GET"]),
             *PaymentsApi(self.book, self._refunds).routes(),
-            *ControlApi(self.book, self._desk, self._refunds.summary).routes(),
+            *ControlApi(self.book, self._plans, self._refunds.summary).routes(),
         ]
 
     async def start(self) -> None:
@@ -50,7 +57,7 @@ class ThirdpaySimulator:
         payment = self._refunds.find_payment(asked["payment"], None)
         if request.headers["x-mac"] != mac(self._key, body) or payment is None:
             return self._signed({"error": "REFUSED"})
-        taken = self._desk.take([payment.transaction_id], "refund")
+        taken = self._plans.take([payment.transaction_id], "refund")
         refusals = {NotEnough: "NO_BALANCE", WechatRefuse: "REFUSED"}
         if code := refusals.get(type(taken.answer)):
             return self._signed({"error": code})
@@ -61,14 +68,14 @@ class ThirdpaySimulator:
             return self._signed({"error": "REFUSED"})
         if refund is None:
             keys = [payment.transaction_id]
-            refund = self._refunds.begin(wanted, self._desk.take_outcome(keys), self._desk.take_lag(keys), None)
+            refund = self._refunds.begin(wanted, self._plans.take_outcome(keys), self._plans.take_lag(keys), None)
         return self._answer(taken.answer, _view(refund))
 
     async def _query(self, request: Request) -> Response:
         refund = self._refunds.find_refund_by_no(request.path_params["no"])
         if refund is None:
             return self._signed({"error": "NO_REFUND"})
-        taken = self._desk.take([refund.request.transaction_id], "query")
+        taken = self._plans.take([refund.request.transaction_id], "query")
         return self._answer(taken.answer, _view(refund))
 
     def _answer(self, fault: object, content: dict[str, object]) -> Response:
