@@ -1,7 +1,7 @@
 """`topup doctor`: each part asked side by side, a sentence each with the next step where something is wrong."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from console.display import Step
 from console.exits import CommandFailed
 from console.health_mqtt import let_in
 from console.health_temporal import CLOCK_SECONDS, skewed
-from console.stranded import unsettled
+from console.stranded import LONG, unsettled
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.settings import ProcessSettings, variables_of
@@ -26,6 +26,7 @@ from runtime.temporal import check, connect
 from runtime.waiting import in_one_line
 
 QUESTION_SECONDS: Final = 15.0
+NAMED: Final = 3
 Says = str | Step
 """A sentence where all is well, else the failed step."""
 _NO_DATABASE: Final = "No database is configured: set TOPUP_DATABASE_URL, for example sqlite:///topup.db."
@@ -174,6 +175,8 @@ async def _order_steps(settings: DoctorSettings) -> list[Step]:
                     "`topup orders list --stranded`, which says what to terminate",
                 ),
                 _count_step("orders that need a person", found.need_an_operator, "`topup orders list`"),
+                _long_step("orders not settled for long", found.slow, "The carrier does not settle the order"),
+                _long_step("refunds not confirmed for long", found.refunds, "The refund is silent"),
             ]
 
         return await _ask_all("orders", look(), partial(_not_compared, settings))
@@ -190,6 +193,18 @@ def _not_compared(settings: ProcessSettings, error: BaseException) -> str:
 
 def _count_step(part: str, count: int, see: str) -> Step:
     return Step(part, ok=not count, says=f"There are {count}: see {see}." if count else "There is none.")
+
+
+def _long_step(part: str, order_ids: Sequence[str], section: str) -> Step:
+    if not order_ids:
+        return Step(part, ok=True, says="There is none.")
+    named = ", ".join(order_ids[:NAMED]) + (", …" if len(order_ids) > NAMED else "")
+    hours = LONG.total_seconds() / 3600
+    sentence = (
+        f"There are {len(order_ids)} that have waited for more than {hours:g} h while nobody is called ({named}): see "
+        f"`topup orders show {order_ids[0]}`, and docs/runbook.md, {section}."
+    )
+    return Step(part, ok=False, says=sentence)
 
 
 async def _ask(part: str, question: Awaitable[Says], away: Callable[[BaseException], str]) -> Step:
