@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from activities.call_gate import Gate, OpenGate
 from activities.context import Alert, Journal, is_local, quiet, raise_retryable
 from activities.ports import Book, StoredOrder
-from orders import carrier_rules, four_eyes
+from orders import carrier_rules, four_eyes, operator_rules
 from orders.clock import Clock
 from orders.foreign_runs import note_own_run
 from orders.identities import goodwill_of
@@ -16,8 +16,14 @@ from orders.milestones import ending, milestones
 from orders.next_step import AskPerson, QueryCarrier, QueryRefund, SendRefund, left_by, next_step
 from orders.paid_order import unix_seconds
 from orders.state import CarrierTimes, OrderState
-from orders.time_scale import SHORTEST_SECONDS
-from workflows.policies import look_pace_seconds, parked_pace_seconds, refund_pace_seconds
+from orders.time_scale import SHORTEST_SECONDS, scaled
+from workflows.policies import (
+    PARK_AFTER_SECONDS,
+    REFUND_SILENT_AFTER_SECONDS,
+    look_pace_seconds,
+    parked_pace_seconds,
+    refund_pace_seconds,
+)
 from workflows.steps import OrderRequest, Progress
 
 T = TypeVar("T")
@@ -83,6 +89,8 @@ class OrderDesk:
             after, answer = rule(stored, now)
             after, _ = note_own_run(after)  # a step of its own run asks
             after = carrier_rules.call_if_needed(after, now, self.times)
+            if not stored.state.attention:  # who has just been freed is not called for again at once
+                after = self._call_if_silent(after, now)
             called = bool(after.attention) and after.attention != stored.state.attention
             return after, (answer, after, called)
 
@@ -97,6 +105,18 @@ class OrderDesk:
             self.alert("order_needs_operator", order_id=order_id, why=after.reason)
         progress = self.progress(after, wait_at_least_seconds=wait_at_least_seconds)
         return Decided(answer, after, progress)
+
+    def _call_if_silent(self, state: OrderState, now: datetime) -> OrderState:
+        silent_seconds = self.refund_silent_seconds
+        if silent_seconds is None:
+            silent_seconds = scaled(REFUND_SILENT_AFTER_SECONDS, self.scale)
+        return operator_rules.call_if_silent(
+            state,
+            now,
+            carrier_after=timedelta(seconds=scaled(PARK_AFTER_SECONDS, self.scale)),
+            refund_after=timedelta(seconds=silent_seconds),
+            refund_words=operator_rules.refund_silent_for(silent_seconds / self.scale),
+        )
 
     def _say(self, stored: StoredOrder, after: OrderState, *, ends: bool) -> None:
         goodwill = goodwill_of(stored.order_id)

@@ -29,6 +29,7 @@ from typing import Final, Literal, cast
 import httpx
 
 from adapters.http_pools import SpreadTransport
+from adapters.tls import trusting
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Answers of this world are a few KiB; more than this is not read."""
@@ -158,7 +159,7 @@ async def client(*, cafile: str | None = None) -> AsyncGenerator[httpx.AsyncClie
     _sniffio_is_not_there()
     each = _CONNECTIONS // _POOLS
     limits = httpx.Limits(max_connections=each, max_keepalive_connections=each, keepalive_expiry=_KEEPALIVE_SECONDS)
-    pools = [httpx.AsyncHTTPTransport(verify=_trust(cafile), trust_env=False, limits=limits) for _ in range(_POOLS)]
+    pools = [httpx.AsyncHTTPTransport(verify=trusted(cafile), trust_env=False, limits=limits) for _ in range(_POOLS)]
     async with httpx.AsyncClient(transport=SpreadTransport(pools), trust_env=False, follow_redirects=False) as opened:
         yield opened
 
@@ -175,11 +176,9 @@ def _sniffio_is_not_there() -> None:
 
 
 @functools.cache
-def _trust(cafile: str | None) -> ssl.SSLContext:
+def trusted(cafile: str | None) -> ssl.SSLContext:
     """Whom all clients of this process trust (certifi's list, unless told), read once: 60 ms each (measured)."""
-    if cafile is not None:
-        return ssl.create_default_context(cafile=cafile)
-    return httpx.create_ssl_context(trust_env=False)
+    return httpx.create_ssl_context(trust_env=False) if cafile is None else trusting(cafile)
 
 
 def origin(url: str) -> str:
@@ -289,16 +288,17 @@ def _failure(error: Exception, trace: _Trace, whom: str, timeout_seconds: float)
         return NoResponse("unanswered", _LATE_WITHIN) if trace.sending else NoResponse("not_sent", _LATE)
     # The trace is silent on transports other than httpcore's (tests): there only the error's type can prove it.
     if not trace.sending and (trace.connecting or isinstance(error, _NEVER_CONNECTED)):
-        if (untrusted := _untrusted(error)) is not None:
-            why = f"its certificate is not trusted ({untrusted.verify_message})"
-            return NoResponse("not_sent", f"No connection to {whom}: {why}.")
+        if (found := untrusted(error)) is not None:
+            why = f"its certificate is not trusted ({found.verify_message}): is its authority in its TOPUP_…_CAFILE?"
+            return NoResponse("not_sent", f"No connection to {whom}: {why}")
         return NoResponse("not_sent", f"No connection to {whom} ({kind}): check its address and the network.")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return NoResponse("unanswered", f"{whom} did not answer within {timeout_seconds:g} s.")
     return NoResponse("unanswered", f"The connection to {whom} broke before its answer was whole ({kind}).")
 
 
-def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+def untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The certificate that a connection failed for; None where it failed for anything else."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error

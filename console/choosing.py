@@ -59,7 +59,7 @@ def confirm(choice: Choice, found: Sequence[Listed], count: int, what: str, *, a
         raise CommandFailed(f"More than {MOST_ORDERS} orders match: say more exactly which.", code=Exit.WRONG_USAGE)
     if choice.dry_run:
         tables.print_orders(found, as_json=as_json, none="No such order.")
-        if not as_json:
+        if count and not as_json:
             say(f"{what} would be sent to {_orders(count)}; nothing was done. Go on with --yes {count}.")
         return False
     if choice.confirmed is not None:

@@ -1,15 +1,16 @@
 """`topup doctor`: each part asked side by side, a sentence each with the next step where something is wrong."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
-
+from adapters import http
+from adapters.carriers.settings import CarrierAccess
 from adapters.order_book.book import OrderBook
 from adapters.order_book.field_cipher import FieldCipher
+from adapters.payments.settings import RefundSettings
 from configuration.processes import DoctorSettings
 from console import health_kafka, health_temporal
 from console.connecting import database_away, kafka_away, order_book, temporal_away, temporal_client
@@ -17,7 +18,7 @@ from console.display import Step
 from console.exits import CommandFailed
 from console.health_mqtt import let_in
 from console.health_temporal import CLOCK_SECONDS, skewed
-from console.stranded import unsettled
+from console.stranded import LONG, unsettled
 from orders.errors import TopUpError
 from runtime.clock import SystemClock
 from runtime.redaction import in_one_line
@@ -25,6 +26,7 @@ from runtime.settings import ProcessSettings, variables_of
 from runtime.temporal import check, connect
 
 QUESTION_SECONDS: Final = 15.0
+NAMED: Final = 3
 Says = str | Step
 """A sentence where all is well, else the failed step."""
 _NO_DATABASE: Final = "No database is configured: set TOPUP_DATABASE_URL, for example sqlite:///topup.db."
@@ -75,11 +77,11 @@ async def _kafka_steps(settings: DoctorSettings) -> list[Step]:
 
 async def _world_steps(settings: DoctorSettings) -> list[Step]:
     questions: list[Awaitable[Step]] = [
-        _ask("carrier", _carrier(settings), _away("The carrier", "TOPUP_CARRIER_URL")),
+        _http("carrier", settings.carrier, "The carrier")
+        if settings.carrier.url
+        else _missing("carrier", "No carrier is configured: set TOPUP_CARRIER_URL and TOPUP_CARRIER_TOKEN."),
     ]
-    for name, provider in settings.payments.items():
-        [url] = [variable.name for variable in variables_of(type(provider)) if variable.field == "url"]
-        questions.append(_http(name, provider.url, provider.title, url))
+    questions += [_http(name, provider, provider.title) for name, provider in settings.payments.items()]
     if not settings.payments:
         questions.append(
             _missing(
@@ -173,6 +175,8 @@ async def _order_steps(settings: DoctorSettings) -> list[Step]:
                     "`topup orders list --stranded`, which says what to terminate",
                 ),
                 _count_step("orders that need a person", found.need_an_operator, "`topup orders list`"),
+                _long_step("orders not settled for long", found.slow, "The carrier does not settle the order"),
+                _long_step("refunds not confirmed for long", found.refunds, "The refund is silent"),
             ]
 
         return await _ask_all("orders", look(), partial(_not_compared, settings))
@@ -191,8 +195,16 @@ def _count_step(part: str, count: int, see: str) -> Step:
     return Step(part, ok=not count, says=f"There are {count}: see {see}." if count else "There is none.")
 
 
-class NotSet(Exception):
-    """A variable is not set; the text is the sentence."""
+def _long_step(part: str, order_ids: Sequence[str], section: str) -> Step:
+    if not order_ids:
+        return Step(part, ok=True, says="There is none.")
+    named = ", ".join(order_ids[:NAMED]) + (", …" if len(order_ids) > NAMED else "")
+    hours = LONG.total_seconds() / 3600
+    sentence = (
+        f"There are {len(order_ids)} that have waited for more than {hours:g} h while nobody is called ({named}): see "
+        f"`topup orders show {order_ids[0]}`, and docs/runbook.md, {section}."
+    )
+    return Step(part, ok=False, says=sentence)
 
 
 async def _ask(part: str, question: Awaitable[Says], away: Callable[[BaseException], str]) -> Step:
@@ -207,8 +219,6 @@ async def _ask(part: str, question: Awaitable[Says], away: Callable[[BaseExcepti
 async def _ask_all(part: str, question: Awaitable[list[Step]], away: Callable[[BaseException], str]) -> list[Step]:
     try:
         return await asyncio.wait_for(question, QUESTION_SECONDS)
-    except NotSet as error:
-        return [Step(part, ok=False, says=str(error))]
     except CommandFailed as failure:
         return [Step(part, ok=False, says=failure.sentences[0])]
     except TopUpError as error:
@@ -232,8 +242,15 @@ def _away(name: str, variable: str) -> Callable[[BaseException], str]:
     return lambda error: f"{name} does not answer ({in_one_line(error)}): start it, or set {variable}."
 
 
-def _http(part: str, url: str, name: str, variable: str) -> Awaitable[Step]:
-    return _ask(part, _answers(url, name), _away(name, variable))
+def _http(part: str, access: CarrierAccess | RefundSettings, name: str) -> Awaitable[Step]:
+    names = {variable.field: variable.name for variable in variables_of(type(access))}
+
+    def away(error: BaseException) -> str:
+        if (found := http.untrusted(error)) is not None:
+            return f"{name}'s certificate is not trusted ({found.verify_message}): see {names['cafile']}."
+        return _away(name, names["url"])(error)
+
+    return _ask(part, _answers(access, name), away)
 
 
 async def _temporal(settings: DoctorSettings) -> Says:
@@ -242,14 +259,8 @@ async def _temporal(settings: DoctorSettings) -> Says:
     return f"Temporal answers at {settings.temporal.address}, namespace {settings.temporal.namespace}."
 
 
-async def _carrier(settings: DoctorSettings) -> Says:
-    if not settings.carrier.url:
-        raise NotSet("No carrier is configured: set TOPUP_CARRIER_URL and TOPUP_CARRIER_TOKEN.")
-    return await _answers(settings.carrier.url, "The carrier")
-
-
-async def _answers(url: str, name: str) -> Says:
-    """Any HTTP answer counts: this asks for nothing that could move money."""
-    async with httpx.AsyncClient(timeout=QUESTION_SECONDS) as client:
-        answer = await client.head(url)
-    return f"{name} answers at {urlsplit(url).netloc} (HTTP {answer.status_code})."
+async def _answers(access: CarrierAccess | RefundSettings, name: str) -> Says:
+    """Asked as the worker asks. Any HTTP answer counts: this asks for nothing that could move money."""
+    async with http.client(cafile=access.cafile) as client:
+        answer = await client.head(access.url, timeout=QUESTION_SECONDS)
+    return f"{name} answers at {urlsplit(access.url).netloc} (HTTP {answer.status_code})."

@@ -52,10 +52,13 @@ async def show(settings: HoldSettings, *, every: bool, as_json: bool) -> None:
         out.print("Nothing was ever held." if every else "Nothing is held.")
         return
     table = Table(
-        "part", "is on", "held at", "by", "note", "until", "released at", "by", "note", box=None, pad_edge=False
+        *("part", "is on", "held at (UTC)", "by", "note", "until (UTC)", "released at (UTC)", "by", "note"),
+        box=None,
+        pad_edge=False,
     )
     for one in found:
-        cells = (*_start(one, now), one.until or "released", one.released_at or "", one.released_by, one.released_note)
+        until, released = _utc(one.until) or "released", _utc(one.released_at)
+        cells = (*_start(one, now), until, released, one.released_by, one.released_note)
         table.add_row(*(shown(cell) for cell in cells))
     out.print(table)
 
@@ -78,7 +81,11 @@ async def release(settings: HoldSettings, part: Part, *, operator: str, note: st
 
 
 def _start(one: Hold, now: datetime) -> tuple[object, ...]:
-    return one.part, "yes" if one.is_on(now) else "no", one.held_at, one.held_by, one.note
+    return one.part, "yes" if one.is_on(now) else "no", _utc(one.held_at), one.held_by, one.note
+
+
+def _utc(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _as_json(one: Hold, now: datetime) -> Mapping[str, Any]:

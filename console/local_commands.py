@@ -35,6 +35,9 @@ def dev(
 
     Shows what runs where and what happens to orders. Started again, it goes on where it was, as far as the parts keep
     state.
+
+    TOPUP_* settings of your shell reach the product where this stack has none of its own for them, as in
+    TOPUP_TRACE_RATIO=1 TOPUP_OTLP_ENDPOINT=http://127.0.0.1:4318 topup dev; it says which it took and which it did not.
     """
     _require_a_checkout("dev")
     from devkit.demo import commands  # noqa: PLC0415 - not in the deployed package

@@ -80,7 +80,11 @@ def list_orders(
     settings = settings_for(OrdersSettings if stranded else RunsSettings)
     which = listing.Which.STRANDED if stranded else listing.Which.ALL if query or every else listing.Which.TROUBLED
     found, remark = asyncio.run(listing.orders(settings, which, query, limit))
-    none = "No such order." if which is listing.Which.ALL else "No order needs a person."
+    none = {
+        listing.Which.ALL: "No such order.",
+        listing.Which.STRANDED: "Each order that is not settled has its run.",
+        listing.Which.TROUBLED: "No order needs a person.",
+    }[which]
     tables.print_orders(found, as_json=as_json, none=none, remark=remark)
 
 

@@ -16,7 +16,7 @@ from console import goodwill, runs
 from console.connecting import order_book, temporal_client
 from console.display import out, print_json, shown
 from console.exits import CommandFailed
-from console.stranded import NOBODY, what_helps
+from console.stranded import NOBODY, not_confirmed_for_long, what_helps
 from console.tables import status_markup
 from orders.errors import TopUpError
 from orders.identities import refund_number
@@ -67,7 +67,19 @@ async def look(settings: OrdersAccess, order_id: str) -> Found:
         found.status = _from_book(entry)
     if entry is not None and entry.outcome is None and found.run not in ("", "running"):
         found.do_now = f"**{NOBODY}.** {what_helps(order_id, found.run)}"
+    elif entry is not None and not entry.needs_operator and not_confirmed_for_long(entry, datetime.now(UTC)):
+        found.do_now = _silent_refund(order_id, entry)
     return found
+
+
+def _silent_refund(order_id: str, entry: OrderState) -> str:
+    number = refund_number(order_id, entry.refund_sequence)
+    return (
+        f"**The provider has not confirmed the refund since {_text(entry.refund_at)}.** It is asked about on and on, "
+        f"and nothing is sent twice. Look at its merchant platform by `{number}`. Paid there: `topup orders retry "
+        f"{order_id}`. Not paid after a day: ask the provider's service with that number (docs/runbook.md, The refund "
+        "is silent)."
+    )
 
 
 async def _ask_the_run(settings: OrdersAccess, found: Found) -> None:

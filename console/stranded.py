@@ -1,9 +1,10 @@
 """Orders that were paid, are not settled, and that nobody works on: their run was terminated, failed or is gone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from temporalio.client import Client
 
@@ -13,6 +14,7 @@ from console import runs
 from console.runs import Listed
 from orders.errors import TopUpError
 from orders.foreign_runs import foreign_run_sentence
+from orders.state import OrderState
 from orders.time_scale import scaled
 from runtime.settings.groups import OrdersAccess
 from workflows.sweep import GRACE_SECONDS
@@ -20,6 +22,9 @@ from workflows.sweep import GRACE_SECONDS
 PAGE_ORDERS: Final = 500
 AT_ONCE: Final = 20
 MOST_OPEN: Final = 100_000
+LONG: Final = timedelta(hours=1)
+"""Of the rule `TopUpOrdersUnsettled`, and what a refund has before a person is called for it, unless a setting says
+otherwise."""
 NOBODY: Final = "paid, not settled, nobody works on it"
 
 
@@ -31,6 +36,10 @@ class Unsettled:
     oldest: datetime | None
     need_an_operator: int
     stranded: list[Listed]
+    slow: list[str]
+    """Not settled by the carrier for long, and nobody is called for it; the oldest first."""
+    refunds: list[str]
+    """Likewise refunds that are not confirmed."""
 
 
 async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> Unsettled:
@@ -53,13 +62,32 @@ async def unsettled(client: Client, book: OrderBook, settings: OrdersAccess) -> 
         return _as_listed(record, latest)
 
     without = [record for record in records if record.order_id not in opened]
+    now = datetime.now(UTC)
+    uncalled = [one for one in records if one.unreadable is None and not one.state.needs_operator]
     looked = await asyncio.gather(*(look(record) for record in without))
     return Unsettled(
         count=len(records),
         oldest=min((record.claimed_at for record in records), default=None),
         need_an_operator=sum(record.unreadable is not None or record.state.needs_operator for record in records),
         stranded=[one for one in looked if one is not None],
+        slow=[one.order_id for one in _by_age(uncalled) if not_settled_for_long(one.state, now)],
+        refunds=[one.order_id for one in _by_age(uncalled) if not_confirmed_for_long(one.state, now)],
     )
+
+
+def not_settled_for_long(state: OrderState, now: datetime) -> bool:
+    """Whether the carrier has not settled the order for long, counted as the rule `TopUpOrdersUnsettled` does."""
+    return state.outcome is None and state.status in ("placing", "in_doubt") and now - state.claimed_at > LONG
+
+
+def not_confirmed_for_long(state: OrderState, now: datetime) -> bool:
+    """Whether a refund was decided long ago and is still not confirmed."""
+    under_way = state.outcome is None and state.refund_at is not None and state.refund_confirmed_at is None
+    return under_way and now - cast("datetime", state.refund_at) > LONG
+
+
+def _by_age(records: Sequence[Stored]) -> list[Stored]:
+    return sorted(records, key=lambda one: one.claimed_at)
 
 
 def what_helps(order_id: str, run: str) -> str:

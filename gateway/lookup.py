@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.http import unpacked
+from adapters.http import trusted, unpacked
 from orders.attachment import Purchase
 from orders.errors import Unavailable
 from orders.paid_order import AmountFen, PackageId, Vehicle
@@ -42,10 +42,18 @@ class OrderLookup:
     Args:
         url: before `/{out_trade_no}`.
         token: bearer token; "" for none.
+        cafile: whom it trusts, in place of the public authorities.
         transport: tests pass their own.
     """
 
-    def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        cafile: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | (
             {"Authorization": f"Bearer {token}"} if token else {}
         )
@@ -57,6 +65,7 @@ class OrderLookup:
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             follow_redirects=False,  # what is asked for is answered here, or not at all
             trust_env=False,
+            verify=trusted(cafile),
             transport=transport,
         )
 

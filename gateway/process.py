@@ -52,7 +52,7 @@ async def run(context: ProcessContext[GatewaySettings]) -> int:
     lookup = (
         None
         if settings.order_lookup_url is None
-        else OrderLookup(settings.order_lookup_url, settings.order_lookup_token)
+        else OrderLookup(settings.order_lookup_url, settings.order_lookup_token, cafile=settings.order_lookup_cafile)
     )
     try:
         await Gateway(context, lookup).run(listener)

@@ -145,7 +145,8 @@ def record_response(
         replace(
             state,
             in_doubt_since=state.in_doubt_since or now,
-            reason=answer.why,
+            # What a person is called for stands; what the carrier says meanwhile is in the trail.
+            reason=state.reason if state.attention and answer.cause != "partial" else answer.why,
             carrier_order_id=answer.carrier_order_id or state.carrier_order_id,
             not_found_at=None if heard else state.not_found_at,
             attention="partial" if answer.cause == "partial" else state.attention,

@@ -1,12 +1,14 @@
 """The rules of the operator's word: written in the book before anything follows from it. Pure, as `carrier_rules`."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from orders.foreign_runs import note_own_run
 from orders.next_step import not_delivered_counts_from
 from orders.state import CANCELLED, RESOLVED_BY_OPERATOR, Attention, CarrierTimes, OrderState
 
+CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
 FINAL = "The carrier's final word is in the book already."
 NOTHING_SENT = "Nothing was ever sent to the carrier for this order, so it can't have delivered it."
 GOES_ON = "The provider has not definitely refused this refund: it goes on by itself."
@@ -91,3 +93,24 @@ def call_person(state: OrderState, attention: Attention, why: str) -> tuple[Orde
     else:
         waits = waits and bool(state.refund_sequence) and state.refund_confirmed_at is None
     return (replace(state, attention=attention, reason=why), True) if waits else (state, False)
+
+
+def call_if_silent(
+    state: OrderState, now: datetime, *, carrier_after: timedelta, refund_after: timedelta, refund_words: str
+) -> OrderState:
+    """Call a person where carrier or provider has settled nothing for so long, however quickly each answer comes.
+
+    A run that waits for one answer calls by itself; here the ages in the book count, whichever run has asked.
+    """
+    if state.refund_at is not None and now - state.refund_at > refund_after:
+        return call_person(state, "refund_silent", refund_words)[0]
+    if state.in_doubt_since is not None and now - state.in_doubt_since > carrier_after:
+        return call_person(state, "carrier_silent", CARRIER_SILENT)[0]
+    return state
+
+
+def refund_silent_for(seconds: float) -> str:
+    """What a person reads of a refund that is not confirmed: `… for 1 h`, `… for 90 min`."""
+    minutes = round(seconds / 60)
+    long = f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
+    return f"the payment provider has not confirmed the refund for {long}"

@@ -20,6 +20,22 @@ _ESCAPED_BEFORE: Final = (
 """Also behind an escape: the line break of a text that `repr` or JSON has written, the `%3D` of an address."""
 _IS_ESCAPED: Final = re.compile(r"[\\%][0-9A-Za-z]")
 _EDGE_AFTER: Final = r"(?![0-9A-Za-z])"
+_BEGINS_A_UUID: Final = "[0-9A-Fa-f]{8}-" + 3 * "[0-9A-Fa-f]{4}-"
+_OF_A_VIN: Final = "[A-HJ-NPR-Za-hj-npr-z0-9]"
+_LETTER: Final = "[A-HJ-NPR-Za-hj-npr-z]"
+_SPLIT_VIN: Final = "|".join(
+    form.replace("C", _OF_A_VIN).replace("L", _LETTER)
+    for form in (
+        # The maker's three, then a description of letters and digits, then the rest with or without more separators.
+        r"C{3}(?P<by>[ -])(?=L{0,4}[0-9])(?=[0-9]{0,4}L)C{5}(?:(?P=by)?C){3}(?P=by)?C{2}[0-9]{4}",
+        # Both of these in one, the check digit at their end, and the year, a letter, with or without the works behind.
+        r"(?=[0-9]{0,2}L)C{8}[0-9Xx](?:[ -]LC[ -]?|LC[ -])C{2}[0-9]{4}",
+        # By fours.
+        r"(?=[0-9]{0,3}L)C{4}(?P<four>[ -])(?=L{0,3}[0-9])C{4}(?P=four)C{4}(?P=four)C[0-9]{3}(?P=four)[0-9]",
+    )
+)
+"""A VIN as people write it down. Its last four are digits, and letters and digits stand in each of its parts, as in no
+date, UUID or number with a prefix."""
 
 
 def _shapes(before: str) -> tuple[tuple[re.Pattern[str], str], ...]:
@@ -29,13 +45,14 @@ def _shapes(before: str) -> tuple[tuple[re.Pattern[str], str], ...]:
         (re.compile(r"(password|passwd|secret|token)=[^\s&;,\"']+", re.IGNORECASE), r"\1=[secret]"),
         (re.compile(rf"{before}(?<!topup/)[A-HJ-NPR-Z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
         (re.compile(rf"{before}(?<!topup/)(?=[A-Za-z]*[0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{{17}}{_EDGE_AFTER}"), "[vin]"),
+        (re.compile(rf"{before}(?<!topup/)(?:{_SPLIT_VIN}){_EDGE_AFTER}"), "[vin]"),
         (re.compile(rf"{before}89[0-9]{{2}}(?:[ .-][0-9]{{4}}){{3}}[ .-][0-9]{{3,4}}{_EDGE_AFTER}"), "[iccid]"),
         (
             re.compile(rf"{before}(?:(?:00)?86[ .-]?)?1[0-9]{{2}}[ .-][0-9]{{4}}[ .-][0-9]{{4}}{_EDGE_AFTER}"),
             "[phone]",
         ),
         (re.compile(rf"{before}(?<!topup/)[0-9]{{19,20}}{_EDGE_AFTER}"), "[iccid]"),
-        (re.compile(rf"{before}(?<!topup/)(?<!\.)[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
+        (re.compile(rf"{before}(?<!topup/)(?<!\.)(?<!{_BEGINS_A_UUID})[0-9]{{11,15}}{_EDGE_AFTER}"), "[phone]"),
     )
 
 
@@ -47,6 +64,8 @@ _ADDRESS: Final = re.compile(r"://([^\s\"'<>]*)")
 _MAY_BEGIN_A_PASSWORD: Final = re.compile(r"[^:/?#]*:(?![0-9]+(?:[/?#]|\Z)).*")
 """Of an address without an `@`: behind the `:` is no port, so perhaps a password that holds a quote or a blank."""
 _LONGEST_PASSWORD: Final = 128
+_HIDES_ITS_VALUE: Final = re.compile(r"(?:password|passwd|secret|token|api_?key|private_?key|authorization)\Z")
+"""What the key of a value ends with that is never shown, in small letters and with `_` for any other mark."""
 _WIDE: Final = str.maketrans(
     {
         chr(wide): chr(wide - 0xFEE0)
@@ -56,7 +75,10 @@ _WIDE: Final = str.maketrans(
 )
 """Digits and letters in the width of Chinese text, as an input method writes them."""
 _IS_WIDE: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
-_PERHAPS: Final = re.compile(r"[0-9A-Za-z]{11}|[0-9][ .-][0-9]{4}|://|-----BEGIN|(?i:bearer|basic)|=")
+_PERHAPS: Final = re.compile(
+    r"[0-9A-Za-z]{11}|[ -](?:[0-9A-Za-z]{2,5}[0-9]{4}|[0-9A-Za-z][0-9]{3}[ -][0-9])|[0-9][ .-][0-9]{4}|://|-----BEGIN"
+    r"|(?i:bearer|basic)|="
+)
 """Stands in whatever one of the shapes is in: one look at the many texts that hold nothing."""
 
 
@@ -115,7 +137,14 @@ def showable(text: str) -> str:
 def redacted_record(record: Mapping[str, object]) -> dict[str, object]:
     """A log record with every text in it redacted, at any depth; what is neither text nor number becomes text."""
     keep = frozenset(str(record[key]) for key in IDENTIFIERS & record.keys())
-    return {key: value if key in IDENTIFIERS else _clean(value, keep) for key, value in record.items()}
+    return {key: value if key in IDENTIFIERS else _under(key, value, keep) for key, value in record.items()}
+
+
+def _under(key: str, value: object, keep: frozenset[str]) -> object:
+    """The value under this key of a record; whether there is one is no secret."""
+    if value not in (None, "", True, False) and _HIDES_ITS_VALUE.search(re.sub(r"\W", "_", key.lower())):
+        return "[secret]"
+    return _clean(value, keep)
 
 
 def _clean(value: object, keep: frozenset[str]) -> object:
@@ -126,7 +155,7 @@ def _clean(value: object, keep: frozenset[str]) -> object:
             return redacted(value, keep)
         case dict():
             items = cast("dict[object, object]", value).items()
-            return {redacted(str(key), keep): _clean(item, keep) for key, item in items}
+            return {redacted(str(key), keep): _under(str(key), item, keep) for key, item in items}
         case list() | tuple() | set() | frozenset():
             return [_clean(item, keep) for item in cast("list[object]", value)]
         case _:

@@ -13,13 +13,14 @@ import ssl
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Annotated, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
+from pydantic import AfterValidator
 
 from runtime import database_url as database_urls
 
@@ -182,6 +183,16 @@ def unusable(cafile: str | None, certfile: str | None, keyfile: str | None) -> t
     except (ssl.SSLError, OSError):
         return "certfile", "doesn't go with its key, or one of them is no PEM, or the key has a password"
     return None
+
+
+def _usable_authorities(cafile: str) -> str:
+    if wrong := unusable(cafile, None, None):
+        raise ValueError(f"names a file that {wrong[1]}")
+    return cafile
+
+
+CaFile = Annotated[str, AfterValidator(_usable_authorities)]
+"""A file of certificates of authorities, PEM, which is read at start."""
 
 
 def pii_key(text: str) -> bytes:

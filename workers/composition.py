@@ -195,7 +195,7 @@ def waiting_most(settings: WorkerSettings) -> int:
 async def _pushing(stack: AsyncExitStack, settings: WorkerSettings, clock: Clock) -> PushClient | None:
     if settings.push_url is None:
         return None
-    return PushClient(await stack.enter_async_context(http.client()), settings, clock)
+    return PushClient(await stack.enter_async_context(http.client(cafile=settings.push_cafile)), settings, clock)
 
 
 async def _tracer(stack: AsyncExitStack, settings: WorkerSettings, book: OrderBook) -> Tracer | None:

@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeUpdate
 from orders import shown_text
 from orders.identities import goodwill_of
 from orders.next_step import AskPerson, Submit
+from orders.operator_rules import CARRIER_SILENT, refund_silent_for
 from orders.state import Attention
 from orders.time_scale import scaled
 from workflows import steps
@@ -26,8 +27,6 @@ from workflows.steps import NEEDS_OPERATOR, STATUS, CallPerson, Progress, TopUpI
 LABEL_CHARACTERS: Final = 120
 """What a bar of the Web UI's timeline shows of a timer's label (seen)."""
 REFERENCE: Final = "REFERENCE"
-CARRIER_SILENT: Final = "the carrier has settled nothing for 24 h"
-REFUND_SILENT: Final = "the payment provider has not confirmed the refund for "
 
 
 class View:
@@ -95,7 +94,7 @@ class View:
             after = scaled(REFUND_SILENT_AFTER_SECONDS, self._order.time_scale)
             if self.progress.refund_silent_seconds is not None:
                 after = self.progress.refund_silent_seconds
-            why = REFUND_SILENT + _long(after / self._order.time_scale)
+            why = refund_silent_for(after / self._order.time_scale)
             return self._trouble("payment provider", "refund_silent", why, after)
         after = scaled(PARK_AFTER_SECONDS, self._order.time_scale)
         return self._trouble("carrier", "carrier_silent", CARRIER_SILENT, after)
@@ -219,12 +218,6 @@ def label(ours: str, words: str = "", ends: str = "") -> str:
         kept = f"{said}{ends}"[: room - 1].rstrip()
         said, ends = kept[: len(said)], f"{kept[len(said) :]}…"
     return f"{ours}{shown_text.markdown(said)}{ends}".rstrip()
-
-
-def _long(seconds: float) -> str:
-    """`1 h`, `90 min`."""
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
 
 
 def _utc(moment: datetime) -> str:

@@ -44,6 +44,11 @@ class CarrierAccess(Group):
     token: Annotated[str, parsed(values.token)] = setting(
         meaning="bearer token at the carrier", example="'the token the carrier gave you'", secret=True
     )
+    cafile: values.CaFile | None = setting(
+        None,
+        meaning="file with the CA of the carrier, or of a proxy before it (PEM), in place of the public ones",
+        example="/run/secrets/carrier-ca.pem",
+    )
 
     def open(self) -> "AbstractAsyncContextManager[CarrierClient]":
         """Its client, closed at the end; connects when it is asked.

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from adapters.mqtt.broker import Broker, Credentials
 from adapters.mqtt.errors import no_certificates, no_connection
 from adapters.mqtt.socket_driver import socket_of
+from adapters.tls import trusting
 
 _HUNG_MOST: Final = 4
 """Given-up connects of one platform that may still hang in their threads; more than one, because one bad look-up
@@ -128,10 +129,7 @@ class Connector:
 
     def _tls_context(self) -> ssl.SSLContext:
         """Read anew for each connect, so that renewed certificates are taken up."""
-        context = ssl.create_default_context(cafile=self._broker.cafile)
-        # On from Python 3.13: refuses authorities without RFC 5280's key identifiers, as private ones often are. Trust
-        # is the same without it, and a new Python must not cut a platform off.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context = trusting(self._broker.cafile)
         if self._broker.certfile is not None:
             # Without a password, OpenSSL would ask for the key's passphrase on the terminal and wait.
             context.load_cert_chain(self._broker.certfile, self._broker.keyfile, password="")

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import unquote
 
-from pydantic import field_validator
-
 from runtime import values
 from runtime.settings import Group, parsed, setting
 
@@ -58,7 +56,7 @@ class Tracing(TraceLines):
         example="'authorization=Bearer%20a-token'",
         secret=True,
     )
-    otlp_cafile: str | None = setting(
+    otlp_cafile: values.CaFile | None = setting(
         None,
         meaning="file with the CA of the collector (PEM), in place of the public ones",
         example="/run/secrets/collector-ca.pem",
@@ -69,10 +67,3 @@ class Tracing(TraceLines):
     trace_slow_seconds: Annotated[float, parsed(values.seconds(1, 7 * 86400))] = setting(
         120.0, meaning="seconds from payment to end above which an order is traced as slow", example="120"
     )
-
-    @field_validator("otlp_cafile", mode="after")
-    @classmethod
-    def _usable(cls, cafile: str | None) -> str | None:
-        if cafile is not None and (wrong := values.unusable(cafile, None, None)):
-            raise ValueError(f"names a file that {wrong[1]}")
-        return cafile

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import ValidationInfo
 
 from runtime import values
-from runtime.settings import Group, fault_of
+from runtime.settings import Group, fault_of, setting
 
 if TYPE_CHECKING:  # whoever only reads settings loads no HTTP client
     from adapters.payments.notifications import NotificationReader
@@ -57,6 +57,12 @@ class RefundSettings(ProviderGroup):
 
     real_domains: ClassVar[Collection[str]]
     url: str
+
+    cafile: values.CaFile | None = setting(
+        None,
+        meaning="file with the CA of a proxy before this provider (PEM), in place of the public ones",
+        example="/run/secrets/proxy-ca.pem",
+    )
 
     def open(self) -> "AbstractAsyncContextManager[RefundClient]":
         """Its client, closed at the end; connects when it is asked.

@@ -32,6 +32,12 @@ class Pushing(Group):
         secret=True,
     )
 
+    push_cafile: values.CaFile | None = setting(
+        None,
+        meaning="file with the CA of the webhook (PEM), in place of the public ones",
+        example="/run/secrets/webhook-ca.pem",
+    )
+
     @field_validator("push_secret", mode="after")
     @classmethod
     def _of_a_form_that_has_one(cls, secret: str | None, info: ValidationInfo) -> str | None:

@@ -16,6 +16,7 @@ from devkit.demo.show import Demonstration, Options, Outcome, expectation
 from devkit.stack.choices import Choices
 from devkit.stack.lifetime import Interrupted, live, only_one, run
 from devkit.stack.local import LocalStack
+from runtime.settings import PREFIX
 
 LAST_WORDS_SECONDS = 1.0
 
@@ -35,6 +36,7 @@ def dev(*, orders: int, time_scale: float, kafka: str, mqtt: str, database_url: 
         mqtt=mqtt,
         database_url=database_url,
         one_process=True,
+        asked={name: value for name, value in os.environ.items() if name.startswith(PREFIX) and value},
     )
     with only_one(folder):
         run(_until_interrupted(LocalStack(choices, os.environ, screen.say), screen, orders))

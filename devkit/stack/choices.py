@@ -1,6 +1,7 @@
 """What a local stack is made of, as the command line chose it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ class Choices:
         mqtt: `auto` (mosquitto where installed, else embedded), `embedded`, or `mqtt://host:port`.
         database_url: empty = SQLite in the folder.
         one_process: bridge and worker as `topup serve`, else each as a process of its own, to be killed alone.
+        asked: settings that the product gets where the stack has none of its own for them.
         legacy_platform: also a second, old MQTT platform, which hangs until `bring_legacy_back`.
     """
 
@@ -36,4 +38,5 @@ class Choices:
     mqtt: str = AUTOMATIC
     database_url: str = ""
     one_process: bool = False
+    asked: Mapping[str, str] = field(default_factory=dict[str, str])
     legacy_platform: bool = False

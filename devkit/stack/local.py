@@ -18,11 +18,11 @@ from devkit.servers.process import FOREIGN, PartMissingError, Process, Program
 from devkit.servers.temporal import Temporal
 from devkit.simulation.processes import BACKEND_TOKEN, Simulators
 from devkit.stack.choices import EMBEDDED, Choices
-from devkit.stack.kafka_parts import KafkaPart, kafka_part
+from devkit.stack.kafka_parts import DLQ_TOPIC, TOPIC, UNMATCHED_TOPIC, KafkaPart, kafka_part
 from devkit.stack.mqtt_parts import CARS, LEGACY, MqttParts
 from devkit.stack.ports import LOOPBACK, Ports
 from devkit.stack.supervisor import Supervisor
-from runtime.settings import load
+from runtime.settings import FILE_SUFFIX, SettingsError, load
 
 SIMULATORS: Final = {"carrier": 9101, "wechat": 9102, "alipay": 9103, "vehicle": 9104, "backend": 9105}
 SETUP_SECONDS: Final = 40.0
@@ -38,12 +38,22 @@ class Address:
     remark: str = ""
 
 
+def beside(own: Mapping[str, str], asked: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """Those of the settings asked for that a stack with its `own` can take, and the names of those that it can't.
+
+    A setting and its file are one; each process has a port of its own; what is asked as it is anyway is neither.
+    """
+    fixed = {*own, "TOPUP_HTTP_PORT"}
+    taken = {name: value for name, value in asked.items() if name.removesuffix(FILE_SUFFIX) not in fixed}
+    return taken, {name for name in asked.keys() - taken.keys() if asked[name] != own.get(name)}
+
+
 class LocalStack:
     """One stack. `start`, then use `settings` and `urls`, then `close`, always.
 
     Args:
         choices: what it is made of.
-        environ: the caller's environment; settings of the product in it are not passed on.
+        environ: the caller's environment; settings of the product in it are not passed on (`Choices.asked`).
         tell: called with a sentence about each step.
 
     Raises:
@@ -187,9 +197,19 @@ class LocalStack:
         await self.supervisor.start(*parts)
 
     async def _prepare(self) -> None:
-        self.environment = self._product_environment()
+        own = self._product_environment()
+        taken, refused = beside(own, self.choices.asked)
+        if taken:
+            self._tell(f"of your shell's settings the product gets {', '.join(sorted(taken))}")
+        if refused:
+            self._tell(f"not of your shell, this stack has its own: {', '.join(sorted(refused))}")
+        self.environment = own | taken
         self._write_environment()
-        steps = await preparation.prepare(self.settings, SETUP_SECONDS)
+        try:
+            settings = self.settings
+        except SettingsError as error:
+            raise CommandFailed(*error.faults, code=Exit.WRONG_USAGE) from None
+        steps = await preparation.prepare(settings, SETUP_SECONDS)
         failed = [step.says for step in steps if not step.ok]
         if failed:
             raise CommandFailed(*failed)
@@ -200,6 +220,8 @@ class LocalStack:
     def _product_environment(self) -> dict[str, str]:
         """Contracts §9 for this stack."""
         changes = {"TOPUP_KAFKA_API_VERSION": "2.3"} if self.choices.kafka == EMBEDDED else {}
+        if self._kafka.part is not None:
+            changes["TOPUP_KAFKA_SECURITY_PROTOCOL"] = "PLAINTEXT"
         return product_settings(
             self._simulators,
             folder=self.folder,
@@ -208,6 +230,9 @@ class LocalStack:
             pii_key=self._secret("pii.key").read_text(),
             brokers=self._mqtt.for_product,
             TOPUP_KAFKA_BOOTSTRAP_SERVERS=self._kafka.bootstrap_servers(),
+            TOPUP_KAFKA_TOPIC=TOPIC,
+            TOPUP_KAFKA_DLQ_TOPIC=DLQ_TOPIC,
+            TOPUP_KAFKA_UNMATCHED_TOPIC=UNMATCHED_TOPIC,
             TOPUP_CARRIER_COMPLETION_SECONDS=str(self.choices.completion_seconds),
             TOPUP_TIME_SCALE=str(self.choices.time_scale),
             TOPUP_RECORD_KEY=self._secret("record.key").read_text(),

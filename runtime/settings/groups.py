@@ -277,6 +277,11 @@ class Purchases(Attachments):
         meaning="order backend, before `/{out_trade_no}`: asked what a payment without an attachment bought",
         example="https://orders.example/paid",
     )
+    order_lookup_cafile: values.CaFile | None = setting(
+        None,
+        meaning="file with the CA of the order backend (PEM), in place of the public ones",
+        example="/run/secrets/orders-ca.pem",
+    )
 
     @field_validator("order_lookup_url", mode="after")
     @classmethod

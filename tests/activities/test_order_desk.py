@@ -70,6 +70,29 @@ async def test_whoever_must_be_called_for_what_a_rule_leads_to_is_called_with_it
     assert steps.alerts == ["order_needs_operator"]
 
 
+async def test_a_silence_calls_a_person_by_its_age_in_the_book_and_not_in_the_transaction_that_freed_the_order(
+    steps: Steps,
+):
+    """However quickly each answer comes: a run that waits for none of them for long never calls by itself."""
+    now = steps.clock.now()
+    await decide(steps, in_doubt_since=now - timedelta(hours=23))
+    assert (await steps.state()).attention == ""
+    await decide(steps, in_doubt_since=now - timedelta(hours=25))
+    silent = await steps.state()
+    assert (silent.attention, silent.reason) == ("carrier_silent", "the carrier has settled nothing for 24 h")
+    await decide(steps, attention="")
+    assert (await steps.state()).attention == ""
+
+    refused = {"carrier_outcome": "rejected", "carrier_code": "CODE", "carrier_outcome_at": now}
+    await decide(steps, **refused, refund_sequence=1, refund_at=now - timedelta(minutes=59))
+    assert (await steps.state()).attention == ""
+    await decide(steps, refund_at=now - timedelta(minutes=61))
+    silent = await steps.state()
+    assert silent.attention == "refund_silent"
+    assert silent.reason == "the payment provider has not confirmed the refund for 1 h"
+    assert steps.alerts == ["order_needs_operator"] * 2
+
+
 async def in_doubt(steps: Steps) -> Any:
     """Posted a moment ago, without an answer."""
     now = steps.clock.now()

@@ -57,8 +57,9 @@ def test_files_that_tls_needs_are_read_at_start_by_the_process_that_needs_them(t
     assert only_fault({**environments.bridge(), **pair}, BridgeSettings).startswith("TOPUP_KAFKA_SSL_CERTFILE")
     fault = only_fault({**environments.worker(), **mqtt}, WorkerSettings)
     assert fault.startswith("TOPUP_MQTT_BROKERS names a file as `cafile` of cars that can't be read")
-    fault = only_fault({**environments.worker(), "TOPUP_OTLP_CAFILE": str(text)}, WorkerSettings)
-    assert fault.startswith("TOPUP_OTLP_CAFILE (now ")
-    assert "names a file that holds no certificate in PEM" in fault
+    for name in ("CARRIER", "WECHAT", "ALIPAY", "PUSH", "OTLP"):
+        fault = only_fault({**environments.worker(), f"TOPUP_{name}_CAFILE": str(text)}, WorkerSettings)
+        assert fault.startswith(f"TOPUP_{name}_CAFILE (now ")
+        assert "names a file that holds no certificate in PEM" in fault
     assert load({**environments.worker(), **kafka}, WorkerSettings)
     assert load({**environments.bridge(), **mqtt}, BridgeSettings)

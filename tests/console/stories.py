@@ -151,7 +151,8 @@ async def silent(shell: OperatorShell, command: str) -> None:
         TOPUP_CARRIER_COMPLETION_SECONDS="30000",
     )
     nothing = [{"kind": "hang", "act": False, "target": target, "times": -1} for target in ("post", "get", "cancel")]
-    order = await shell.order(deployed, carrier=nothing)
+    order = await shell.order(deployed, carrier=nothing, start=False)
+    await deployed.start(order, time_scale=deployed.scale)
     await shell.stuck(deployed, order, "parked", person=True)
     assert "24 h" in (await deployed.handle(order).query("status"))["reason"]
     await shell.run(command, deployed, order)

@@ -73,11 +73,11 @@ def test_the_demo_ends_as_expected_and_leaves_nothing_behind(tmp_path):
     assert wait_until_none(folder) == []
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+def start(folder: Path, *arguments: str, **asked: str) -> "subprocess.Popen[str]":
     folder.mkdir()
     command = [sys.executable, "-m", "console", *arguments]
     return subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=environment() | asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
@@ -139,6 +139,35 @@ def test_dev_goes_on_where_it_was_and_ctrl_c_is_0(tmp_path):
     assert wait_until_none(folder) == []
 
 
+@pytest.mark.slow
+def test_dev_gives_the_product_the_shells_settings_where_it_has_none_of_its_own_and_says_so(tmp_path):
+    folder = tmp_path / "asked"
+    asked = {
+        "TOPUP_TRACE_RATIO": "1",
+        "TOPUP_DATABASE_URL": "postgresql://real/topup",
+        "TOPUP_CARRIER_TOKEN_FILE": "/x",
+    }
+    with start(folder, "dev", "--orders", "0", **asked) as dev:
+        wait_for_line(dev, "of your shell's settings the product gets TOPUP_TRACE_RATIO\n")
+        wait_for_line(dev, "this stack has its own: TOPUP_CARRIER_TOKEN_FILE, TOPUP_DATABASE_URL\n")
+        wait_for_line(dev, "Ctrl-C ends it")
+        [serve] = product(folder, "serve")
+        got = dict(line.split("=", 1) for line in Path(f"/proc/{serve}/environ").read_text().split("\0") if line)
+        dev.send_signal(signal.SIGINT)
+        output = dev.communicate(timeout=WAIT_SECONDS)[0]
+    assert dev.returncode == 0, output
+    assert got["TOPUP_TRACE_RATIO"] == "1"
+    assert got["TOPUP_DATABASE_URL"].startswith("sqlite:///")
+    assert "TOPUP_CARRIER_TOKEN_FILE" not in got
+    assert got["TEMPORAL_ADDRESS"] != environment()["TEMPORAL_ADDRESS"]
+
+
+def product(folder: Path, name: str) -> list[int]:
+    return [
+        pid for pid, words in running(folder).items() if f"console {name}" in words and "parent_watchdog" not in words
+    ]
+
+
 def settings(folder: Path) -> dict[str, str]:
     lines = (folder / ".topup" / "dev" / "settings.env").read_text().splitlines()
     return dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export TOPUP_PII"))
@@ -149,9 +178,7 @@ def test_the_product_that_is_killed_under_dev_is_told_and_started_again(tmp_path
     folder = tmp_path / "dev"
     with start(folder, "dev", "--orders", "0") as dev:
         wait_for_line(dev, "Ctrl-C ends it")
-        [serve] = [
-            pid for pid, words in running(folder).items() if "console serve" in words and "parent_watchdog" not in words
-        ]
+        [serve] = product(folder, "serve")
         os.kill(serve, signal.SIGKILL)
         wait_for_line(dev, "serve was ended by signal 9")
         wait_for_line(dev, "serve is up again")

@@ -207,6 +207,15 @@ def test_a_person_is_called_once_and_only_for_what_still_waits():
     assert operator_rules.call_person(refunding(), "refund_silent", "an hour")[1]
 
 
+def test_what_a_person_is_called_for_stands_while_the_carrier_is_asked_on():
+    called, _ = operator_rules.call_person(posted(UNANSWERED), "carrier_silent", "a day")
+    asked = carrier_rules.record_response(called, at(99), UNANSWERED)[0]
+    assert (asked.attention, asked.reason) == ("carrier_silent", "a day")
+
+    partial = carrier_rules.record_response(called, at(99), PARTIAL)[0]
+    assert (partial.attention, partial.reason) == ("partial", PARTIAL.why)
+
+
 @pytest.mark.parametrize("rule", [operator_rules.reopen, operator_rules.request_retry])
 def test_nothing_touches_an_order_that_has_its_end(rule: Callable[[OrderState, datetime], tuple[OrderState, None]]):
     assert rule(ENDED["delivered"], at(99))[0] == ENDED["delivered"]

@@ -126,14 +126,14 @@ class Deployment:
 
     # --- orders ---
 
-    async def start(self, order: PaidOrder) -> ClaimResult:
+    async def start(self, order: PaidOrder, *, time_scale: float = 1.0) -> ClaimResult:
         """What the bridge does with a record: claim, then start once."""
         (claimed,) = await self.book.claim([order])
-        await self.start_run(order)
+        await self.start_run(order, time_scale=time_scale)
         return claimed
 
-    async def start_run(self, order: PaidOrder) -> None:
-        """Start the run alone.
+    async def start_run(self, order: PaidOrder, *, time_scale: float = 1.0) -> None:
+        """Start the run alone; unscaled, its own limits leave a busy machine time.
 
         Raises:
             WorkflowAlreadyStartedError: there is or was one.
@@ -144,6 +144,7 @@ class Deployment:
                 package_id=PACKAGE,
                 amount_fen=order.amount_fen,
                 provider=order.payment.provider,
+                time_scale=time_scale,
             ),
             FieldCipher(PII_KEY).vehicle_hash(order.vehicle.vin),
         )

@@ -1,7 +1,9 @@
 import time
+from datetime import datetime
+from uuid import UUID
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from runtime import redaction
@@ -16,6 +18,13 @@ PERSONAL = {
     "msisdn 15": "861440000000123",
     "vin in lower case": "lsgbc5342ag000001",
     "vin in mixed case": "LsgBC5342Ag000001",
+    "vin with dashes": "LSG-BC5342AG-000001",
+    "vin by its sections": "LSG BC5342 AG000001",
+    "vin by its sections, in lower case": "lsg-bc5342-ag-000001",
+    "vin in every part": "WVW-ZZZ1K-Z-A-W-123456",
+    "vin before its year": "LSGBC5342-AG000001",
+    "vin before its number": "LSGBC5342AG 000001",
+    "vin by fours": "LSGB C534 2AG0 0000 1",
     "phone with dots": "144.0000.0001",
     "phone with dashes": "144-0000-0001",
     "phone with country": "86 144 0000 0001",
@@ -47,6 +56,9 @@ def test_personal_data_is_taken_out_wherever_it_stands(personal, text):
         "http://127.0.0.1:8081/readyz",
         "HTTP 503 after 41.000 s at 127.0.0.1:50051",
         "R20230821183406000001-2",
+        *("TUP-20230821-183406", "ORD-2023-0821-1834-01", "T-20230821-183406000", "CT-DATA-10GB-30D"),
+        "2023-08-21T18-34-06-1234 and 20230821 183406 0001",
+        "the data was set 2023, that were made 2023 1, the strategy 002023",
         "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     ],
 )
@@ -92,6 +104,37 @@ def test_an_order_id_that_looks_like_a_vin_stays_where_the_record_names_it():
     assert redacted(order_id) == "[vin]"
     record = {"order_id": order_id, "error": f"{order_id} of car LSGBC5342AG000001"}
     assert redacted_record(record) == {"order_id": order_id, "error": f"{order_id} of car [vin]"}
+
+
+@given(uuid=st.uuids(), upper=st.booleans())
+@example(uuid=UUID("c713e756-f20e-436f-8170-688842588964"), upper=False)
+def test_a_uuid_stays(*, uuid: UUID, upper: bool):
+    text = f"run {str(uuid).upper() if upper else uuid} of 3"
+    assert redacted(text) == text
+
+
+@given(
+    prefix=st.from_regex(r"\A[A-Z]{1,4}\Z"), at=st.datetimes(), by=st.sampled_from("-_"), number=st.integers(0, 9999)
+)
+def test_an_order_id_of_a_prefix_date_time_and_number_stays(prefix: str, at: datetime, by: str, number: int):
+    for form in ("%Y%m%d", "%Y-%m-%d", f"%Y%m%d{by}%H%M%S", f"%Y-%m-%d{by}%H%M"):
+        order_id = f"{prefix}{by}{at:{form}}{by}{number:04}"
+        assert redacted(order_id) == order_id
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "db_password", "token", "accessToken", "client-secret", "X-Api-Key", "apiKey"]
+)
+@pytest.mark.parametrize("value", ["hunter2", 4711, b"hunter2", ["hunter2"], {"is": "hunter2"}])
+def test_what_stands_under_a_secrets_name_is_hidden_at_any_depth(name: str, value: object):
+    record = {"event": "x", name: value, "a": [{name.upper(): value}]}
+    hidden = {"event": "x", name: "[secret]", "a": [{name.upper(): "[secret]"}]}
+    assert redacted_record(record) == hidden
+
+
+def test_whether_a_secret_is_set_is_none_and_a_name_that_only_begins_like_one_hides_nothing():
+    record = {"password": None, "token": "", "secret": False, "tokens": 3, "password_set": True, "token_count": 3}
+    assert redacted_record(record) == record
 
 
 @settings(max_examples=50)

@@ -73,6 +73,29 @@ async def test_a_refund_in_processing_for_hours_stays_open_and_is_sent_once(worl
     assert world.wechat.calls.count("REFUND") == 1
 
 
+@pytest.mark.slow
+@scenario
+@pytest.mark.parametrize("nobody_takes_it_in", [False, True], ids=["in processing", "not taken in"])
+async def test_a_refund_that_is_not_confirmed_for_an_hour_calls_a_person_however_quickly_it_is_answered(
+    world: World, *, nobody_takes_it_in: bool
+):
+    world.carrier.plan = [REFUSED]
+    world.wechat.plan = [lost] * 1000 if nobody_takes_it_in else []
+    world.wechat.settles_as = "PROCESSING"
+    handle = await world.start()
+    await world.until(handle, "refunding")
+    assert not (await world.status(handle)).needs_operator
+    await world.forward(handle, hours=2)
+
+    status = await world.status(handle)
+    assert status.needs_operator
+    assert "has not confirmed the refund for 1 h" in status.reason
+    world.wechat.plan = []
+    world.wechat.settles_as = "SUCCESS"
+    world.wechat.refunds = dict.fromkeys(world.wechat.refunds, "SUCCESS")
+    assert (await world.result(handle, within=timedelta(hours=3))).outcome == "refunded"
+
+
 @scenario
 async def test_a_refund_without_balance_calls_an_operator_and_goes_on_under_the_same_number(world: World):
     world.carrier.plan = [REFUSED]

@@ -21,4 +21,4 @@ class FlatAccess(CarrierAccess):
         """Its client."""
         from adapters.carriers.flat.client import FlatCarrier  # noqa: PLC0415 - heavy
 
-        return FlatCarrier.open(url=self.url, token=self.token)
+        return FlatCarrier.open(url=self.url, token=self.token, cafile=self.cafile)

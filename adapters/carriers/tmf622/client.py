@@ -74,9 +74,9 @@ class Tmf622Carrier:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *, url: str, token: str) -> AsyncGenerator[Self, None]:
+    async def open(cls, *, url: str, token: str, cafile: str | None = None) -> AsyncGenerator[Self, None]:
         """The adapter with a client of its own, closed at the end."""
-        async with client() as http:
+        async with client(cafile=cafile) as http:
             yield cls(http, url=url, token=token)
 
     def order_body(self, order: PaidOrder, completion_date: datetime) -> bytes:

@@ -23,7 +23,7 @@ class Tmf622Access(CarrierAccess):
         """Its client."""
         from adapters.carriers.tmf622.client import Tmf622Carrier  # noqa: PLC0415 - heavy
 
-        return Tmf622Carrier.open(url=self.url, token=self.token)
+        return Tmf622Carrier.open(url=self.url, token=self.token, cafile=self.cafile)
 
     @asynccontextmanager
     async def open_statements(self) -> "AsyncGenerator[Tmf622Statements, None]":

@@ -125,7 +125,7 @@ class Alipay:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, *, url: str, app_id: str, seller_id: str, private_key: str, public_key: str
+        cls, *, url: str, app_id: str, seller_id: str, private_key: str, public_key: str, cafile: str | None = None
     ) -> AsyncGenerator[Self, None]:
         """The adapter with a client of its own, closed at the end. Keys are PEM.
 
@@ -138,7 +138,7 @@ class Alipay:
             private_key=load_private_key(private_key),
             public_key=load_public_key(public_key),
         )
-        async with client() as http:
+        async with client(cafile=cafile) as http:
             yield cls(http, account, url=url)
 
     async def refund(

@@ -69,6 +69,7 @@ class AlipayRefunds(AlipayIdentity, RefundSettings):
             seller_id=self.seller_id,
             private_key=self.private_key,
             public_key=self.public_key,
+            cafile=self.cafile,
         )
 
     @asynccontextmanager

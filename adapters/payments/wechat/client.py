@@ -118,6 +118,7 @@ class WeChatPay:
         public_key_id: str,
         public_key: str,
         notify_url: str = "",
+        cafile: str | None = None,
     ) -> AsyncGenerator[Self, None]:
         """The adapter with a client of its own, closed at the end. Keys are PEM.
 
@@ -131,7 +132,7 @@ class WeChatPay:
             public_key_id=public_key_id,
             public_key=load_public_key(public_key),
         )
-        async with client() as http:
+        async with client(cafile=cafile) as http:
             yield cls(http, account, url=url, notify_url=notify_url)
 
     def refund_body(self, request: RefundRequest) -> bytes:

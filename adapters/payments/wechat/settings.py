@@ -76,6 +76,7 @@ class WeChatPayRefunds(WeChatPayIdentity, RefundSettings):
             public_key_id=self.public_key_id,
             public_key=self.public_key,
             notify_url=self.refund_notify_url or "",
+            cafile=self.cafile,
         )
 
     @asynccontextmanager
