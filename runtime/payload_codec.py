@@ -50,6 +50,7 @@ class Binding:
 
     namespace: str = ""
     workflow_id: str = ""
+    is_scheduled: bool = False
 
     @property
     def shown(self) -> str:
@@ -77,7 +78,7 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
     def with_context(self, context: SerializationContext) -> Self:
         """The same codec for one workflow's payloads; without any key it reads none of anybody's."""
         binding = binding_of(context)
-        if binding is None or not self._ciphers:
+        if binding is None or not (self._ciphers or binding.is_scheduled):
             return self
         bound = copy.copy(self)
         bound._binding = binding  # noqa: SLF001 - its own
@@ -89,6 +90,9 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Each as it was.
+
+        A scheduled run gets the result of the one before, which it never reads: where no key fits it stays as it
+        stands, since it would hold up each later run for ever.
 
         Raises:
             UnreadablePayload: no key fits, or the payload was changed, or is another workflow's.
@@ -123,6 +127,8 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
             return payload
         wanted = payload.metadata[_KEY_ID].decode(errors="replace")
         cipher = self._ciphers.get(wanted)
+        if cipher is None and self._binding.is_scheduled:
+            return payload
         if cipher is None:
             raise UnreadablePayload(
                 f"A payload in Temporal is encrypted under the key {wanted[:16]!r}, which this process does not have: "
@@ -147,7 +153,8 @@ def binding_of(context: SerializationContext) -> Binding | None:
     """Whose payloads are meant; None: nobody's in particular."""
     if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
         return None
-    return Binding(context.namespace, _SCHEDULED.sub("", context.workflow_id or ""))
+    workflow_id, scheduled = _SCHEDULED.subn("", context.workflow_id or "")
+    return Binding(context.namespace, workflow_id, is_scheduled=scheduled > 0)
 
 
 def key_id(key: bytes) -> str:

@@ -106,6 +106,16 @@ async def test_the_runs_of_a_schedule_read_one_another():
     assert await read(before, KEY, workflow_id="topup-sweep") == NOTE
 
 
+@pytest.mark.parametrize("key", [OTHER, None])
+async def test_what_an_earlier_scheduled_run_left_under_a_key_that_is_gone_holds_up_no_later_one(key: bytes | None):
+    before = await written(KEY, "topup-sweep-2026-11-28T10:00:00Z")
+    for_later = data_converter(key).with_context(of("topup-sweep-2026-11-28T10:10:00Z")).payload_codec
+    assert for_later is not None
+    assert await for_later.decode([before]) == [before], "nobody reads it"
+    with pytest.raises(KeyError, match="binary/encrypted"):
+        await read(before, key, workflow_id="topup-sweep-2026-11-28T10:10:00Z")
+
+
 @pytest.mark.parametrize("cut", [0, 5, 12, 30])
 async def test_what_was_changed_is_refused_by_a_sentence(cut: int):
     payload = await written(KEY)
