@@ -8,7 +8,7 @@ import copy
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, Self
 
@@ -50,7 +50,7 @@ class Binding:
 
     namespace: str = ""
     workflow_id: str = ""
-    is_scheduled: bool = False
+    is_scheduled: bool = field(default=False, compare=False)
 
     @property
     def shown(self) -> str:
