@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from console.exits import Exit
-from runtime.exits import end_on_sigterm
 
 WAIT_SECONDS = 30.0
 
@@ -27,7 +26,6 @@ def worker() -> None:
 
     Needs Temporal, the database, the carrier, an MQTT platform and a payment provider (README.md, "Settings").
     """
-    end_on_sigterm()  # the import takes a second
     from workers.process import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
@@ -38,7 +36,6 @@ def bridge() -> None:
 
     Needs Kafka, Temporal and the database (README.md, "Settings").
     """
-    end_on_sigterm()  # the import takes a second
     from bridge.process import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
@@ -49,7 +46,6 @@ def serve() -> None:
 
     Needs what both need (README.md, "Settings"). Beside it may run as many others, workers and bridges as you like.
     """
-    end_on_sigterm()  # the import takes a second
     from console.serving import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
@@ -60,7 +56,6 @@ def gateway() -> None:
 
     Needs Kafka, a payment provider, and the attachments' key or the order lookup (README.md, "Settings").
     """
-    end_on_sigterm()  # the import takes a second
     from gateway.process import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()
@@ -71,7 +66,6 @@ def codec_server() -> None:
 
     Needs the codec's key, and the sign-in proxy's token or the operators' (README.md, "Settings"). Ends on SIGTERM.
     """
-    end_on_sigterm()  # the import takes a second
     from console.codec_server import main  # noqa: PLC0415 - heavy, and only this command needs it
 
     main()

@@ -29,6 +29,8 @@ _REFUSES_US: Final = {
     "57P03": "is starting or stopping: wait, or see its log",
 }
 """What a server says instead of a connection, by SQLSTATE."""
+_CANT_OPEN: Final = "file can't be opened: make its folder, let this user write there, or correct TOPUP_DATABASE_URL"
+"""SQLite, where the folder is missing or may not be written."""
 _CONNECT_ERRORS: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -181,8 +183,8 @@ def _said(error: DBAPIError) -> Unavailable:
         )
     if state == _TOO_SLOW or "database is locked" in text:
         return no_answer()
-    if state in _REFUSES_US:
-        return Unavailable(f"The order book's database {_REFUSES_US[state]}; nothing is lost.")
+    if refuses := _REFUSES_US.get(state) or ("unable to open database file" in text and _CANT_OPEN):
+        return Unavailable(f"The order book's database {refuses}; nothing is lost.")
     if state == _LOCKED:
         return RowLocked("A row of the order book is held by another process: it is let go within seconds, or see it.")
     name = type(error.orig.__cause__ or error.orig).__name__ if error.orig else type(error).__name__

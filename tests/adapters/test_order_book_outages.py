@@ -92,6 +92,15 @@ async def test_a_server_without_the_database_says_so_and_a_statement_that_it_end
     await gone.close()
 
 
+async def test_a_sqlite_file_in_a_folder_that_is_not_there_says_so(tmp_path: Path):
+    book = open_book(f"sqlite:///{tmp_path}/missing/book.db")
+
+    with pytest.raises(Unavailable, match=r"make its folder.* or correct TOPUP_DATABASE_URL"):
+        await book.migrate()
+
+    await book.close()
+
+
 @pytest.mark.slow
 async def test_a_sqlite_file_that_another_holds_is_unavailable_within_the_limit_and_comes_back(tmp_path: Path):
     book = open_book(f"sqlite:///{tmp_path}/book.db")

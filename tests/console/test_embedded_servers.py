@@ -4,15 +4,20 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import paho.mqtt.client as mqtt
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import NoOffsetForPartitionError
 
+from adapters.kafka.clients import group_member
+from configuration.processes import BridgeSettings
 from devkit.servers.process import free_port
 from devkit.stack.ports import LOOPBACK
+from runtime.settings import load
 from tests.limits import WAIT_SECONDS
+from tests.runtime import environments
 
 API_VERSION = (2, 3)
 
@@ -66,6 +71,29 @@ def test_the_embedded_kafka_keeps_bytes_headers_order_and_committed_offsets(run,
     producer.flush(WAIT_SECONDS)
     assert [message.value for message in read(1)] == [b"later"]
     producer.close(5)
+
+
+@pytest.mark.slow
+def test_the_bridge_joins_at_a_mock_cluster_that_delays_the_first_join_as_it_does_by_itself():
+    confluent = pytest.importorskip("confluent_kafka")
+    cluster = confluent.Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
+    (broker,) = cluster.list_topics(timeout=WAIT_SECONDS).brokers.values()
+    cluster.list_topics("orders", WAIT_SECONDS)  # makes it
+    there = {
+        "TOPUP_KAFKA_BOOTSTRAP_SERVERS": f"{broker.host}:{broker.port}",
+        "TOPUP_KAFKA_API_VERSION": "2.3",
+        "TOPUP_KAFKA_TOPIC": "orders",
+    }
+    member = group_member(load(environments.bridge() | there, BridgeSettings))
+    member.subscribe(["orders"])
+
+    def joined() -> bool:
+        with suppress(NoOffsetForPartitionError):  # comes with the assignment: the loop decides where it reads from
+            member.poll(timeout_ms=1000)
+        return bool(member.assignment())
+
+    wait_for(joined)
+    member.close(autocommit=False, timeout_ms=5000)
 
 
 def test_the_embedded_kafka_ends_on_sigterm_with_0(run):
