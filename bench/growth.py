@@ -144,7 +144,7 @@ async def rows(connection: Any, template: str, orders: int) -> None:
         f"CREATE TEMP TABLE a_row AS SELECT * FROM orders WHERE order_id = '{template}'"  # noqa: S608 - our own name
     )
     await connection.execute(
-        f"CREATE TEMP TABLE a_line AS SELECT * FROM order_events WHERE order_id = '{template}' LIMIT 1"  # noqa: S608
+        f"CREATE TEMP TABLE a_line AS SELECT * FROM order_events WHERE order_id = '{template}' LIMIT 1"  # noqa: S608 - the template's own ID
     )
     for start in range(0, orders, ROWS_AT_ONCE):
         series = f"generate_series({start}, {min(start + ROWS_AT_ONCE, orders) - 1}) g"
@@ -152,7 +152,7 @@ async def rows(connection: Any, template: str, orders: int) -> None:
             f"INSERT INTO orders ({', '.join(columns)}) SELECT {made} FROM a_row t, {series}"  # noqa: S608 - likewise
         )
         await connection.execute(
-            f"INSERT INTO order_events ({', '.join(lines)}) SELECT {told} FROM a_line t, {series}"  # noqa: S608
+            f"INSERT INTO order_events ({', '.join(lines)}) SELECT {told} FROM a_line t, {series}"  # noqa: S608 - our own columns
         )
         say(f"{min(start + ROWS_AT_ONCE, orders)} orders")
 
