@@ -148,7 +148,7 @@ async def rows(connection: Any, template: str, numbers: range, unsettled: int) -
         f"CREATE TEMP TABLE a_row AS SELECT * FROM orders WHERE order_id = '{template}'"  # noqa: S608 - our own name
     )
     await connection.execute(
-        f"CREATE TEMP TABLE a_line AS SELECT * FROM order_events WHERE order_id = '{template}' LIMIT 1"  # noqa: S608
+        f"CREATE TEMP TABLE a_line AS SELECT * FROM order_events WHERE order_id = '{template}' LIMIT 1"  # noqa: S608 - the template's own ID
     )
     for start in numbers[::ROWS_AT_ONCE]:
         end = min(start + ROWS_AT_ONCE, numbers.stop)
@@ -157,7 +157,7 @@ async def rows(connection: Any, template: str, numbers: range, unsettled: int) -
             f"INSERT INTO orders ({', '.join(columns)}) SELECT {made} FROM a_row t, {series}"  # noqa: S608 - likewise
         )
         await connection.execute(
-            f"INSERT INTO order_events ({', '.join(lines)}) SELECT {told} FROM a_line t, {series}"  # noqa: S608
+            f"INSERT INTO order_events ({', '.join(lines)}) SELECT {told} FROM a_line t, {series}"  # noqa: S608 - our own columns
         )
         say(f"{end} orders")
 

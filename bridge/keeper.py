@@ -138,7 +138,7 @@ class Keeper:
         letters: list[KeptLetter] = []
         for message in batch.messages:
             if message.topic != self._unmatched_topic:
-                letters.append(kept_letter(_letter(message)))
+                letters.append(kept_letter(DeadLetter.of(message)))
                 continue
             try:
                 payments.append(self._payment(message))
@@ -161,10 +161,6 @@ class Keeper:
         self._unmatched_open.set(counts.unmatched_payments)
         self._letters_open.set(counts.dead_letters)
         self._counted_at = time.monotonic()
-
-
-def _letter(message: Message) -> DeadLetter:
-    return DeadLetter(message.partition, message.offset, message.key, message.value, message.headers)
 
 
 def _record(message: Message) -> Record:

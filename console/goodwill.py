@@ -25,11 +25,9 @@ from console.settings import GoodwillSettings
 from orders import four_eyes, goodwill
 from orders.errors import TopUpError
 from orders.goodwill import Goodwill, Word
-from orders.identities import goodwill_name, goodwill_of, workflow_id
+from orders.identities import REFUND_NOTICE, goodwill_name, goodwill_of, workflow_id
 from workflows.requests import MOST_CHARACTERS
 
-SIGNAL: Final = "refund_notice"
-"""Has a run ask the provider now."""
 OF_AN_ORDER: Final = "Goodwill is given on an order: name the order, for example T20230821183406000001."
 
 
@@ -162,7 +160,7 @@ async def _start(settings: GoodwillSettings, book: OrderBook, name: str) -> None
 
 
 async def _ask_now(client: Client, name: str) -> None:
-    await client.get_workflow_handle(workflow_id(name)).signal(SIGNAL)
+    await client.get_workflow_handle(workflow_id(name)).signal(REFUND_NOTICE)
 
 
 def _answer(one: Goodwill, became: str, says: str, *, as_json: bool) -> None:

@@ -13,12 +13,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.foreign_runs import is_foreign
-from orders.identities import workflow_id
+from orders.identities import REFUND_NOTICE, workflow_id
 from runtime.metrics import Metrics
 from runtime.redaction import in_one_line
 from runtime.telemetry import get_logger
 
-SIGNAL: Final = "refund_notice"
 SIGNAL_SECONDS: Final = 5.0
 MAX_WAITING: Final = 10_000
 Result = Literal["prompted", "unavailable", "no_run"]
@@ -78,7 +77,7 @@ class RefundPrompts:
             latest = await self._client.get_workflow_handle(name).describe(rpc_timeout=limit)
             if is_foreign(latest, self._task_queue):
                 return "no_run"
-            await self._client.get_workflow_handle(name, run_id=latest.run_id).signal(SIGNAL, rpc_timeout=limit)
+            await self._client.get_workflow_handle(name, run_id=latest.run_id).signal(REFUND_NOTICE, rpc_timeout=limit)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return "no_run"

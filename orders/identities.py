@@ -11,6 +11,8 @@ WORKFLOW_TYPE: Final = "TopUpOrder"
 """Of an order's run in Temporal (contracts §3)."""
 GOODWILL_WORKFLOW_TYPE: Final = "GoodwillRefund"
 """Of a goodwill refund's run."""
+REFUND_NOTICE: Final = "refund_notice"
+"""The signal by which either asks its provider now (contracts §7)."""
 
 _WORKFLOW_PREFIX = "topup/"
 _GOODWILL_PREFIX = "goodwill/"

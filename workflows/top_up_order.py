@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from orders.identities import NoticeResult
+from orders.identities import REFUND_NOTICE, NoticeResult
 from orders.next_step import (
     AskPerson,
     CancelAtCarrier,
@@ -192,7 +192,7 @@ class TopUpOrder:
         """Where the order stands (contracts §3)."""
         return self._view.state()
 
-    @workflow.signal
+    @workflow.signal(name=REFUND_NOTICE)
     def refund_notice(self) -> None:
         """The provider has sent a notice of this order's refund. It proves nothing: the provider is asked now."""
         self._steps.wake()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from kafka.errors import KafkaError, KafkaTimeoutError
 
@@ -48,6 +48,11 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """As a client has read it."""
+        return cls(message.partition, message.offset, message.key, message.value, message.headers)
 
     def ours(self, name: str) -> str:
         """One of our own headers: `reason`, `error`, `topic`, `partition`, `offset`, `timestamp`, `group`, `at`."""
@@ -169,7 +174,7 @@ def _partition(settings: KafkaConnection, consumer: Consumer, partition: Partiti
     polling = BoundedPolling(consumer)
     try:
         while batch := _or_unavailable(settings, lambda: _batch(consumer, polling, partition, end)):
-            yield from (_letter(message) for message in batch if message.offset < end)
+            yield from (DeadLetter.of(message) for message in batch if message.offset < end)
     except Undecodable as error:
         offset = consumer.position(partition, timeout_ms=limits.READ_MS)
         raise _PartitionUnreadable(_undecodable(partition, offset, error)) from error
@@ -195,7 +200,7 @@ def letters_at(
                 raise Unavailable(_undecodable(partition, offset, error)) from error
             if message is None:
                 raise Unavailable(f"Kafka has {number}:{offset} no more: look again with `topup dlq list`.")
-            yield _letter(message)
+            yield DeadLetter.of(message)
 
 
 def _at(consumer: Consumer, partition: Partition, offset: int) -> Message | None:
@@ -234,10 +239,6 @@ def _batch(consumer: Consumer, polling: BoundedPolling, partition: Partition, en
         if (consumer.position(partition, timeout_ms=limits.READ_MS) or 0) < end:
             raise KafkaTimeoutError("no records in time")
     return ()
-
-
-def _letter(message: Message) -> DeadLetter:
-    return DeadLetter(message.partition, message.offset, message.key, message.value, message.headers)
 
 
 def redrive(

@@ -28,7 +28,7 @@ MAX_LINE_BYTES: Final = 64 * 1024
 """A line has some 300 bytes; what is longer is no bill."""
 _CHUNK_BYTES: Final = 1024 * 1024
 _AMOUNT: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,2})0*)?")
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _REFERENCE: Final = re.compile(r"[!-~]{1,64}")
 _REFUND_NUMBER: Final = re.compile(r"[!-~]{1,96}")
 
@@ -155,7 +155,7 @@ def bill_line(
         else "amount"
         if amount_fen is None or amount_fen < 1
         else "time"
-        if _MOMENT.fullmatch(at) is None
+        if MOMENT.fullmatch(at) is None
         else "refund number"
         if kind == "refund" and _REFUND_NUMBER.fullmatch(number) is None
         else ""

@@ -45,8 +45,13 @@ class Report:
         self.violations += other.violations
 
 
+def audit(paid: Sequence[Paid], books: Books) -> Report:
+    """Apply every rule to each of these orders; others in the books are left alone (see `audit_whole`)."""
+    return audit_seen(books.seen(paid))
+
+
 def audit_seen(orders: Iterable[Seen]) -> Report:
-    """Apply every rule to what the books held about each of these orders; others are left alone (see `audit_whole`)."""
+    """Apply every rule to what the books held about each of these orders."""
     report = Report()
     for seen in orders:
         for name, rule in RULES.items():

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from console import runs
 from console.exits import CommandFailed
 from devkit.demo.plan import PlannedOrder
+from devkit.demo.watching import PROVIDER_NAMES
 from devkit.simulation.control import SimulatorControl
 
 OPERATOR: Final = "demo"
@@ -17,7 +18,6 @@ ANOTHER: Final = "another"
 LOOK_SECONDS: Final = 0.5
 TRIES: Final = 5
 Topup = Callable[[Sequence[str], str], Awaitable[tuple[int, str]]]
-NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 
 
 class Operator:
@@ -66,7 +66,7 @@ class Operator:
             await self._until_needed(order)
         if not waiting:
             return
-        providers = " and ".join(sorted({NAMES[order.provider] for order in waiting}))
+        providers = " and ".join(sorted({PROVIDER_NAMES[order.provider] for order in waiting}))
         self._say(f"operator: {len(waiting)} refunds wait for money; tops up the merchant's balance at {providers}")
         for order in waiting:
             await self._control.lift_faults(order.provider, order.transaction_id)
@@ -78,7 +78,7 @@ class Operator:
         await self._until_needed(order)
         number = f"R{order.order_id}"
         self._say(
-            f"operator: refund {number} is ABNORMAL; settles it at {NAMES[order.provider]} and resolves the order"
+            f"operator: refund {number} is ABNORMAL; settles it at {PROVIDER_NAMES[order.provider]}, resolves the order"
         )
         await self._control.settle_refund(order.provider, number)
         note = f"settled in the merchant platform, refund {number}"

@@ -15,9 +15,9 @@ from devkit.audit.books import Books, Paid, Seen
 from devkit.audit.records import Headers
 from devkit.demo.scenarios import INCIDENT, LATE, POISON, Fault, Scenario, scaled_load
 from devkit.stack.choices import COMPLETION_SECONDS
+from orders.paid_order import SCHEMA
 from orders.time_scale import scaled
 
-SCHEMA: Final = "topup.paid-order/1"
 CURRENCY: Final = "CNY"
 LONGEST_LATENCY_SECONDS: Final = 60.0
 VISIBILITY_LAG_SECONDS: Final = 15.0

@@ -18,7 +18,7 @@ _AT_PROVIDER: Final = {
     "abnormal": "refund ABNORMAL: a person must settle it",
     "closed": "refund closed",
 }
-_NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
+PROVIDER_NAMES: Final = {"wechat": "WeChat Pay", "alipay": "Alipay"}
 
 
 def lines(news: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, str, str]]:
@@ -33,15 +33,15 @@ def _line(simulator: str, entry: Entry) -> Iterator[tuple[str, str, str]]:
     if simulator == "carrier" and kind in _AT_CARRIER:
         code = f" ({data['code']})" if data.get("code") else ""
         yield at, data["external_id"], _AT_CARRIER[kind] + code
-    elif simulator in _NAMES and kind in _AT_PROVIDER:
+    elif simulator in PROVIDER_NAMES and kind in _AT_PROVIDER:
         order_id = data.get("out_trade_no") or str(data.get("refund_no", "")).removeprefix("R")
-        yield at, order_id, f"{_AT_PROVIDER[kind]} at {_NAMES[simulator]}, {data['amount_fen']} fen"
-    elif simulator in _NAMES and kind == "paid":
-        yield at, data["out_trade_no"], f"paid at {_NAMES[simulator]}, {data['amount_fen']} fen"
-    elif simulator in _NAMES and kind == "notice":
+        yield at, order_id, f"{_AT_PROVIDER[kind]} at {PROVIDER_NAMES[simulator]}, {data['amount_fen']} fen"
+    elif simulator in PROVIDER_NAMES and kind == "paid":
+        yield at, data["out_trade_no"], f"paid at {PROVIDER_NAMES[simulator]}, {data['amount_fen']} fen"
+    elif simulator in PROVIDER_NAMES and kind == "notice":
         about = "callback" if data["about"] == "payment" else f"notice of refund {data['about']}"
         statuses = ", ".join("no answer" if status is None else str(status) for status in data["statuses"])
         faults = f" ({', '.join(data['faults'])})" if data["faults"] else ""
-        yield at, data["out_trade_no"], f"{about} of {_NAMES[simulator]}{faults}: answered {statuses}"
+        yield at, data["out_trade_no"], f"{about} of {PROVIDER_NAMES[simulator]}{faults}: answered {statuses}"
     elif simulator == "vehicle" and kind == "notice":
         yield at, data["order_id"], f"car told: {data['result']} (platform {data['broker']})"

@@ -15,6 +15,7 @@ from activities.notifying import NotifyingActivities
 from orders.identities import NoticeResult
 from orders.notices import NoticeState
 from orders.state import OrderState
+from tests.properties.virtual_loop import in_virtual_time
 from tests.workflows.conftest import paid_order
 from tests.workflows.fakes import FakeNotifier
 from workflows import policies
@@ -173,6 +174,7 @@ async def test_a_platform_that_is_away_calls_a_person_for_its_notices_after_an_h
     assert [kind for kind, _ in step.alerts] == ["notice_pending"]
 
 
+@in_virtual_time
 async def test_attempts_beyond_the_most_leave_a_hung_platform_alone_and_another_is_published_to() -> None:
     step = Step(REFUNDING, waiting_most=3)
     step.notifier.hung = {"legacy"}

@@ -354,7 +354,8 @@ async def test_temporal_away_holds_the_consumer_back_and_makes_no_dead_letter() 
         bench.temporal.away = True
         bench.pipeline.offer(records(assignment, [value(n) for n in range(120)]))
         await bench.until(lambda: bench.held == ["temporal"])
-        await asyncio.sleep(0.2)
+        calls = bench.temporal.calls
+        await bench.until(lambda: bench.temporal.calls > calls + 5)
         assert assignment.committable() == 0
         bench.temporal.away = False
         await bench.until(lambda: not assignment.in_flight)
@@ -371,7 +372,7 @@ async def test_while_temporal_is_away_one_call_at_a_time_tries_it() -> None:
         bench.pipeline.offer(records(assignment, [value(n) for n in range(50)]))
         await bench.until(lambda: bench.temporal.calls == 51)
         bench.temporal.most_at_once = 0
-        await asyncio.sleep(0.3)
+        await bench.until(lambda: bench.temporal.calls > 51 + 5)
         assert bench.temporal.most_at_once == 1
         bench.temporal.away = False
         await bench.until(lambda: not assignment.in_flight)
@@ -472,7 +473,8 @@ async def test_no_more_orders_are_claimed_than_there_is_capacity_for() -> None:
         bench.pipeline.offer(records(assignment, [value(n) for n in range(35)]))
         for done in (0, 10, 20):
             await bench.until(lambda: len(bench.temporal.runs) == done + 10)  # noqa: B023 - awaited here
-            await asyncio.sleep(0.25)
+            counted = bench.book.counted
+            await bench.until(lambda: bench.book.counted > counted + 2)  # noqa: B023 - likewise
             assert len(bench.book.content) == done + 10
             bench.book.settled.update(bench.temporal.runs)
         await bench.until(lambda: not assignment.in_flight)

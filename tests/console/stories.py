@@ -19,7 +19,7 @@ from devkit.stack.tcp_proxy import TcpProxy
 from orders import carrier_rules
 from orders.outcomes import Completed, Refused
 from orders.paid_order import PaidOrder
-from tests.console.operator_shell import Done, OperatorShell, parsed, process_of, until
+from tests.console.operator_shell import OperatorShell, parsed, process_of, until
 from tests.limits import WAIT_SECONDS
 from tests.reliability.deployments import posted
 
@@ -373,7 +373,3 @@ async def hangs(shell: OperatorShell, command: str) -> None:
     assert worker.wait(WAIT_SECONDS) == -signal.SIGKILL
     await shell.ended(deployed, order, "delivered")
     assert (await shell.state(deployed, order)).posts == 1
-
-
-def done_with(done: Done, *words: str) -> None:
-    assert all(word in done.said for word in words), done

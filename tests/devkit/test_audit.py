@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from devkit.audit import auditor
-from devkit.audit.auditor import CONSERVED, NO_STRANGERS, UNDISTURBED, audit_seen, audit_undisturbed, audit_whole
+from devkit.audit.auditor import CONSERVED, NO_STRANGERS, UNDISTURBED, audit, audit_undisturbed, audit_whole
 from devkit.audit.books import Books, Entry, Paid
 from devkit.audit.files import BookFiles
 from devkit.audit.records import DeadLetter, SentRecord, audit_records
@@ -115,7 +115,7 @@ class Story:
         return self
 
     def broken(self) -> set[str]:
-        report = audit_seen(self.books.seen([self.paid]))
+        report = audit([self.paid], self.books)
         report.merge(audit_whole([self.paid], self.books))
         report.merge(audit_undisturbed(self.books))
         return {violation.rule for violation in report.violations}

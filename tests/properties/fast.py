@@ -204,8 +204,8 @@ class Story:
         await worker.pass_on()
         return result
 
-    def look(self, began: float | None = None) -> None:
-        self.trail_read = look(self.connection, self.order, self.judge, self.trail_read, began)
+    def look(self) -> None:
+        self.trail_read = look(self.connection, self.order, self.judge, self.trail_read)
 
     # --- hands ----------------------------------------------------------------------------------------------------
 
@@ -425,14 +425,14 @@ class Story:
         self.loop.close()
 
 
-def look(connection: sqlite3.Connection, order: PaidOrder, judge: Judge, after: int, began: float | None) -> int:
+def look(connection: sqlite3.Connection, order: PaidOrder, judge: Judge, after: int) -> int:
     """Hand the judge what the database holds now; returns the number of the trail's last line."""
     cursor = connection.execute(_QUERY, (order.order_id,))
     row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
     count = "SELECT count(*) FROM orders WHERE transaction_id = ?"
     rows = connection.execute(count, (order.payment.transaction_id,)).fetchone()[0]
     lines = trail(connection, order, after)
-    judge.booked(row, rows, lines, began=began)
+    judge.booked(row, rows, lines)
     return lines[-1][0] if lines else after
 
 
@@ -445,15 +445,11 @@ def trail(connection: sqlite3.Connection, order: PaidOrder, after: int) -> list[
 class Held(Protocol):
     """Whose book it is."""
 
-    def seconds(self) -> float:
-        """Now."""
-        ...
-
     async def boundary(self, name: str) -> None:
         """An attempt comes to a boundary."""
         ...
 
-    def look(self, began: float | None = None) -> None:
+    def look(self) -> None:
         """A transaction has ended."""
         ...
 
@@ -472,11 +468,10 @@ class HeldBook:
     async def _held(self, kind: str, call: Callable[[], Awaitable[Any]]) -> Any:
         await self._story.boundary(f"before {kind}")
         async with self._one:
-            began = self._story.seconds()
             try:
                 return await call()
             finally:
-                self._story.look(began)
+                self._story.look()
 
     async def read(self, order_id: str) -> Any:
         record = await self._held("read", lambda: self._book.read(order_id))

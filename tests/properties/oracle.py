@@ -67,12 +67,11 @@ _FOR_EVER = (
 
 @dataclass
 class Attempt:
-    """Who calls: the run, and the moment of the last transaction that this attempt rests on."""
+    """Who calls: the run, and the step of the last transaction that this attempt rests on."""
 
     run_id: str = ""
     reopened: bool = False
     booked_step: int = 0
-    booked_at: float = 0.0
 
 
 who: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("who", default=None)
@@ -82,11 +81,11 @@ who: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("who", defa
 def grounds_kept() -> Generator[None, None, None]:
     """What the attempt writes within changes nothing of what it rests on."""
     attempt = who.get() or Attempt()
-    step, at = attempt.booked_step, attempt.booked_at
+    step = attempt.booked_step
     try:
         yield
     finally:
-        attempt.booked_step, attempt.booked_at = step, at
+        attempt.booked_step = step
 
 
 @dataclass
@@ -96,7 +95,6 @@ class Called:
     kind: str
     body: bytes
     at: float
-    granted_at: float
     granted_step: int
     answered_at: float | None = None
     answered_step: int = 0
@@ -210,7 +208,7 @@ class Judge:
 
     def carrier_called(self, kind: str, body: bytes, attempt: Attempt) -> Called:
         """A request leaves now, on the `grounds` on which it was decided."""
-        called = Called(kind, body, self._seconds(), attempt.booked_at, attempt.booked_step)
+        called = Called(kind, body, self._seconds(), attempt.booked_step)
         self.note(f"{kind} by {attempt.run_id}")
         if attempt.reopened and kind == "POST":
             self.check(REOPENED_ASKS, attempt.run_id in self.asked_by, "its first call is a POST")
@@ -377,14 +375,12 @@ class Judge:
 
     # --- the book -------------------------------------------------------------------------------------------------
 
-    def booked(
-        self, row: Mapping[str, Any], rows: int, trail: Sequence[tuple[Any, ...]], *, began: float | None = None
-    ) -> None:
-        """A transaction has ended that `began` then: the row, how many there are, the trail's new lines."""
+    def booked(self, row: Mapping[str, Any], rows: int, trail: Sequence[tuple[Any, ...]]) -> None:
+        """A transaction has ended: the row, how many there are, the trail's new lines."""
         attempt = who.get()
         step = self._step()
         if attempt is not None:
-            attempt.booked_step, attempt.booked_at = step, self._seconds() if began is None else began
+            attempt.booked_step = step
         before, self.row = self.row, dict(row)
         self.check(ONE_ROW, rows == 1, f"{rows} rows")
         for line in trail:

@@ -134,12 +134,12 @@ class RealStory:
             case _:
                 raise RuntimeError("The worker died here.")
 
-    def look(self, began: float | None = None) -> None:
+    def look(self) -> None:
         if who.get() is None and activity.in_activity():  # an attempt begins with the book
             run_id = activity.info().workflow_run_id or ""
             mine = {handle.result_run_id for handle in self._handles}
             who.set(Attempt(run_id, reopened=run_id not in mine))
-        self.trail_read = look(self.connection, self.order, self.judge, self.trail_read, began)
+        self.trail_read = look(self.connection, self.order, self.judge, self.trail_read)
 
     def alert(self, kind: str, **fields: str) -> None:
         self.judge.note(f"ALERT {kind} {fields.get('why', '')}")

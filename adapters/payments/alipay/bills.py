@@ -16,14 +16,15 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from adapters.payments.alipay.client import Alipay
-from adapters.payments.alipay.signing import fen
+from adapters.payments.alipay.client import NO_TRADE, Alipay
+from adapters.payments.alipay.signing import attachment_of, fen
 from adapters.payments.bills import (
     ASK_SECONDS,
+    MOMENT,
     Columns,
     Digests,
     agree,
@@ -48,7 +49,6 @@ ENCODING: Final = "gb18030"
 
 _SUCCESS: Final = "10000"
 _NO_BILL: Final = "isp.bill_not_exist"
-_NO_TRADE: Final = "ACQ.TRADE_NOT_EXIST"
 _PAID: Final = frozenset({"TRADE_SUCCESS", "TRADE_FINISHED"})
 _CLOSED: Final = "TRADE_CLOSED"
 _NO_NUMBER: Final = "@"
@@ -61,7 +61,6 @@ _YUAN: Final = "(元)"
 _MOST_COMMAS: Final = 1_000
 """In the names of a line."""
 _PAYMENT, _REFUND = "交易", "退款"
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _TOTALS: Final = re.compile(r"#(交易|退款)合计[:：]([0-9]+)笔.*?商家实收(?:退款)?共(-?[0-9]+(?:\.[0-9]+)?)元")
 _ACCOUNT: Final = re.compile(r"#账号[:：]\[?([0-9]+)")
 _FROM: Final = re.compile(r"#起始日期[:：]\[?([0-9]{4})年([0-9]{2})月([0-9]{2})日")
@@ -118,7 +117,7 @@ class AlipayBills:
             Unavailable: Alipay doesn't say.
         """
         said = await self._alipay.ask(_QUERY, {"trade_no": transaction_id}, timeout_seconds=ASK_SECONDS)
-        if said.sub_code == _NO_TRADE:
+        if said.sub_code == NO_TRADE:
             return None
         status, amount_fen = said.text("trade_status"), fen(said.text("total_amount"))
         if said.code != _SUCCESS or status is None or amount_fen is None:
@@ -137,7 +136,7 @@ class AlipayBills:
             amount_fen=amount_fen,
             currency="CNY",
             paid_at=paid_at.replace(" ", "T") + "+08:00" if paid_at else "",
-            attachment=_attachment(passed_back),
+            attachment=attachment_of(passed_back),
         )
 
     async def refund(self, request: RefundRequest, *, timeout_seconds: float) -> RefundAnswer:
@@ -226,7 +225,7 @@ class _Reader:
         """
         values = [value.strip().strip('"').strip() for value in text.split(",")]
         shift = 0
-        while self._made + shift < len(values) and _MOMENT.fullmatch(values[self._made + shift]) is None:
+        while self._made + shift < len(values) and MOMENT.fullmatch(values[self._made + shift]) is None:
             shift += 1
         if len(values) < self._count or self._number + shift >= len(values):
             raise NotWhole("Alipay's bill has a line with too few columns: it was cut short, or changed.")
@@ -289,12 +288,6 @@ def _check_head(line: str, seller_id: str, day: str) -> None:
 def _normal(heading: str) -> str:
     """Brackets of both widths are seen."""
     return heading.strip().strip('"').strip().replace("（", "(").replace("）", ")")
-
-
-def _attachment(passed_back: str | None) -> str | None:
-    if passed_back is None or "%" not in passed_back:
-        return passed_back
-    return unquote_to_bytes(passed_back).decode(errors="replace")
 
 
 def _name(info: zipfile.ZipInfo) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from adapters.payments.alipay.signing import fen
+from adapters.payments.alipay.signing import attachment_of, fen
 from adapters.payments.notifications import (
     Headers,
     Notice,
@@ -139,7 +139,7 @@ class AlipayNotifications:
             amount_fen=_amount_fen(_needed(notice, "total_amount"), "total_amount"),
             currency="CNY",
             paid_at=paid_at.replace(" ", "T") + "+08:00",
-            attachment=_attachment(notice.get("passback_params")),
+            attachment=attachment_of(notice.get("passback_params")),
             unknown_names=unknown,
         )
 
@@ -211,13 +211,6 @@ def _amount_fen(text: str, name: str) -> int:
     if amount is None:
         raise _another_form(f"its {name} is no amount in yuan")
     return amount
-
-
-def _attachment(passed_back: str | None) -> str | None:
-    """Alipay hands back what it was given; an encoder before it may have written `%7E` for `~`."""
-    if passed_back is None or "%" not in passed_back:
-        return passed_back
-    return unquote_to_bytes(passed_back).decode(errors="replace")  # what is no UTF-8 is no attachment either
 
 
 def _needed(notice: Mapping[str, str], name: str) -> str:

@@ -1,4 +1,4 @@
-"""Alipay OpenAPI: signing requests, finding and verifying the signed part of an answer, yuan and fen. Pure functions.
+"""Alipay OpenAPI: requests signed, the signed part of an answer found and verified, its values read. Pure functions.
 
 RSA2 is SHA256withRSA; the tests compare with the library `python-alipay-sdk`.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
+from urllib.parse import unquote_to_bytes
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
@@ -103,6 +104,13 @@ def fen(yuan: object) -> int | None:
     """Alipay's yuan string as fen; None for anything that isn't one."""
     found = _YUAN.fullmatch(yuan) if isinstance(yuan, str) else None
     return None if found is None else int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))
+
+
+def attachment_of(passback_params: str | None) -> str | None:
+    """Alipay hands back what it was given; an encoder before it may have written `%7E` for `~`."""
+    if passback_params is None or "%" not in passback_params:
+        return passback_params
+    return unquote_to_bytes(passback_params).decode(errors="replace")  # what is no UTF-8 is no attachment either
 
 
 def _members(text: str) -> dict[str, tuple[str, object]]:

@@ -90,9 +90,7 @@ class Attempts:
             type=asked.activity_type,
             arguments=list(asked.arguments),
             start_to_close=_seconds(asked.start_to_close_timeout),
-            schedule_to_close=whole,
             policy=asked.retry_policy,
-            scheduled_at=self._loop.time(),
         )
         run.pending[asked.seq] = pending
         self._start_attempt(run, pending)

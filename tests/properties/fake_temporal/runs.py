@@ -45,9 +45,7 @@ class Pending:
     type: str
     arguments: Sequence[Payload]
     start_to_close: float
-    schedule_to_close: float | None
     policy: Any
-    scheduled_at: float
     attempt: int = 0
     token: int = 0
     running: bool = False
