@@ -141,12 +141,13 @@ def record_response(
     if (outcome := final_outcome(state)) is not None:
         return state, outcome
     heard = answer.cause not in ("not_sent", "unanswered")
+    # What a person is called for stands while the carrier is asked on; of one that can't be asked, each word counts.
+    stands = state.attention not in ("", "manual") and answer.cause != "partial"
     return (
         replace(
             state,
             in_doubt_since=state.in_doubt_since or now,
-            # What a person is called for stands; what the carrier says meanwhile is in the trail.
-            reason=state.reason if state.attention and answer.cause != "partial" else answer.why,
+            reason=state.reason if stands else answer.why,
             carrier_order_id=answer.carrier_order_id or state.carrier_order_id,
             not_found_at=None if heard else state.not_found_at,
             attention="partial" if answer.cause == "partial" else state.attention,

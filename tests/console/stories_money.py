@@ -8,7 +8,7 @@ from orders.goodwill import Goodwill
 from reconciliation.differences import Difference
 from runtime.clock import SystemClock
 from tests.console.operator_shell import FREE_SECONDS, OperatorShell, until
-from tests.console.stories import story
+from tests.console.stories import LONG_SECONDS, story
 
 DAY = "2026-11-02"
 
@@ -91,6 +91,8 @@ async def goodwill(shell: OperatorShell, command: str) -> None:
     else:
         if " retry " in command:
             await stands("refund_held")
+            its_run = order.model_copy(update={"order_id": (await given()).name})
+            await shell.waits(deployed, its_run, "refund", LONG_SECONDS)
             await shell.lift("wechat", order.payment.transaction_id)
             await shell.run(command, deployed, order)
         await stands("refunded")
