@@ -96,9 +96,16 @@ def retried(progress: Progress) -> str:
     return "Asking again now."
 
 
-def resolved(request: OperatorRequest) -> str:
+def resolved(request: OperatorRequest, progress: Progress) -> str:
     """The answer of `resolve`."""
-    return f"Recorded: {request.outcome}. The order goes on by it."
+    said = f"Recorded: {request.outcome}. The order goes on by it."
+    reference = progress.carrier_order_id
+    if request.outcome != "not_delivered" or not reference or isinstance(progress.next, AskPerson):
+        return said
+    return (
+        f"{said} While the carrier shows it unfinished, it counts only with the carrier's number in the note: "
+        f"{shown_text.one_line(reference)}."
+    )
 
 
 def refunds(progress: Progress) -> str:

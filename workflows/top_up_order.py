@@ -215,7 +215,7 @@ class TopUpOrder:
     async def resolve(self, given: Any = None) -> str:
         """Write the word in the book, then go on from what the book makes of it."""
         request = requests.parse(given)
-        return await self._write(self._signed(request, "resolve"), requests.resolved(request))
+        return await self._write(self._signed(request, "resolve"), requests.resolved(request, self._view.progress))
 
     @resolve.validator
     def _may_resolve(self, given: Any = None) -> None:

@@ -59,7 +59,8 @@ async def test_not_delivered_takes_effect_when_another_operator_says_it_too(worl
     )
 
     said = await world.update(handle, "resolve", operator="Bob", outcome="not_delivered", note="Ms Wu says so too")
-    assert said == "Recorded: not_delivered. The order goes on by it."
+    assert said.startswith("Recorded: not_delivered. The order goes on by it. While the carrier shows it unfinished, ")
+    assert said.endswith(f"it counts only with the carrier's number in the note: {reference}.")
     result = await world.result(handle)
 
     assert (result.outcome, len(world.wechat.paid_back)) == ("refunded", 1)
