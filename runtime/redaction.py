@@ -4,6 +4,7 @@ The first line is that nobody logs it (contracts §8). This one goes by shape, s
 number; what stands under the keys of `IDENTIFIERS` stays, there and wherever else the same record names it.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Final, cast
@@ -142,9 +143,14 @@ def redacted_record(record: Mapping[str, object]) -> dict[str, object]:
 
 def _under(key: str, value: object, keep: frozenset[str]) -> object:
     """The value under this key of a record; whether there is one is no secret."""
-    if value not in (None, "", True, False) and _HIDES_ITS_VALUE.search(re.sub(r"\W", "_", key.lower())):
+    if value not in (None, "", True, False) and _hides_its_value(key):
         return "[secret]"
     return _clean(value, keep)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hides_its_value(key: str) -> bool:
+    return _HIDES_ITS_VALUE.search(re.sub(r"\W", "_", key.lower())) is not None
 
 
 def _clean(value: object, keep: frozenset[str]) -> object:
