@@ -38,4 +38,4 @@ async def flat(shell: OperatorShell, command: str) -> None:
 
         await until(counts, "the word counts", WAIT_SECONDS)
     await shell.ended(deployed, order, "refunded")
-    assert (await shell.state(deployed, order)).fact_code == "RESOLVED_BY_OPERATOR"
+    assert (await shell.state(deployed, order)).carrier_code == "RESOLVED_BY_OPERATOR"
