@@ -7,7 +7,14 @@ from kafka import KafkaAdminClient
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client, ScheduleHandle, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    ScheduleActionStartWorkflow,
+    ScheduleHandle,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+    WorkflowExecutionStatus,
+)
 
 from tests.console.operator_shell import until
 from tests.console.test_commands import topup
@@ -84,6 +91,25 @@ async def test_a_sweep_that_no_worker_of_the_old_task_queue_takes_does_not_hold_
     assert (await client.get_workflow_handle(next_one).describe()).task_queue == "new"
     assert "all was there" in steps(environment | {"TOPUP_TASK_QUEUE": "new"}, ok=True)["temporal"]
     assert (await client.get_workflow_handle(next_one).describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+@pytest.mark.slow
+async def test_a_setup_that_died_after_it_had_moved_the_schedule_is_made_good_by_the_next(environment):
+    steps(environment, ok=True)
+    client = await Client.connect(environment["TEMPORAL_ADDRESS"], namespace=environment["TEMPORAL_NAMESPACE"])
+    schedule = client.get_schedule_handle(SCHEDULE_ID)
+    await schedule.trigger()
+    hangs = await until(lambda: _running(schedule), "the sweep runs", WAIT_SECONDS)
+
+    def moved(known: ScheduleUpdateInput) -> ScheduleUpdate:
+        there = known.description.schedule
+        assert isinstance(there.action, ScheduleActionStartWorkflow)
+        there.action.task_queue = "new"
+        return ScheduleUpdate(there)
+
+    await schedule.update(moved)
+    assert "the sweep's schedule" not in steps(environment | {"TOPUP_TASK_QUEUE": "new"}, ok=True)["temporal"]
+    assert (await client.get_workflow_handle(hangs).describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
 @pytest.mark.slow
